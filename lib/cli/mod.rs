@@ -1,0 +1,1 @@
+//! What the three bins share: exit status, messages, sizes, progress, atomic output (S rules).

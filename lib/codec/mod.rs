@@ -1,0 +1,1 @@
+//! Compression of layers and tar streams, chosen by magic bytes (F13).

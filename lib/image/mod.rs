@@ -1,0 +1,1 @@
+//! References, digests, platforms, manifests and the layer manifest (M rules).

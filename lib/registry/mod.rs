@@ -1,0 +1,1 @@
+//! HTTP registry client (R rules): the only user of reqwest.

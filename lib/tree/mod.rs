@@ -1,0 +1,1 @@
+//! The merge tree (F rules).
