@@ -1,0 +1,376 @@
+//! The layer manifest: JSON Lines from `oci-fetch` to `oci-flatten` (M rules, layer-manifest(5)).
+//!
+//! One `image` record, its `layer` records bottom first, one `end` record. A stream without its `end` was cut (S1).
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read, Write};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Digest;
+
+/// The version of the format that this module writes and the only one it reads.
+pub const VERSION: u32 = 1;
+
+/// Media type of a layer that is a directory on this machine, as overlay2 has it (M2).
+pub const DIRECTORY_MEDIA_TYPE: &str = "inode/directory";
+
+/// Longest record that is read, in bytes: a config of 8 MiB with room for the rest.
+const MAX_RECORD: u64 = 16 << 20;
+
+/// One line of the manifest.
+#[derive(Debug)]
+pub enum Record {
+    /// What the layers belong to: the first record.
+    Image(ImageRecord),
+    /// A layer whose bytes are whole on disk.
+    Layer(LayerRecord),
+    /// Nothing follows: the manifest is complete.
+    End,
+}
+
+/// The first record.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageRecord {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What was asked for, made explicit (`docker.io/library/nginx:latest`, `overlay2:/dir`).
+    pub reference: String,
+    /// What the image runs on; null where the source does not say.
+    pub platform: Option<PlatformRecord>,
+    /// Digest of the image manifest; null for overlay2 (M1).
+    pub manifest: Option<Digest>,
+    /// The OCI image config, verbatim; null for overlay2 (M1).
+    pub config: Option<Box<RawValue>>,
+    /// How many layer records follow.
+    pub layers: u32,
+}
+
+/// A platform in OCI's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformRecord {
+    /// `linux`.
+    pub os: String,
+    /// `amd64`, `arm64`, ... (GOARCH).
+    pub architecture: String,
+    /// `v7`, `v8`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+}
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerRecord {
+    /// Position from the bottom, 0 first.
+    pub index: u32,
+    /// Media type as the image manifest has it, or [`DIRECTORY_MEDIA_TYPE`].
+    pub media_type: String,
+    /// Digest of the blob as stored; absent for a directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Bytes of the blob as stored; absent for a directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Digest of the uncompressed tar (F12).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff_id: Option<Digest>,
+    /// Absolute path of the blob or directory on this machine.
+    pub path: PathBuf,
+    /// Annotations of the layer's descriptor.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Why a manifest could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading or writing failed.
+    #[error("record {record}: {source}")]
+    Io {
+        /// Number of the record, 1 first.
+        record: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A record is not what the format says.
+    #[error("record {record}: {source}")]
+    Json {
+        /// Number of the record, 1 first.
+        record: u64,
+        /// What is wrong where.
+        source: serde_json::Error,
+    },
+    /// Records are missing, out of order or not of this version (M3).
+    #[error("record {record}: {what}")]
+    Order {
+        /// Number of the record, 1 first.
+        record: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The input stopped before its `end` record (S1).
+    #[error("the layer manifest was cut after {records} records: its 'end' record is missing (did oci-fetch fail?)")]
+    Cut {
+        /// Whole records before the cut.
+        records: u64,
+    },
+}
+
+/// Writes a manifest; every record is flushed as soon as it is true.
+#[derive(Debug)]
+pub struct Writer<W> {
+    out: W,
+    record: u64,
+}
+
+impl<W: Write> Writer<W> {
+    /// Starts a manifest on `out`.
+    pub fn new(out: W) -> Self {
+        Self { out, record: 0 }
+    }
+
+    /// Writes one record as one line and flushes it.
+    ///
+    /// # Errors
+    /// When `out` cannot be written, or a path is not UTF-8 and so cannot stand in JSON.
+    pub fn write(&mut self, record: &Record) -> Result<(), Error> {
+        #[derive(Serialize)]
+        struct Tagged<'a, T> {
+            r#type: &'static str,
+            #[serde(flatten)]
+            record: &'a T,
+        }
+        #[derive(Serialize)]
+        struct Nothing {}
+        self.record += 1;
+        let line = match record {
+            Record::Image(record) => image_line(record),
+            Record::Layer(record) => serde_json::to_string(&Tagged { r#type: "layer", record }),
+            Record::End => serde_json::to_string(&Tagged { r#type: "end", record: &Nothing {} }),
+        };
+        let mut line = line.map_err(|source| Error::Json { record: self.record, source })?;
+        line.push('\n');
+        let written = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
+        written.map_err(|source| Error::Io { record: self.record, source })
+    }
+}
+
+/// Flattening would take the config apart and so change it: the tag is put before the other fields by hand. Line
+/// breaks between the config's tokens (none can stand inside one) become spaces, so that the record is one line.
+fn image_line(record: &ImageRecord) -> Result<String, serde_json::Error> {
+    let fields = serde_json::to_string(record)?;
+    Ok(format!("{{\"type\":\"image\",{}", &fields[1..]).replace(['\n', '\r'], " "))
+}
+
+/// Reads a manifest and holds it to its order.
+#[derive(Debug)]
+pub struct Reader<R> {
+    input: R,
+    record: u64,
+    state: State,
+    line: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Start,
+    Layers { seen: u32, of: u32 },
+    End,
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Reads from `input`.
+    pub fn new(input: R) -> Self {
+        Self { input, record: 0, state: State::Start, line: Vec::new() }
+    }
+
+    /// The next record; `None` once, after the `end` record, the input is drained to its end (S3).
+    ///
+    /// # Errors
+    /// When the input fails, is cut, or breaks an M rule.
+    pub fn next_record(&mut self) -> Result<Option<Record>, Error> {
+        loop {
+            if !self.read_line()? {
+                return match self.state {
+                    State::End => Ok(None),
+                    State::Start | State::Layers { .. } => Err(Error::Cut { records: self.record }),
+                };
+            }
+            self.record += 1;
+            if self.line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            return self.parse().map(Some);
+        }
+    }
+
+    fn read_line(&mut self) -> Result<bool, Error> {
+        self.line.clear();
+        let record = self.record + 1;
+        let mut bounded = (&mut self.input).take(MAX_RECORD);
+        let read = bounded.read_until(b'\n', &mut self.line).map_err(|source| Error::Io { record, source })?;
+        if read as u64 == MAX_RECORD && self.line.last() != Some(&b'\n') {
+            return Err(self.order(format!("longer than {MAX_RECORD} bytes"), record));
+        }
+        Ok(read > 0)
+    }
+
+    fn parse(&mut self) -> Result<Record, Error> {
+        #[derive(Deserialize)]
+        struct Tag {
+            r#type: String,
+        }
+        // A last line without its line break that is no JSON was cut in the middle.
+        let whole = self.line.last() == Some(&b'\n');
+        let (record, line) = (self.record, &self.line);
+        let json = |source: serde_json::Error| match whole {
+            true => Error::Json { record, source },
+            false => Error::Cut { records: record - 1 },
+        };
+        let tag: Tag = serde_json::from_slice(line).map_err(json)?;
+        let parsed = match tag.r#type.as_str() {
+            "image" => Record::Image(serde_json::from_slice(line).map_err(json)?),
+            "layer" => Record::Layer(serde_json::from_slice(line).map_err(json)?),
+            "end" => Record::End,
+            other => return Err(self.order(format!("unknown type {other:?}"), record)),
+        };
+        self.advance(&parsed)?;
+        Ok(parsed)
+    }
+
+    fn advance(&mut self, parsed: &Record) -> Result<(), Error> {
+        self.state = match (self.state, parsed) {
+            (State::Start, Record::Image(image)) if image.version == VERSION => {
+                State::Layers { seen: 0, of: image.layers }
+            }
+            (State::Start, Record::Image(image)) => {
+                let what = format!("version {} is not known here, only {VERSION} is", image.version);
+                return Err(self.order(what, self.record));
+            }
+            (State::Layers { seen, of }, Record::Layer(layer)) if seen < of && layer.index == seen => {
+                if layer.digest.is_none() && layer.media_type != DIRECTORY_MEDIA_TYPE {
+                    return Err(self.order(format!("layer {seen} has no digest"), self.record));
+                }
+                State::Layers { seen: seen + 1, of }
+            }
+            (State::Layers { seen, of }, Record::Layer(layer)) => {
+                let what = format!("layer {} stands where layer {seen} of {of} is due", layer.index);
+                return Err(self.order(what, self.record));
+            }
+            (State::Layers { seen, of }, Record::End) if seen == of => State::End,
+            (State::Layers { seen, of }, Record::End) => {
+                return Err(self.order(format!("'end' after {seen} of {of} layers"), self.record));
+            }
+            (State::End, _) => return Err(self.order("a record after 'end'".into(), self.record)),
+            (State::Start, _) => return Err(self.order("the 'image' record must come first".into(), self.record)),
+            (State::Layers { .. }, Record::Image(_)) => {
+                return Err(self.order("a second 'image' record".into(), self.record));
+            }
+        };
+        Ok(())
+    }
+
+    fn order(&self, what: String, record: u64) -> Error {
+        Error::Order { record, what }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+
+    const CONFIG: &str = r#"{"z":1.50,"a":  {"b":[1e3]}}"#;
+
+    fn layer(index: u32) -> LayerRecord {
+        LayerRecord {
+            index,
+            media_type: "application/vnd.oci.image.layer.v1.tar+gzip".into(),
+            digest: Some(Digest::sha256(b"x")),
+            size: Some(1),
+            diff_id: Some(Digest::sha256(b"y")),
+            path: "/store/blobs/sha256/x".into(),
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    fn manifest() -> String {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out);
+        let image = ImageRecord {
+            version: VERSION,
+            reference: "docker.io/library/nginx:latest".into(),
+            platform: None,
+            manifest: Some(Digest::sha256(b"m")),
+            config: Some(RawValue::from_string(CONFIG.into()).unwrap()),
+            layers: 2,
+        };
+        writer.write(&Record::Image(image)).unwrap();
+        writer.write(&Record::Layer(layer(0))).unwrap();
+        writer.write(&Record::Layer(layer(1))).unwrap();
+        writer.write(&Record::End).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn read(text: &str) -> Result<Vec<Record>, Error> {
+        let mut reader = Reader::new(text.as_bytes());
+        let mut records = Vec::new();
+        while let Some(record) = reader.next_record()? {
+            records.push(record);
+        }
+        Ok(records)
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_the_config_is_verbatim() {
+        let text = manifest();
+        assert!(text.starts_with(r#"{"type":"image","version":1,"reference":"#), "{text}");
+        assert!(text.contains(CONFIG), "{text}");
+        let records = read(&text).unwrap();
+        let [Record::Image(image), Record::Layer(first), Record::Layer(_), Record::End] = &records[..] else {
+            panic!("{records:?}")
+        };
+        assert_eq!(image.config.as_ref().unwrap().get(), CONFIG);
+        assert_eq!(*first, layer(0));
+    }
+
+    #[test]
+    fn every_prefix_is_cut() {
+        let text = manifest();
+        let whole = text.trim_end().len();
+        for len in 0..whole {
+            let error = read(&text[..len]).unwrap_err();
+            assert!(matches!(error, Error::Cut { .. }), "{len}: {error}");
+        }
+        assert!(read(&text[..whole]).is_ok());
+    }
+
+    #[test]
+    fn order_is_held() {
+        let text = manifest();
+        let lines: Vec<&str> = text.lines().collect();
+        let says = |order: &[usize], what: &str| {
+            let text: String = order.iter().map(|&i| format!("{}\n", lines[i])).collect();
+            let error = read(&text).unwrap_err().to_string();
+            assert!(error.contains(what), "{order:?}: {error}");
+        };
+        says(&[1], "must come first");
+        says(&[0, 0], "second 'image'");
+        says(&[0, 2], "layer 1 stands where layer 0 of 2");
+        says(&[0, 1, 3], "'end' after 1 of 2");
+        says(&[0, 1, 2, 1], "layer 0 stands where");
+        says(&[0, 1, 2, 3, 3], "after 'end'");
+    }
+
+    #[test]
+    fn unknown_fields_pass_and_an_unknown_version_does_not() {
+        let text = manifest().replace("\"version\":1", "\"version\":1,\"colour\":\"red\"");
+        assert!(read(&text).is_ok());
+        let error = read(&text.replace("\"version\":1", "\"version\":2")).unwrap_err();
+        assert!(error.to_string().contains("version 2"), "{error}");
+    }
+}
