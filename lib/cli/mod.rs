@@ -1,1 +1,13 @@
 //! What the three bins share: exit status, messages, sizes, progress, atomic output (S rules).
+
+mod logging;
+mod message;
+mod output;
+mod size;
+mod status;
+
+pub use logging::{Common, ProgressMode};
+pub use message::{escape, message_line};
+pub use output::{Output, OutputError};
+pub use size::{SizeError, parse_size};
+pub use status::{Failure, run};

@@ -1,0 +1,75 @@
+//! How much a filter says on stderr (S7).
+
+use std::io::{self, IsTerminal};
+
+use clap::{Args, ValueEnum};
+use log::LevelFilter;
+
+/// When progress is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProgressMode {
+    /// Bars when stderr is a terminal, else nothing.
+    #[default]
+    Auto,
+    /// A line for each step.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+/// The flags that every filter has besides its own.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Common {
+    /// Show progress on stderr: bars on a terminal (auto), a line a step (plain), or none
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub progress: ProgressMode,
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more on stderr; twice for details (as RUST_LOG=info, debug)
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl Common {
+    /// Sends `log` records to stderr: warnings by default, else as -q, -v or `RUST_LOG` say.
+    pub fn start_logging(&self, tool: &'static str) {
+        use io::Write;
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => LevelFilter::Error,
+            (false, 0) => LevelFilter::Warn,
+            (false, 1) => LevelFilter::Info,
+            (false, _) => LevelFilter::Debug,
+        };
+        // Only our own records: those of HTTP libraries could show headers with secrets.
+        let mut builder = env_logger::Builder::new();
+        builder.filter_module("oci2ext4", level);
+        if let (false, 0, Ok(wanted)) = (self.quiet, self.verbose, std::env::var("RUST_LOG")) {
+            let own = wanted.split(',').find_map(|part| match part.split_once('=') {
+                None => part.parse().ok(),
+                Some((target, level)) if target.trim() == "oci2ext4" => level.trim().parse().ok(),
+                Some(_) => None,
+            });
+            builder.filter_module("oci2ext4", own.unwrap_or(level));
+        }
+        builder.format(move |out, record| {
+            let text = super::escape(record.args().to_string().as_bytes());
+            match record.level() {
+                log::Level::Warn => writeln!(out, "{tool}: warning: {text}"),
+                _ => writeln!(out, "{tool}: {text}"),
+            }
+        });
+        // A second call, in a test, keeps the first logger.
+        let _ = builder.try_init();
+    }
+
+    /// Whether progress is drawn as bars, as plain lines, or not at all.
+    #[must_use]
+    pub fn progress(&self) -> ProgressMode {
+        match self.progress {
+            _ if self.quiet => ProgressMode::None,
+            ProgressMode::Auto if !io::stderr().is_terminal() => ProgressMode::None,
+            mode => mode,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Exit status (S3, S4): 0 done, 1 failed, 2 usage. The only place that prints errors.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use super::message_line;
+
+/// Why a filter did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line asks for what makes no sense: status 2.
+    #[error("{0}")]
+    Usage(String),
+    /// The work failed: status 1.
+    #[error(transparent)]
+    Failed(Box<dyn Error + Send + Sync>),
+}
+
+impl Failure {
+    /// A failure of the work.
+    pub fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Failed(error.into())
+    }
+
+    /// Whether the reader of our stdout went away: it has said why, so we do not (S3).
+    fn is_broken_pipe(&self) -> bool {
+        let Self::Failed(error) = self else { return false };
+        let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
+        while let Some(error) = next {
+            if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+                return true;
+            }
+            next = error.source();
+        }
+        false
+    }
+}
+
+/// Runs a filter and turns its result into an exit status, with one line on stderr when it failed.
+pub fn run(tool: &str, filter: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
+    let Err(failure) = filter() else { return ExitCode::SUCCESS };
+    let (status, quiet) = match &failure {
+        Failure::Usage(_) => (2, false),
+        Failure::Failed(_) => (1, failure.is_broken_pipe()),
+    };
+    if !quiet {
+        let error: &(dyn Error + 'static) = match &failure {
+            Failure::Usage(_) => &failure,
+            Failure::Failed(error) => &**error,
+        };
+        // Nothing is left to try when stderr is gone too.
+        let _ = writeln!(io::stderr().lock(), "{}", message_line(tool, error));
+    }
+    ExitCode::from(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_left_is_found_under_other_errors() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("writing")]
+        struct Wrapped(#[source] io::Error);
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(Failure::failed(broken()).is_broken_pipe());
+        assert!(Failure::failed(Wrapped(broken())).is_broken_pipe());
+        assert!(!Failure::failed(Wrapped(io::Error::other("no"))).is_broken_pipe());
+    }
+}
