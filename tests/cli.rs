@@ -1,1 +1,17 @@
+//! Tests of the three binaries, against oracles that are not ours: e2fsck, the kernel's ext4, umoci, GNU tar.
+//!
+//! One test binary; a module for each subject under `tests/cli/`, and what they share in `tests/cli/support/`.
+//! A test that lacks a tool or a privilege fails and says what to install; none is skipped in silence.
 
+// In tests a panic is the report of a failure, and the report goes to the terminal.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+#![allow(unreachable_pub, missing_docs)]
+
+#[path = "cli/support/mod.rs"]
+mod support;
+
+#[path = "cli/architecture.rs"]
+mod architecture;
+#[path = "cli/self_test.rs"]
+mod self_test;

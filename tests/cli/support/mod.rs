@@ -1,0 +1,24 @@
+//! What the tests share: running filters, oracles, mounts, and comparing trees.
+//!
+//! ```text
+//! Filter::tar2ext4().arg("-o").arg(&image).stdin(tar).run().succeeds().quiet();
+//! Filter::tar2ext4().run().fails_with(2, "--output");
+//! e2fsck_clean(&image);
+//! let mount = LoopMount::read_only(&image);
+//! Snapshot::of(mount.path()).mask_path("lost+found", "mke2fs makes it").assert_same(&Snapshot::of(unpacked));
+//! ```
+#![allow(dead_code, unused_imports)] // Each subject uses its part.
+
+mod diff;
+mod filter;
+mod mount;
+mod oracle;
+mod snapshot;
+mod tools;
+
+pub use diff::{assert_bytes, assert_text, side_by_side};
+pub use filter::{Filter, Ran, Running, shell};
+pub use mount::LoopMount;
+pub use oracle::{debugfs, dumpe2fs, e2fsck_clean, tool};
+pub use snapshot::Snapshot;
+pub use tools::{needs, needs_root, repository, scratch, test_cache};
