@@ -1,0 +1,91 @@
+#![allow(clippy::unwrap_used)] // a test may panic
+
+use super::*;
+use crate::meta::Xattr;
+
+fn xattrs(list: &[(&str, &[u8])]) -> Xattrs {
+    Xattrs::new(
+        list.iter().map(|(name, value)| Xattr { name: name.as_bytes().into(), value: (*value).into() }).collect(),
+    )
+}
+
+fn encode_file(list: &[(&str, &[u8])], blocks: &mut XattrBlocks) -> Result<InodeXattrs, XattrError> {
+    encode(0o644, FileType::File, &xattrs(list), blocks)
+}
+
+#[test]
+fn a_capability_stays_in_the_inode() {
+    let value = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut blocks = XattrBlocks::new();
+    let got = encode_file(&[("security.capability", &value)], &mut blocks).unwrap();
+    assert_eq!((got.block, blocks.count(), got.inode.len()), (None, 0, INODE_SPACE));
+    // As the kernel writes it: magic; name length, index, offset 72 from the first entry, size 20, no hash.
+    let entry = [0, 0, 2, 0xea, 10, 6, 72, 0, 0, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(got.inode[..20], entry);
+    assert_eq!(&got.inode[20..30], b"capability");
+    assert_eq!(got.inode[76..], value);
+}
+
+#[test]
+fn inodes_share_a_block_until_it_has_1024() {
+    let mut blocks = XattrBlocks::new();
+    let long = [7; 100];
+    for n in 0..2049 {
+        assert_eq!(encode_file(&[("user.long", &long)], &mut blocks).unwrap().block, Some(n / 1024));
+    }
+    assert_eq!(blocks.count(), 3);
+    let mut out = [0; 4096];
+    blocks.write(1, 9, None, &mut out);
+    assert_eq!(out[4..8], 1024_u32.to_le_bytes());
+    blocks.write(2, 9, None, &mut out);
+    assert_eq!(out[4..8], 1_u32.to_le_bytes());
+}
+
+#[test]
+fn the_inode_takes_what_makes_the_rest_fit() {
+    let mut blocks = XattrBlocks::new();
+    // In order a (60 bytes) goes inside and leaves b (84) outside with the rest: 4 too many. b inside: it fits.
+    let rest = vec![1; 4064 - 4 - 60 - 20];
+    let list: [(&str, &[u8]); 3] = [("user.a", &[1; 40]), ("user.b", &[1; 64]), ("user.c", &rest)];
+    let got = encode_file(&list, &mut blocks).unwrap();
+    assert_eq!(got.inode[20], b'b');
+    let more = vec![1; rest.len() + 1];
+    let list: [(&str, &[u8]); 3] = [("user.a", &[1; 40]), ("user.b", &[1; 64]), ("user.c", &more)];
+    let error = encode_file(&list, &mut blocks).unwrap_err();
+    assert_eq!(error, XattrError::DoesNotFit { name: (*b"user.c").into(), size: more.len(), needed: 4148 });
+}
+
+#[test]
+fn names_that_linux_refuses_are_refused() {
+    for (name, file_type, good) in [
+        ("user.x", FileType::File, true),
+        ("user.x", FileType::Directory, true),
+        ("user.x", FileType::Symlink, false),
+        ("user.x", FileType::CharDevice, false),
+        ("trusted.x", FileType::Symlink, true),
+        ("security.selinux", FileType::Fifo, true),
+        ("security.", FileType::File, false),
+        ("system.data", FileType::File, false),
+        ("com.apple.quarantine", FileType::File, false),
+        ("system.posix_acl_access.x", FileType::File, false),
+        ("system.posix_acl_access", FileType::Fifo, true),
+        ("system.posix_acl_access", FileType::Symlink, false),
+        ("system.posix_acl_default", FileType::Directory, true),
+        ("system.posix_acl_default", FileType::File, false),
+    ] {
+        assert_eq!(check_name(name.as_bytes(), file_type).is_ok(), good, "{name} {file_type:?}");
+    }
+}
+
+#[test]
+fn an_access_acl_rules_the_mode() {
+    let acl = |group: u8| {
+        [
+            2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 4, 0, group, 0, 255, 255, 255, 255, 32, 0, 4, 0, 255, 255, 255,
+            255,
+        ]
+    };
+    let mut blocks = XattrBlocks::new();
+    let got = encode(0o4777, FileType::File, &xattrs(&[("system.posix_acl_access", &acl(2))]), &mut blocks).unwrap();
+    assert_eq!(got, InodeXattrs { mode: 0o4624, ..InodeXattrs::default() });
+}

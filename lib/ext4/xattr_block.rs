@@ -1,0 +1,123 @@
+//! Blocks of extended attributes, shared between the inodes whose blocks are alike.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::dir_block::{BLOCK, crc};
+use super::xattr::{DiskXattr, MAGIC, padded};
+
+/// `ext4_xattr_header`
+const HEADER: usize = 32;
+/// `h_checksum`
+const CHECKSUM: std::ops::Range<usize> = 16..20;
+/// `EXT4_XATTR_REFCOUNT_MAX`
+const MAX_SHARED: u32 = 1024;
+
+/// A block without its header: the entries from the front and the values at the end, what is zero between left out.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct BlockImage {
+    entries: Box<[u8]>,
+    values: Box<[u8]>,
+    /// `h_hash`
+    hash: u32,
+}
+
+impl BlockImage {
+    /// Bytes for entries and values: without the header and the four zeros that end the entries.
+    pub(super) const ROOM: usize = BLOCK - HEADER - 4;
+
+    /// Lays out attributes that are in order and fit.
+    pub(super) fn new(list: &[DiskXattr]) -> Self {
+        let mut entries = Vec::new();
+        let mut values = vec![0; list.iter().map(|xattr| padded(xattr.value.len())).sum()];
+        let mut at = values.len();
+        let mut block_hash = 0_u32;
+        let mut shareable = true;
+        for xattr in list {
+            at -= padded(xattr.value.len());
+            values[at..at + xattr.value.len()].copy_from_slice(&xattr.value);
+            let hash = entry_hash(&xattr.name, &values[at..at + padded(xattr.value.len())]);
+            xattr.put_entry(&mut entries, BLOCK - values.len() + at, hash);
+            block_hash = block_hash.rotate_left(16) ^ hash;
+            shareable &= hash != 0;
+        }
+        // The kernel does not share a block where an entry's hash is 0, and says so with a hash of 0.
+        let hash = if shareable { block_hash } else { 0 };
+        Self { entries: entries.into(), values: values.into(), hash }
+    }
+}
+
+/// `e_hash` as kernels since 6.2 compute it: name bytes count as unsigned, on every machine.
+fn entry_hash(name: &[u8], padded_value: &[u8]) -> u32 {
+    let name = name.iter().fold(0_u32, |hash, &byte| hash.rotate_left(5) ^ u32::from(byte));
+    let words = padded_value.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+    words.fold(name, |hash, word| hash.rotate_left(16) ^ word)
+}
+
+/// All attribute blocks of a file system, each kept once.
+#[derive(Debug, Default)]
+pub struct XattrBlocks {
+    blocks: Vec<(Rc<BlockImage>, u32)>,
+    /// The block that further inodes with this content share.
+    open: HashMap<Rc<BlockImage>, usize>,
+}
+
+impl XattrBlocks {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many blocks there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// One more inode with this content: the number of its block, from 0.
+    pub(super) fn add(&mut self, image: BlockImage) -> u32 {
+        let image = match self.open.get_key_value(&image) {
+            Some((image, &at)) => {
+                let users = &mut self.blocks[at].1;
+                if *users < MAX_SHARED {
+                    *users += 1;
+                    return number(at);
+                }
+                Rc::clone(image)
+            }
+            None => Rc::new(image),
+        };
+        let at = self.blocks.len();
+        self.blocks.push((Rc::clone(&image), 1));
+        if image.hash != 0 {
+            self.open.insert(image, at);
+        }
+        number(at)
+    }
+
+    /// Writes block `index` for its place at `block` in the file system. `checksum_seed` is None without
+    /// `metadata_csum`.
+    ///
+    /// # Panics
+    /// Where there is no such block.
+    pub fn write(&self, index: usize, block: u64, checksum_seed: Option<u32>, out: &mut [u8; BLOCK]) {
+        let (image, users) = &self.blocks[index];
+        out.fill(0);
+        out[..4].copy_from_slice(&MAGIC);
+        out[4..8].copy_from_slice(&users.to_le_bytes());
+        out[8..12].copy_from_slice(&1_u32.to_le_bytes()); // h_blocks
+        out[12..16].copy_from_slice(&image.hash.to_le_bytes());
+        out[HEADER..HEADER + image.entries.len()].copy_from_slice(&image.entries);
+        out[BLOCK - image.values.len()..].copy_from_slice(&image.values);
+        if let Some(seed) = checksum_seed {
+            let sum = crc(crc(seed, &block.to_le_bytes()), &out[..]);
+            out[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
+        }
+    }
+}
+
+/// Block counts of a file system stay below 2^32.
+fn number(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
