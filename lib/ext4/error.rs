@@ -1,0 +1,110 @@
+use std::io;
+
+use super::BLOCK_SIZE;
+
+/// What can go wrong while an image is written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The content source failed.
+    #[error("reading content: {0}")]
+    Input(#[source] io::Error),
+    /// The content source ended before the announced size.
+    #[error("content ends {missing} bytes before its size")]
+    InputCut {
+        /// Bytes that did not come.
+        missing: u64,
+    },
+    /// Data segments that are out of order, overlap or pass the file's end.
+    #[error("data segment of {len} bytes at byte {offset} overlaps another or passes the file's end")]
+    Segment {
+        /// Where the segment starts in the file, in bytes.
+        offset: u64,
+        /// Its length in bytes.
+        len: u64,
+    },
+    /// A file larger than an extent tree can map.
+    #[error("file of {size} bytes is larger than ext4 allows ({} bytes)", super::file_data::MAX_SIZE)]
+    FileTooLarge {
+        /// The file's size in bytes.
+        size: u64,
+    },
+    /// The image could not be written.
+    #[error("writing {len} bytes at byte {offset} of the image: {source}")]
+    Write {
+        /// Byte offset in the target.
+        offset: u64,
+        /// Bytes to write.
+        len: u64,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The content does not fit into the size asked for (rule E10). `needed` works as a size.
+    #[error("no space: the image needs {needed} bytes, its size is {size}")]
+    NoSpace {
+        /// The size asked for, in bytes.
+        size: u64,
+        /// A size in bytes that is enough for the same content and options.
+        needed: u64,
+    },
+    /// More inodes than the number asked for, or more than the image can have.
+    #[error("no space: the image needs {needed} inodes, it has {inodes}")]
+    NoInodes {
+        /// The number of inodes asked for or possible.
+        inodes: u64,
+        /// The number of inodes that the content needs.
+        needed: u64,
+    },
+    /// More than 2^32 - 1 blocks.
+    #[error("image is larger than 32-bit block numbers allow ({} bytes)", u64::from(u32::MAX) * u64::from(BLOCK_SIZE))]
+    ImageTooLarge,
+    /// Without `--size`, more than the descriptors were reserved for.
+    #[error("image without a given size is larger than {limit} bytes: give a size")]
+    GrowthBound {
+        /// The bound in bytes.
+        limit: u64,
+    },
+    /// An option out of its range.
+    #[error("{0}")]
+    Option(String),
+    /// An inode that ext4 cannot represent (rule E10).
+    #[error("{}: {source}", String::from_utf8_lossy(path))]
+    Inode {
+        /// The path of one of its names from the root, raw bytes.
+        path: Vec<u8>,
+        /// The reason.
+        source: InodeError,
+    },
+    /// The tree breaks the contract of [`super::FileTree`].
+    #[error("tree: inode {id}: {reason}")]
+    Tree {
+        /// Dense id.
+        id: u32,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+/// Why ext4 cannot represent an inode.
+#[derive(Debug, thiserror::Error)]
+pub enum InodeError {
+    /// A name of no or more than 255 bytes.
+    #[error("name of {0} bytes, ext4 allows 1 to 255")]
+    NameLength(usize),
+    /// More than 65,000 names of one inode that is no directory.
+    #[error("{0} hard links, ext4 allows 65000")]
+    Links(u32),
+    /// A symlink target of no or more than 4,095 bytes.
+    #[error("symlink target of {0} bytes, ext4 allows 1 to 4095")]
+    SymlinkLength(usize),
+    /// A device major above 4095 or minor above 1048575.
+    #[error("device {major}:{minor}, Linux allows 4095:1048575")]
+    Device {
+        /// The major number.
+        major: u32,
+        /// The minor number.
+        minor: u32,
+    },
+    /// A time before 1901-12-13 or after 2446-05-10.
+    #[error("time {0} s since 1970 is outside ext4's range (1901 to 2446)")]
+    Time(i64),
+}

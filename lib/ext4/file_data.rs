@@ -1,0 +1,103 @@
+use super::BLOCK_SIZE;
+
+/// The largest file in bytes: logical block numbers have 32 bits, and the kernel stops one block earlier.
+pub(super) const MAX_SIZE: u64 = u32::MAX as u64 * BLOCK_SIZE as u64;
+
+/// A run of a file's blocks that stand one after the other in the image. Any length, in blocks of 4096 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// First block in the file.
+    pub logical: u32,
+    /// First block in the image.
+    pub start: u32,
+    /// Number of blocks, at least 1.
+    pub len: u32,
+}
+
+/// Where a regular file's content stands in the image. What no extent covers is a hole.
+///
+/// A million of these are held while an image is written, so that a file of one extent needs no allocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileData {
+    size: u64,
+    extents: Extents,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Extents {
+    #[default]
+    None,
+    One(Extent),
+    // Twice boxed: the pointer is thin, which keeps `FileData` at 24 bytes.
+    #[allow(clippy::box_collection)]
+    Many(Box<Vec<Extent>>),
+}
+
+impl FileData {
+    /// An empty file.
+    pub const EMPTY: Self = Self { size: 0, extents: Extents::None };
+
+    /// A file of `size` bytes, all hole so far.
+    pub(super) const fn hole(size: u64) -> Self {
+        Self { size, extents: Extents::None }
+    }
+
+    /// Size in bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The extents, sorted by logical block; neighbours that continue each other are one.
+    #[must_use]
+    pub fn extents(&self) -> &[Extent] {
+        match &self.extents {
+            Extents::None => &[],
+            Extents::One(one) => std::slice::from_ref(one),
+            Extents::Many(list) => list,
+        }
+    }
+
+    /// Number of data blocks in the image.
+    #[must_use]
+    pub fn blocks(&self) -> u64 {
+        self.extents().iter().map(|e| u64::from(e.len)).sum()
+    }
+
+    /// Adds blocks behind all that are there; joins them to the last extent where they continue it.
+    pub(super) fn push(&mut self, next: Extent) {
+        let last = match &mut self.extents {
+            Extents::None => None,
+            Extents::One(one) => Some(one),
+            Extents::Many(list) => list.last_mut(),
+        };
+        if let Some(last) = last
+            && last.logical.checked_add(last.len) == Some(next.logical)
+            && last.start.checked_add(last.len) == Some(next.start)
+        {
+            last.len += next.len;
+            return;
+        }
+        match &mut self.extents {
+            Extents::None => self.extents = Extents::One(next),
+            Extents::One(one) => self.extents = Extents::Many(Box::new(vec![*one, next])),
+            Extents::Many(list) => list.push(next),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_one_extent_is_small_and_neighbours_join() {
+        assert!(size_of::<FileData>() <= 24);
+        let mut file = FileData::hole(1 << 20);
+        file.push(Extent { logical: 0, start: 100, len: 2 });
+        file.push(Extent { logical: 2, start: 102, len: 3 });
+        assert_eq!(file.extents(), [Extent { logical: 0, start: 100, len: 5 }]);
+        file.push(Extent { logical: 9, start: 105, len: 1 });
+        assert_eq!((file.extents().len(), file.blocks()), (2, 6));
+    }
+}

@@ -1,0 +1,78 @@
+use crate::meta::Timestamp;
+
+/// What the image is to be, known before the first byte of content.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Size of the file system in bytes, met exactly (rule E3); without it the smallest that holds the content.
+    pub size: Option<u64>,
+    /// Space left free when there is no `size`.
+    pub free: Free,
+    /// Volume label, at most 16 bytes.
+    pub label: Vec<u8>,
+    /// Number of inodes.
+    pub inodes: Option<u32>,
+    /// One inode for so many bytes of image; at least 1024.
+    pub bytes_per_inode: Option<u64>,
+    /// A journal, and its size.
+    pub journal: Option<Journal>,
+    /// Blocks that only root may use, of all blocks; at most 50 %.
+    pub reserved: Percent,
+    /// Leave out what old kernels and boot loaders do not know: `metadata_csum`.
+    pub compat: bool,
+    /// Store runs of zeros instead of making them holes.
+    pub no_sparse: bool,
+    /// Where the file system starts in the target, in bytes.
+    pub offset: u64,
+}
+
+/// What makes an image itself and not another one; may be derived from the content, so it is given last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Seeds the checksums too.
+    pub uuid: [u8; 16],
+    /// Seeds the hash by which directories are sorted.
+    pub hash_seed: [u8; 16],
+    /// The time of creation, for the superblock and for the inodes that are not in the tree.
+    pub now: Timestamp,
+}
+
+/// How much space to leave free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Free {
+    /// 10 % of the image and at least 16 MiB.
+    #[default]
+    Default,
+    /// At least so many bytes.
+    Bytes(u64),
+    /// At least this part of the image; at most 99 %.
+    Percent(Percent),
+}
+
+/// How large the journal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Journal {
+    /// As `mke2fs` sizes it: 4 MiB to 1 GiB.
+    Auto,
+    /// So many bytes, at least 4 MiB.
+    Bytes(u64),
+}
+
+/// A part of a hundred, to two decimals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent {
+    hundredths: u32,
+}
+
+impl Percent {
+    /// So many hundredths of a percent: 250 is 2.5 %.
+    #[must_use]
+    pub const fn from_hundredths(hundredths: u32) -> Self {
+        Self { hundredths }
+    }
+
+    /// So many hundredths of a percent.
+    #[must_use]
+    pub const fn hundredths(self) -> u32 {
+        self.hundredths
+    }
+}

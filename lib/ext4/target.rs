@@ -1,0 +1,170 @@
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{FallocateFlags, fallocate};
+
+/// What the image is written to. Offsets are in bytes from the target's start.
+pub trait Target {
+    /// Writes all of `data` at `offset`.
+    ///
+    /// # Errors
+    /// As the underlying device reports them.
+    fn write_at(&mut self, data: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Makes a range that the writer has not written yet read as zeros.
+    ///
+    /// # Errors
+    /// As the underlying device reports them.
+    fn clear(&mut self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Makes a range that the writer has written, but does not need, read as zeros again.
+    ///
+    /// # Errors
+    /// As the underlying device reports them.
+    fn punch(&mut self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Everything up to `len` exists: the file has at least this length.
+    ///
+    /// # Errors
+    /// As the underlying device reports them.
+    fn extend_to(&mut self, len: u64) -> io::Result<()>;
+
+    /// Called before the primary superblock is written: what was written before must reach the disk first where a
+    /// cut run could otherwise look like a file system (rule S2).
+    ///
+    /// # Errors
+    /// As the underlying device reports them.
+    fn barrier(&mut self) -> io::Result<()>;
+}
+
+/// A new, empty file that nobody sees before it is whole: what is not written is a hole and reads as zeros.
+#[derive(Debug)]
+pub struct FreshFile(pub File);
+
+impl Target for FreshFile {
+    fn write_at(&mut self, data: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(data, offset)
+    }
+
+    fn clear(&mut self, _: u64, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn punch(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        punch_or_write_zeros(&self.0, offset, len)
+    }
+
+    fn extend_to(&mut self, len: u64) -> io::Result<()> {
+        if self.0.metadata()?.len() < len { self.0.set_len(len) } else { Ok(()) }
+    }
+
+    fn barrier(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A block device, or a part of an existing disk image: old bytes are there, and other parts are not ours.
+#[derive(Debug)]
+pub struct InPlace(pub File);
+
+impl Target for InPlace {
+    fn write_at(&mut self, data: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(data, offset)
+    }
+
+    fn clear(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+        if len == 0 || fallocate(&self.0, flags, offset, len).is_ok() {
+            return Ok(());
+        }
+        punch_or_write_zeros(&self.0, offset, len)
+    }
+
+    fn punch(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        punch_or_write_zeros(&self.0, offset, len)
+    }
+
+    fn extend_to(&mut self, len: u64) -> io::Result<()> {
+        let meta = self.0.metadata()?;
+        if meta.is_file() && meta.len() < len { self.0.set_len(len) } else { Ok(()) }
+    }
+
+    fn barrier(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+/// An image in memory.
+impl Target for Vec<u8> {
+    fn write_at(&mut self, data: &[u8], offset: u64) -> io::Result<()> {
+        let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let end = start.checked_add(data.len()).ok_or_else(|| io::Error::other("image too large for memory"))?;
+        if self.len() < end {
+            self.resize(end, 0);
+        }
+        self[start..end].copy_from_slice(data);
+        Ok(())
+    }
+
+    fn clear(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        self.punch(offset, len)
+    }
+
+    fn punch(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        let size = self.len();
+        let start = usize::try_from(offset).map_err(io::Error::other)?.min(size);
+        let end = usize::try_from(offset.saturating_add(len)).map_err(io::Error::other)?.min(size);
+        self[start..end].fill(0);
+        Ok(())
+    }
+
+    fn extend_to(&mut self, len: u64) -> io::Result<()> {
+        let len = usize::try_from(len).map_err(io::Error::other)?;
+        if self.len() < len {
+            self.resize(len, 0);
+        }
+        Ok(())
+    }
+
+    fn barrier(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<T: Target + ?Sized> Target for &mut T {
+    fn write_at(&mut self, data: &[u8], offset: u64) -> io::Result<()> {
+        (**self).write_at(data, offset)
+    }
+
+    fn clear(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        (**self).clear(offset, len)
+    }
+
+    fn punch(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        (**self).punch(offset, len)
+    }
+
+    fn extend_to(&mut self, len: u64) -> io::Result<()> {
+        (**self).extend_to(len)
+    }
+
+    fn barrier(&mut self) -> io::Result<()> {
+        (**self).barrier()
+    }
+}
+
+fn punch_or_write_zeros(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    if len == 0 || fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len).is_ok() {
+        return Ok(());
+    }
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    let end = offset.saturating_add(len);
+    let mut at = offset;
+    while at < end {
+        let part = usize::try_from(end - at).unwrap_or(ZEROS.len()).min(ZEROS.len());
+        file.write_all_at(&ZEROS[..part], at)?;
+        at += part as u64;
+    }
+    Ok(())
+}
