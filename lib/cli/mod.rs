@@ -5,9 +5,11 @@ mod message;
 mod output;
 mod size;
 mod status;
+mod tar2ext4;
 
 pub use logging::{Common, ProgressMode};
 pub use message::{escape, message_line};
 pub use output::{Output, OutputError};
 pub use size::{SizeError, parse_size};
 pub use status::{Failure, run};
+pub use tar2ext4::Tar2ext4;
