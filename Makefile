@@ -1,0 +1,59 @@
+# make            the three filters, optimised, in target/release
+# make demo       a sample image becomes target/demo/rootfs.ext4; no network needed
+# make check      what CI runs: format, lints, tests against real tools (as root; installs what is missing)
+# make check-full check, and what takes longer than a coffee
+# make bench      ratios against other tools, measured in one run
+# make fuzz       the fuzz targets, for FUZZ_SECONDS each
+# make install    filters, man pages and completions below $(DESTDIR)$(PREFIX)
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CARGO ?= cargo
+FUZZ_SECONDS ?= 60
+
+FILTERS := oci-fetch oci-flatten tar2ext4
+BIN := target/release
+INSTALL := $(DESTDIR)$(PREFIX)
+PAGES := $(wildcard man/*.1 man/*.5)
+COMPLETIONS := share/bash-completion/completions/% share/zsh/site-functions/_% share/fish/vendor_completions.d/%.fish
+
+all:
+	$(CARGO) build --release --locked
+
+demo: all
+	tests/setup e2fsprogs
+	tests/demo/run $(BIN) target/demo
+
+check:
+	tests/setup
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	tests/no-http
+	$(CARGO) test --locked
+
+check-full: check
+	$(CARGO) test --locked -- --ignored
+
+bench: all
+	tests/bench/run $(BIN)
+
+fuzz:
+	FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run
+
+install:
+	@for filter in $(FILTERS); do test -x $(BIN)/$$filter || { echo "run make first" >&2; exit 1; }; done
+	install -d $(INSTALL)/bin
+	install -m 755 $(FILTERS:%=$(BIN)/%) $(INSTALL)/bin
+	for page in $(PAGES); do \
+	    install -D -m 644 $$page $(INSTALL)/share/man/man$${page##*.}/$${page#man/} || exit 1; \
+	done
+
+uninstall:
+	rm -f $(FILTERS:%=$(INSTALL)/bin/%)
+	rm -f $(foreach page,$(PAGES),$(INSTALL)/share/man/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
+	rm -f $(foreach filter,$(FILTERS),$(subst %,$(filter),$(COMPLETIONS:%=$(INSTALL)/%)))
+
+clean:
+	$(CARGO) clean
+
+.PHONY: all demo check check-full bench fuzz install uninstall clean
