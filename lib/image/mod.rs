@@ -1,6 +1,18 @@
 //! References, digests, platforms, manifests and the layer manifest (M rules).
 
+mod config;
+mod descriptor;
 mod digest;
+mod document;
 pub mod layer_manifest;
+pub mod media_type;
+mod platform;
+mod reference;
+pub mod select;
 
+pub use config::{Config, ConfigError};
+pub use descriptor::{DescribedPlatform, Descriptor};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
+pub use document::{Annotations, Document, DocumentError, Index, MAX_DOCUMENT, Manifest};
+pub use platform::{Platform, PlatformError};
+pub use reference::{DEFAULT_REGISTRY, Reference, ReferenceError};

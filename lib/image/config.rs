@@ -1,0 +1,69 @@
+//! What is read of an image config; the rest goes out verbatim (R6).
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::descriptor::or_default;
+use super::{Digest, Platform};
+
+/// An image config: the fields the filters need, and the whole text.
+#[derive(Debug)]
+pub struct Config {
+    /// What the image runs on; `None` where the config does not say.
+    pub platform: Option<Platform>,
+    /// Digests of the uncompressed layers, bottom first.
+    pub diff_ids: Vec<Digest>,
+    /// The config as it stands, key order and numbers included.
+    pub text: Box<RawValue>,
+}
+
+/// Why a config cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It is not JSON, or lacks what it needs.
+    #[error("the image config is not valid: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The numbers of layers differ.
+    #[error("the image config names {diff_ids} layers (rootfs.diff_ids), the manifest {layers}")]
+    LayerCount {
+        /// Digests in the config.
+        diff_ids: usize,
+        /// Layers in the manifest.
+        layers: usize,
+    },
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    #[serde(default, deserialize_with = "or_default")]
+    os: String,
+    #[serde(default, deserialize_with = "or_default")]
+    architecture: String,
+    #[serde(default)]
+    variant: Option<String>,
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    #[serde(default, deserialize_with = "or_default")]
+    diff_ids: Vec<Digest>,
+}
+
+impl Config {
+    /// Reads a config for a manifest of `layers` layers.
+    ///
+    /// # Errors
+    /// When it is no image config, or of another number of layers.
+    pub fn parse(bytes: &[u8], layers: usize) -> Result<Self, ConfigError> {
+        let text: Box<RawValue> = serde_json::from_slice(bytes)?;
+        let raw: Raw = serde_json::from_slice(bytes)?;
+        let diff_ids = raw.rootfs.diff_ids;
+        if diff_ids.len() != layers {
+            return Err(ConfigError::LayerCount { diff_ids: diff_ids.len(), layers });
+        }
+        let says = !raw.os.is_empty() && !raw.architecture.is_empty();
+        let platform = says.then(|| Platform::new(&raw.os, &raw.architecture, raw.variant.as_deref()));
+        Ok(Self { platform, diff_ids, text })
+    }
+}

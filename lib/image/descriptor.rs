@@ -1,0 +1,75 @@
+//! Descriptors: what an index or a manifest says of each blob (OCI image spec, `descriptor.md`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Digest;
+
+/// A pointer to a blob, read tolerantly: only digest and size must be there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// Media type of the blob; empty when the document does not say.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
+    pub media_type: String,
+    /// Digest of the blob.
+    pub digest: Digest,
+    /// Bytes of the blob.
+    pub size: u64,
+    /// Further places to get the blob from (foreign layers, R4).
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
+    /// Annotations.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// In an index: what the manifest's image runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<DescribedPlatform>,
+    /// Type of an artifact that is no image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+}
+
+/// The `platform` of a descriptor, as it stands there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DescribedPlatform {
+    /// `amd64`, `arm64`, ... (GOARCH).
+    #[serde(default, deserialize_with = "or_default")]
+    pub architecture: String,
+    /// `linux`, `windows`, ... (GOOS).
+    #[serde(default, deserialize_with = "or_default")]
+    pub os: String,
+    /// `v7`, `v8`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// Version of the operating system (Windows).
+    #[serde(default, rename = "os.version", skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// Features of the operating system (Windows).
+    #[serde(default, rename = "os.features", deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub os_features: Vec<String>,
+}
+
+/// `null` where a list, a map or a text is due, as Go programs write empty ones.
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(input: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(input)?.unwrap_or_default())
+}
+
+/// What BuildKit sets on the index entries that are attestations, not images.
+const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+
+impl Descriptor {
+    /// Whether this is an attestation or another artifact beside the images of an index (R4).
+    #[must_use]
+    pub fn is_attestation(&self) -> bool {
+        self.annotations.get(REFERENCE_TYPE).is_some_and(|kind| kind == "attestation-manifest")
+            || self.platform.as_ref().is_some_and(|p| p.os == "unknown" && p.architecture == "unknown")
+    }
+
+    /// The media type that is only true of layers that may not be redistributed.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        self.media_type.contains(".nondistributable.") || self.media_type.contains(".foreign.")
+    }
+}

@@ -1,0 +1,185 @@
+//! Image indexes and manifests, told apart and read tolerantly (R4).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::descriptor::{Descriptor, or_default};
+use super::media_type;
+
+/// Most bytes of an index, a manifest or a config (R7).
+pub const MAX_DOCUMENT: u64 = 8 << 20;
+
+/// Most layers of an image; overlayfs and Docker stop at about a hundred.
+const MAX_LAYERS: usize = 4096;
+
+/// An index or a manifest.
+#[derive(Clone, Debug)]
+pub enum Document {
+    /// Several images, usually of one name for several platforms.
+    Index(Index),
+    /// One image.
+    Manifest(Manifest),
+}
+
+/// An OCI image index or a Docker manifest list.
+#[derive(Clone, Debug)]
+pub struct Index {
+    /// OCI's or Docker's.
+    pub media_type: String,
+    /// The images, artifacts and nested indexes.
+    pub manifests: Vec<Descriptor>,
+}
+
+/// An OCI or a Docker schema 2 image manifest.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// OCI's or Docker's.
+    pub media_type: String,
+    /// The image config.
+    pub config: Descriptor,
+    /// The layers, bottom first.
+    pub layers: Vec<Descriptor>,
+}
+
+/// Why a document cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// It is not JSON, or lacks what it needs.
+    #[error("not a valid image manifest: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Docker's first format, which has no verifiable config.
+    #[error("Docker image manifest version 2, schema 1: too old to be supported, push the image again")]
+    Schema1,
+    /// Neither an index nor a manifest.
+    #[error("neither an image manifest nor an image index{}", .0.as_deref().map(|t| format!(": {t:?}")).unwrap_or_default())]
+    Unknown(Option<String>),
+    /// An artifact that is no image: a chart, a signature, ...
+    #[error("not a container image but an artifact of type {0:?}")]
+    Artifact(String),
+    /// More layers than any image has.
+    #[error("{0} layers are too many, at most {MAX_LAYERS} are read")]
+    TooManyLayers(usize),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw {
+    #[serde(default)]
+    schema_version: Option<u64>,
+    #[serde(default, deserialize_with = "or_default")]
+    media_type: String,
+    #[serde(default)]
+    artifact_type: Option<String>,
+    #[serde(default)]
+    manifests: Option<Vec<Descriptor>>,
+    #[serde(default)]
+    config: Option<Descriptor>,
+    #[serde(default)]
+    layers: Option<Vec<Descriptor>>,
+    #[serde(default, rename = "fsLayers")]
+    fs_layers: Option<serde::de::IgnoredAny>,
+}
+
+impl Document {
+    /// Reads a document. `declared` is what a descriptor or a `Content-Type` says it is; the document's own
+    /// `mediaType` goes first, and without either the fields decide.
+    ///
+    /// # Errors
+    /// When it is neither an index nor a manifest of an image.
+    pub fn parse(bytes: &[u8], declared: Option<&str>) -> Result<Self, DocumentError> {
+        let raw: Raw = serde_json::from_slice(bytes)?;
+        let declared = declared.map(media_type::essence);
+        let own = media_type::essence(&raw.media_type);
+        let is_schema1 = |t: &str| matches!(t, media_type::DOCKER_SCHEMA1 | media_type::DOCKER_SCHEMA1_SIGNED);
+        if raw.fs_layers.is_some() || raw.schema_version == Some(1) || is_schema1(&own) {
+            return Err(DocumentError::Schema1);
+        }
+        let known = |t: &String| media_type::is_index(t) || media_type::is_manifest(t);
+        let stated = Some(own).filter(|t| !t.is_empty()).or(declared.filter(known));
+        if let Some(other) = stated.as_ref().filter(|t| !known(t)) {
+            return Err(DocumentError::Unknown(Some(other.chars().take(100).collect())));
+        }
+        match (stated, raw.manifests, raw.config, raw.layers) {
+            (Some(t), Some(manifests), _, _) if media_type::is_index(&t) => {
+                Ok(Self::Index(Index { media_type: t, manifests }))
+            }
+            (Some(t), _, Some(config), layers) if media_type::is_manifest(&t) => {
+                manifest(t, config, layers.unwrap_or_default(), raw.artifact_type)
+            }
+            (None, Some(manifests), None, None) => {
+                Ok(Self::Index(Index { media_type: media_type::OCI_INDEX.into(), manifests }))
+            }
+            (None, None, Some(config), Some(layers)) => {
+                manifest(media_type::OCI_MANIFEST.into(), config, layers, raw.artifact_type)
+            }
+            _ => Err(DocumentError::Unknown(None)),
+        }
+    }
+}
+
+fn manifest(
+    media_type: String,
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+    artifact_type: Option<String>,
+) -> Result<Document, DocumentError> {
+    if layers.len() > MAX_LAYERS {
+        return Err(DocumentError::TooManyLayers(layers.len()));
+    }
+    // Old builders wrote odd config types for true images; an artifact's are of other vendors or the empty one.
+    let kind = config.media_type.as_str();
+    let is_image = kind.is_empty()
+        || kind.starts_with("application/vnd.oci.image.config.")
+        || kind.starts_with("application/vnd.docker.container.image.")
+        || matches!(kind, "application/json" | "application/octet-stream" | "text/plain");
+    if !is_image {
+        let kind = artifact_type.unwrap_or_else(|| kind.to_owned());
+        return Err(DocumentError::Artifact(kind.chars().take(100).collect()));
+    }
+    Ok(Document::Manifest(Manifest { media_type, config, layers }))
+}
+
+/// Annotations by key.
+pub type Annotations = BTreeMap<String, String>;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn parse(text: &str, declared: Option<&str>) -> Result<Document, String> {
+        Document::parse(text.replace("$D", DIGEST).as_bytes(), declared).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn kinds_are_told_apart_with_and_without_media_type() {
+        let config = r#""config":{"digest":"$D","size":2},"layers":null"#;
+        let of = media_type::OCI_MANIFEST;
+        assert!(matches!(parse(&format!("{{{config}}}"), Some(of)), Ok(Document::Manifest(_))));
+        let bare = r#"{"schemaVersion":2,"config":{"digest":"$D","size":2},"layers":[]}"#;
+        assert!(matches!(parse(bare, None), Ok(Document::Manifest(_))));
+        assert!(matches!(parse(bare, Some("text/plain; charset=utf-8")), Ok(Document::Manifest(_))));
+        assert!(matches!(parse(r#"{"manifests":[]}"#, None), Ok(Document::Index(_))));
+        assert!(parse(r#"{"manifests":[],"config":{"digest":"$D","size":2},"layers":[]}"#, None).is_err());
+    }
+
+    #[test]
+    fn what_is_no_image_is_named() {
+        let says = |text: &str, what: &str| {
+            let error = parse(text, None).unwrap_err();
+            assert!(error.contains(what), "{text}: {error}");
+        };
+        says(r#"{"schemaVersion":1,"fsLayers":[]}"#, "schema 1");
+        says("[]", "not a valid image manifest");
+        says("{}", "neither");
+        says(r#"{"mediaType":"application/x"}"#, "application/x");
+        says(
+            r#"{"config":{"mediaType":"application/vnd.cncf.helm.config.v1+json","digest":"$D","size":2},"layers":[]}"#,
+            "helm",
+        );
+        says(r#"{"config":{"digest":"sha256:../..","size":2},"layers":[]}"#, "no digest");
+    }
+}

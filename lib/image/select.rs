@@ -1,0 +1,100 @@
+//! The choice of one image out of an index (R4).
+
+use super::{Descriptor, Platform, media_type};
+
+/// Why an index offers nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectError {
+    /// The wanted platform is not there.
+    #[error("no image for {wanted}; there is {offered}")]
+    NoPlatform {
+        /// What was looked for.
+        wanted: Platform,
+        /// What the index has, as a list.
+        offered: String,
+    },
+    /// Nothing but attestations, or nothing at all.
+    #[error("the image index is empty")]
+    Empty,
+}
+
+/// The entries worth looking at, best first: the exact platform, then compatible variants; entries that do not say
+/// their platform last (they may be nested indexes, or single images), Windows versions in the index's order.
+///
+/// # Errors
+/// When there are none; the error lists what there is.
+pub fn candidates<'a>(entries: &'a [Descriptor], wanted: &Platform) -> Result<Vec<&'a Descriptor>, SelectError> {
+    let images: Vec<&Descriptor> = entries.iter().filter(|entry| is_candidate(entry)).collect();
+    if images.is_empty() {
+        return Err(SelectError::Empty);
+    }
+    let mut ranked: Vec<(u32, &Descriptor)> = images
+        .iter()
+        .filter_map(|entry| match &entry.platform {
+            Some(platform) if !platform.os.is_empty() => {
+                wanted.distance(&Platform::from(platform)).map(|d| (d, *entry))
+            }
+            _ => Some((u32::MAX, *entry)),
+        })
+        .collect();
+    if ranked.is_empty() {
+        return Err(no_platform(wanted, images.iter().filter_map(|e| e.platform.as_ref()).map(Platform::from)));
+    }
+    ranked.sort_by_key(|(distance, _)| *distance); // stable: the index's order decides among equals
+    Ok(ranked.into_iter().map(|(_, entry)| entry).collect())
+}
+
+/// The error that lists `offered`.
+pub fn no_platform(wanted: &Platform, offered: impl Iterator<Item = Platform>) -> SelectError {
+    let mut offered: Vec<String> = offered.map(|p| p.to_string()).collect();
+    offered.sort_unstable();
+    offered.dedup();
+    let offered = if offered.is_empty() { "none that says its platform".into() } else { offered.join(", ") };
+    SelectError::NoPlatform { wanted: wanted.clone(), offered }
+}
+
+fn is_candidate(entry: &Descriptor) -> bool {
+    let kind = media_type::essence(&entry.media_type);
+    let is_document = kind.is_empty() || media_type::is_index(&kind) || media_type::is_manifest(&kind);
+    // Schema 1 stays a candidate so that it is refused by name when it is chosen.
+    let is_schema1 = kind.starts_with("application/vnd.docker.distribution.manifest.v1");
+    !entry.is_attestation() && entry.artifact_type.is_none() && (is_document || is_schema1)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+
+    fn entry(platform: &str, size: u64) -> Descriptor {
+        let mut parts = platform.split('/');
+        let json = serde_json::json!({
+            "digest": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "size": size,
+            "platform": {"os": parts.next(), "architecture": parts.next(), "variant": parts.next()},
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn chosen(entries: &[Descriptor], wanted: &str) -> Result<u64, String> {
+        candidates(entries, &wanted.parse().unwrap()).map(|c| c[0].size).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn exact_then_compatible_then_an_error_that_lists() {
+        let entries = [
+            entry("unknown/unknown", 0),
+            entry("linux/arm/v5", 1),
+            entry("linux/arm/v6", 2),
+            entry("linux/amd64", 3),
+            entry("linux/arm64/v8", 4),
+        ];
+        assert_eq!(chosen(&entries, "linux/amd64"), Ok(3));
+        assert_eq!(chosen(&entries, "linux/arm64"), Ok(4));
+        assert_eq!(chosen(&entries, "linux/arm/v7"), Ok(2));
+        assert_eq!(chosen(&entries, "linux/arm/v5"), Ok(1));
+        let error = chosen(&entries, "linux/s390x").unwrap_err();
+        assert_eq!(error, "no image for linux/s390x; there is linux/amd64, linux/arm/v5, linux/arm/v6, linux/arm64");
+        assert_eq!(chosen(&entries[..1], "linux/amd64").unwrap_err(), "the image index is empty");
+    }
+}
