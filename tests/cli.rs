@@ -13,5 +13,7 @@ mod support;
 
 #[path = "cli/architecture.rs"]
 mod architecture;
+#[path = "cli/fetch_registry_test.rs"]
+mod fetch_registry_test;
 #[path = "cli/self_test.rs"]
 mod self_test;

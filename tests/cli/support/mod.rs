@@ -13,6 +13,7 @@ mod diff;
 mod filter;
 mod mount;
 mod oracle;
+pub mod registry;
 mod snapshot;
 mod tools;
 

@@ -1,0 +1,372 @@
+//! A user who pulls: a home, a store, credentials; and what must hold after every pull.
+
+use std::cell::Cell;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::image::{Artifact, Image};
+use super::text::secret_marks;
+use crate::support::{Filter, Ran, Running, scratch};
+
+/// A user with an empty home and an empty blob store, whom nothing of the machine's configuration reaches.
+pub struct Puller {
+    scratch: tempfile::TempDir,
+    runs: Cell<usize>,
+}
+
+impl Puller {
+    pub fn new() -> Self {
+        let scratch = scratch();
+        for name in ["home", "run", "bin"] {
+            fs::create_dir(scratch.path().join(name)).unwrap();
+        }
+        fs::write(scratch.path().join("registries.conf"), "").unwrap();
+        Self { scratch, runs: Cell::new(0) }
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.scratch.path().join("home")
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.scratch.path().join("store")
+    }
+
+    /// A path for a file of the test.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// Writes a file of the test.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Docker's `~/.docker/config.json`.
+    pub fn docker_config(&self, config: &Value) {
+        self.file("home/.docker/config.json", config.to_string());
+    }
+
+    /// Podman's `$XDG_RUNTIME_DIR/containers/auth.json`.
+    pub fn podman_auth(&self, config: &Value) {
+        self.file("run/containers/auth.json", config.to_string());
+    }
+
+    /// registries.conf(5), version 2.
+    pub fn registries_conf(&self, toml: &str) {
+        self.file("registries.conf", toml);
+    }
+
+    /// A credential helper `docker-credential-NAME`, first on the path, that notes what it was asked in
+    /// `helper.log` and then runs this shell script with the server's name in `$server`.
+    pub fn helper(&self, name: &str, script: &str) {
+        let log = self.path("helper.log");
+        let text = format!("#!/bin/sh\nread -r server\necho \"$1 $server\" >>'{}'\n{script}\n", log.display());
+        let path = self.file(&format!("bin/docker-credential-{name}"), text);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// What the helpers were asked, a line each.
+    pub fn helper_log(&self) -> String {
+        fs::read_to_string(self.path("helper.log")).unwrap_or_default()
+    }
+
+    /// `oci-fetch` of this image into the store, soon impatient.
+    pub fn pull(&self, reference: impl AsRef<std::ffi::OsStr>) -> Pull<'_> {
+        Pull::new(self, Some(self.store())).arg(reference)
+    }
+
+    /// `oci-fetch` without `--dir`.
+    pub fn pull_bare(&self, reference: impl AsRef<std::ffi::OsStr>) -> Pull<'_> {
+        Pull::new(self, None).arg(reference)
+    }
+
+    /// Fails when a secret stands in any file below the store.
+    #[track_caller]
+    fn keeps_secrets(&self) {
+        for file in files_below(&self.store()) {
+            let bytes = fs::read(&file).unwrap();
+            assert!(!tells(&bytes), "{} holds a secret", file.display());
+            assert!(!tells(file.as_os_str().as_encoded_bytes()), "{} is a secret", file.display());
+        }
+    }
+}
+
+/// `oci-fetch` about to be run.
+pub struct Pull<'a> {
+    puller: &'a Puller,
+    filter: Filter,
+    retries: bool,
+}
+
+impl<'a> Pull<'a> {
+    fn new(puller: &'a Puller, store: Option<PathBuf>) -> Self {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let bin = puller.path("bin");
+        let path = std::env::join_paths([bin].into_iter().chain(std::env::split_paths(&path))).unwrap();
+        let mut filter = Filter::oci_fetch()
+            .env("PATH", path)
+            .env("HOME", puller.home())
+            .env("XDG_RUNTIME_DIR", puller.path("run"))
+            .env("CONTAINERS_REGISTRIES_CONF", puller.path("registries.conf"));
+        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+            filter = filter.env_remove(name).env_remove(name.to_uppercase());
+        }
+        for name in [
+            "DOCKER_CONFIG",
+            "REGISTRY_AUTH_FILE",
+            "XDG_CONFIG_HOME",
+            "XDG_CACHE_HOME",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+        ] {
+            filter = filter.env_remove(name);
+        }
+        if let Some(store) = store {
+            filter = filter.arg("--dir").arg(store);
+        }
+        Self { puller, filter, retries: false }
+    }
+
+    pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.filter = self.filter.arg(arg);
+        self
+    }
+
+    pub fn args<A: AsRef<std::ffi::OsStr>>(self, args: impl IntoIterator<Item = A>) -> Self {
+        args.into_iter().fold(self, Self::arg)
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.filter = self.filter.env(name, value);
+        self
+    }
+
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.filter = self.filter.stdin(bytes);
+        self
+    }
+
+    pub fn stdout_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.filter = self.filter.stdout_file(path);
+        self
+    }
+
+    /// Further attempts; without this call one.
+    pub fn retries(mut self, count: usize) -> Self {
+        self.retries = true;
+        self.arg("--retries").arg(count.to_string())
+    }
+
+    fn ready(self) -> Filter {
+        let once = if self.retries { self } else { self.retries(1) };
+        once.filter.arg("--timeout").arg("2")
+    }
+
+    pub fn spawn(self) -> Running {
+        self.ready().spawn()
+    }
+
+    /// Runs it to its end. No output, no message and no file may tell a secret.
+    #[track_caller]
+    pub fn run(self) -> Pulled<'a> {
+        let puller = self.puller;
+        puller.runs.set(puller.runs.get() + 1);
+        let ran = self.ready().run();
+        assert!(!tells(&ran.stdout) && !tells(ran.stderr.as_bytes()), "a secret is out\n{}", ran.report());
+        puller.keeps_secrets();
+        Pulled { puller, ran }
+    }
+}
+
+/// A pull that has ended.
+pub struct Pulled<'a> {
+    puller: &'a Puller,
+    pub ran: Ran,
+}
+
+impl Pulled<'_> {
+    /// The records on standard output.
+    #[track_caller]
+    pub fn records(&self) -> Vec<Value> {
+        let lines = self.ran.text().lines();
+        lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
+    }
+
+    /// It succeeded without a word, and its manifest describes exactly this image, whose blobs are on disk.
+    #[track_caller]
+    pub fn gets(self, image: &Image) -> Self {
+        assert!(self.ran.status.success(), "should have succeeded\n{}", self.ran.report());
+        let records = self.records();
+        assert_eq!(records.len(), image.layers.len() + 2, "records\n{}", self.ran.report());
+        let first = &records[0];
+        assert_eq!(first["type"], "image");
+        assert_eq!(first["version"], 1);
+        assert_eq!(first["layers"], image.layers.len());
+        assert_eq!(first["config"], serde_json::from_slice::<Value>(&image.config()).unwrap());
+        for (i, (record, layer)) in records[1..].iter().zip(&image.layers).enumerate() {
+            assert_eq!(record["type"], "layer");
+            assert_eq!(record["index"], i);
+            assert_eq!(record["diffId"], layer.diff_id, "layer {i}");
+            let path = Path::new(record["path"].as_str().expect("a path"));
+            assert!(path.is_absolute(), "{}", path.display());
+            let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert_eq!(record["size"], bytes.len(), "layer {i}");
+            assert_eq!(super::digest(&bytes), super::digest(&layer.bytes), "bytes of layer {i}");
+        }
+        assert_eq!(records.last().unwrap(), &serde_json::json!({ "type": "end" }));
+        assert_whole(&self.puller.store());
+        self
+    }
+
+    /// As [`Self::gets`], with the registry's own digests and media types in the records.
+    #[track_caller]
+    pub fn gets_exactly(self, image: &Image) -> Self {
+        let pulled = self.gets(image);
+        let records = pulled.records();
+        assert_eq!(records[0]["manifest"], image.root().digest);
+        for (record, layer) in records[1..].iter().zip(&image.layers) {
+            assert_eq!(record["digest"], layer.digest);
+            assert_eq!(record["mediaType"], layer.media_type);
+        }
+        pulled
+    }
+
+    /// It succeeded without a word on stderr.
+    #[track_caller]
+    pub fn quietly(self) -> Self {
+        assert!(self.ran.stderr.is_empty(), "should have been quiet\n{}", self.ran.report());
+        self
+    }
+
+    /// It failed with status 1; the last line names every one of `causes` (or one of `a|b`, in any case of letters);
+    /// no `end` record came out, and nothing wrong stands under a blob's name.
+    #[track_caller]
+    pub fn fails(self, causes: &[&str]) -> Self {
+        assert!(self.ran.status.code() == Some(1), "should have failed with status 1\n{}", self.ran.report());
+        assert!(!self.ran.stderr.contains("panicked at"), "panicked\n{}", self.ran.report());
+        let mut lines = self.ran.stderr.lines().rev();
+        let message = lines.next().unwrap_or_default();
+        assert!(message.starts_with("oci-fetch: "), "no message\n{}", self.ran.report());
+        let others = lines.find(|line| !line.starts_with("oci-fetch: warning: "));
+        assert!(others.is_none(), "more than one line of error\n{}", self.ran.report());
+        assert!(self.ran.stderr.len() < 8 << 10, "a long story\n{}", self.ran.report());
+        let odd = self.ran.stderr.chars().find(|c| c.is_control() && *c != '\n');
+        assert!(odd.is_none(), "{odd:?} on the terminal\n{}", self.ran.report());
+        for cause in causes {
+            let named = cause.split('|').any(|word| message.to_lowercase().contains(&word.to_lowercase()));
+            assert!(named, "no {cause:?} in the message\n{}", self.ran.report());
+        }
+        let end = self
+            .ran
+            .stdout
+            .split(|byte| *byte == b'\n')
+            .find(|line| serde_json::from_slice::<Value>(line).is_ok_and(|record| record["type"] == "end"));
+        assert!(end.is_none(), "it failed and said `end`\n{}", self.ran.report());
+        assert_blobs(&self.puller.store());
+        self
+    }
+
+    /// Nothing at all went to standard output.
+    #[track_caller]
+    pub fn says_nothing(self) -> Self {
+        assert!(self.ran.stdout.is_empty(), "should have written nothing\n{}", self.ran.report());
+        self
+    }
+}
+
+fn tells(bytes: &[u8]) -> bool {
+    secret_marks().iter().any(|mark| memchr_find(bytes, mark))
+}
+
+fn memchr_find(bytes: &[u8], mark: &[u8]) -> bool {
+    let Some((first, rest)) = mark.split_first() else { return true };
+    let mut from = 0;
+    while let Some(at) = bytes[from..].iter().position(|byte| byte == first) {
+        from += at + 1;
+        if bytes[from..].starts_with(rest) {
+            return true;
+        }
+    }
+    false
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => files.extend(files_below(&entry.path())),
+            false => files.push(entry.path()),
+        }
+    }
+    files
+}
+
+/// The digest that a file's place in a store claims: `blobs/ALGORITHM/HEX`.
+fn claimed(store: &Path, file: &Path) -> Option<String> {
+    let name = file.strip_prefix(store).ok()?.to_str()?.strip_prefix("blobs/")?;
+    let (algorithm, hex) = name.split_once('/')?;
+    let is_final = matches!((algorithm, hex.len()), ("sha256", 64) | ("sha512", 128));
+    (is_final && hex.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| format!("{algorithm}:{hex}"))
+}
+
+/// Fails when a file under a blob's name is not that blob.
+#[track_caller]
+fn assert_blobs(store: &Path) {
+    for file in files_below(store) {
+        let Some(claimed) = claimed(store, &file) else { continue };
+        let bytes = fs::read(&file).unwrap();
+        let is = if claimed.starts_with("sha512") { super::sha512(&bytes) } else { super::digest(&bytes) };
+        assert_eq!(is, claimed, "a wrong blob stands under a final name");
+    }
+}
+
+/// Files of the store that are neither blobs nor the layout's own: transfers that stopped.
+pub fn parts_in_flight(store: &Path) -> Vec<PathBuf> {
+    let mut files = files_below(store);
+    files.retain(|file| {
+        let own = ["index.json", "oci-layout"].iter().any(|name| file.ends_with(name));
+        !own && claimed(store, file).is_none() && fs::metadata(file).unwrap().len() > 0
+    });
+    files
+}
+
+/// Fails unless the store is a whole OCI image layout: every blob right, every image that it names complete.
+#[track_caller]
+pub fn assert_whole(store: &Path) {
+    if !store.exists() {
+        return; // The source was used in place.
+    }
+    assert_blobs(store);
+    let layout = fs::read(store.join("oci-layout")).expect("oci-layout");
+    let layout: Value = serde_json::from_slice(&layout).unwrap();
+    assert_eq!(layout["imageLayoutVersion"], "1.0.0");
+    let index: Value = serde_json::from_slice(&fs::read(store.join("index.json")).expect("index.json")).unwrap();
+    assert_eq!(index["schemaVersion"], 2);
+    for entry in index["manifests"].as_array().expect("manifests") {
+        assert!(complete(store, entry, true), "the store names {entry} and does not have all of it");
+    }
+}
+
+/// Whether everything below a descriptor is there. Of an index, the images for other platforms may be missing.
+fn complete(store: &Path, descriptor: &Value, root: bool) -> bool {
+    let digest = descriptor["digest"].as_str().expect("a digest");
+    let Ok(bytes) = fs::read(store.join("blobs").join(digest.replace(':', "/"))) else { return !root };
+    assert_eq!(descriptor["size"], bytes.len(), "size of {digest}");
+    let document: Value = serde_json::from_slice(&bytes).expect("a document");
+    if let Some(children) = document["manifests"].as_array() {
+        return children.iter().all(|child| complete(store, child, false));
+    }
+    let layers = document["layers"].as_array().into_iter().flatten();
+    layers.chain([&document["config"]]).all(|blob| {
+        let digest = blob["digest"].as_str().expect("a digest");
+        store.join("blobs").join(digest.replace(':', "/")).exists()
+    })
+}
