@@ -1,1 +1,32 @@
-fn main() {}
+//! Fetches a container image: its layers into a blob store, its layer manifest to standard output.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use oci2ext4::cli::{self, Failure, OciFetch, Output};
+use oci2ext4::image::layer_manifest::Writer;
+use oci2ext4::source::{self, Locator, NoProgress, Progress};
+
+const TOOL: &str = "oci-fetch";
+
+fn main() -> ExitCode {
+    let options = OciFetch::parse();
+    cli::run(TOOL, || fetch(&options))
+}
+
+fn fetch(options: &OciFetch) -> Result<(), Failure> {
+    options.common.start_logging(TOOL);
+    let locator = Locator::parse(&options.image).map_err(Failure::failed)?;
+    let config = options.config.as_deref().map(Output::create).transpose().map_err(Failure::failed)?;
+    let progress: Arc<dyn Progress> = Arc::new(NoProgress);
+    let mut manifest = Writer::new(io::stdout().lock());
+    let fetched = source::fetch(&locator, &options.options()?, &progress, &mut manifest).map_err(Failure::failed)?;
+    if let Some(output) = config {
+        let text = fetched.as_ref().map_or("null", |text| text.get());
+        output.file().write_all(text.as_bytes()).map_err(Failure::failed)?;
+        output.commit(false).map_err(Failure::failed)?;
+    }
+    Ok(())
+}

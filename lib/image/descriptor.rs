@@ -60,6 +60,13 @@ pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Defaul
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
 impl Descriptor {
+    /// A descriptor of nothing but the three fields every one has.
+    #[must_use]
+    pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+        let (urls, annotations) = (Vec::new(), BTreeMap::new());
+        Self { media_type: media_type.into(), digest, size, urls, annotations, platform: None, artifact_type: None }
+    }
+
     /// Whether this is an attestation or another artifact beside the images of an index (R4).
     #[must_use]
     pub fn is_attestation(&self) -> bool {

@@ -173,7 +173,7 @@ mod tests {
             assert!(error.contains(what), "{text}: {error}");
         };
         says(r#"{"schemaVersion":1,"fsLayers":[]}"#, "schema 1");
-        says("[]", "not a valid image manifest");
+        says("\"x\"", "not a valid image manifest");
         says("{}", "neither");
         says(r#"{"mediaType":"application/x"}"#, "application/x");
         says(

@@ -1,1 +1,62 @@
-//! Where an image comes from: registry, OCI layout, archives, overlay2 (R rules).
+//! Where an image comes from: a registry, an OCI layout, an archive, or overlay2 directories (R rules).
+//!
+//! ```text
+//! Locator::parse ──> registry:  documents ─┐
+//!                    oci:       documents ─┼─> resolve ──> image record ──> layer records in order ──> end record
+//!                    archives:  into store ┘   (index, platform, manifest, config)
+//!                    overlay2:  directories ─────────────────────────────────┘
+//! ```
+
+mod emit;
+mod error;
+mod layout;
+mod locator;
+mod overlay2;
+mod progress;
+mod resolve;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+pub use error::Error;
+pub use locator::Locator;
+pub use progress::{Item, Meter, NoProgress, Outcome, Progress};
+
+use crate::image::{Platform, layer_manifest};
+
+/// How an image is fetched.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Directory of the blob store.
+    pub store: PathBuf,
+    /// The wanted platform; `None` is Linux on this machine's architecture, and then an image that is for one
+    /// platform only is taken as it is.
+    pub platform: Option<Platform>,
+    /// Parallel downloads, at least 1.
+    pub jobs: usize,
+    /// Use nothing but the store.
+    pub offline: bool,
+}
+
+/// Fetches the image and writes its layer manifest to `out`, each record as soon as it is true. Returns the image's
+/// config, verbatim; `None` where the source has none.
+///
+/// # Errors
+/// When the image cannot be found, fetched or verified; then no `end` record was written (S3).
+pub fn fetch<W: Write>(
+    locator: &Locator,
+    options: &Options,
+    progress: &Arc<dyn Progress>,
+    out: &mut layer_manifest::Writer<W>,
+) -> Result<Option<Box<RawValue>>, Error> {
+    let _ = progress;
+    match locator {
+        Locator::Layout { dir, name } => layout::fetch(locator, dir, name.as_deref(), options, out),
+        Locator::Overlay2 { dir } => overlay2::fetch(locator, dir, out).map(|()| None),
+        Locator::Registry(reference) => Err(Error::NotFound { image: reference.to_string(), what: "todo".into() }),
+        Locator::Archive { .. } => Err(Error::NotFound { image: locator.to_string(), what: "todo".into() }),
+    }
+}

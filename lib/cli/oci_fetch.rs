@@ -1,0 +1,110 @@
+//! The command line of `oci-fetch` (DESIGN section 3).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::{Common, Failure};
+use crate::image::Platform;
+use crate::source;
+
+const ABOUT: &str = "Fetch a container image and say where its layers are";
+
+const EXAMPLES: &str = "\
+IMAGE is one of
+  nginx, nginx:1.21, host:port/repo@sha256:..., docker://...   in a registry
+  oci:DIR[:TAG], oci-archive:FILE[:TAG]                        an OCI image layout, or a tar of one
+  docker-archive:FILE[:REF]                                    what docker save writes
+  overlay2:DIR                                                 a layer directory of Docker or Podman
+  /path, ./path, ../path, -                                    one of these, recognised by its content
+
+Examples:
+  oci-fetch nginx | oci-flatten | tar2ext4 -o rootfs.ext4
+  oci-fetch --platform linux/arm64 alpine:3.20 > alpine.manifest
+  docker save app | oci-fetch -
+
+Exit status: 0 done, 1 failed (then no 'end' record is written), 2 wrong usage.";
+
+/// Fetch a container image and say where its layers are.
+///
+/// Brings the image's blobs into a store, an OCI image layout that any number of runs share, and prints the layer
+/// manifest: one line of JSON for the image, one for each layer as soon as it is whole, one for the end.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "oci-fetch", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
+pub struct OciFetch {
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// The blob store [default: $XDG_CACHE_HOME/oci-fetch]
+    #[arg(short, long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The platform: OS/ARCH[/VARIANT] [default: linux and this machine's architecture]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<Platform>,
+    /// Parallel downloads
+    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+    /// Use only what the blob store has
+    #[arg(long)]
+    pub offline: bool,
+    /// Allow plain HTTP where HTTPS does not answer
+    #[arg(long)]
+    pub insecure: bool,
+    /// Accept any certificate
+    #[arg(long)]
+    pub tls_no_verify: bool,
+    /// Trust the certificate authorities in this file too (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub ca_cert: Option<PathBuf>,
+    /// Client certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// Key of the client certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+    /// Credentials, as docker login or podman login writes them
+    #[arg(long, value_name = "FILE")]
+    pub authfile: Option<PathBuf>,
+    /// User name for the registry
+    #[arg(long, value_name = "NAME", requires = "password_stdin")]
+    pub username: Option<String>,
+    /// Read the password from standard input
+    #[arg(long, requires = "username")]
+    pub password_stdin: bool,
+    /// Also write the image's config to this file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Give up on a connection after so many seconds without a byte
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub timeout: u32,
+    /// Further attempts after a failed one
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub retries: u32,
+    /// What all filters have.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl OciFetch {
+    /// The options in the library's terms.
+    ///
+    /// # Errors
+    /// When there is no directory for the blob store.
+    pub fn options(&self) -> Result<source::Options, Failure> {
+        let _ = Duration::from_secs(self.timeout.into());
+        Ok(source::Options {
+            store: self.store()?,
+            platform: self.platform.clone(),
+            jobs: self.jobs.into(),
+            offline: self.offline,
+        })
+    }
+
+    fn store(&self) -> Result<PathBuf, Failure> {
+        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let cache = || absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+        let dir = self.dir.clone().or_else(|| Some(cache()?.join("oci-fetch")));
+        dir.ok_or_else(|| Failure::Usage("no place for the blob store: neither --dir nor HOME is set".into()))
+    }
+}

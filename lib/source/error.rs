@@ -1,0 +1,76 @@
+use std::path::PathBuf;
+
+use crate::image::select::SelectError;
+use crate::image::{ConfigError, Digest, DigestError, DocumentError, ReferenceError, layer_manifest};
+use crate::store;
+
+/// Why an image could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name of the image cannot be understood.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// The name of the image contains a wrong digest.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    /// A path is nothing that holds an image.
+    #[error("{path}: {what}", path = .path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// What it is or is not.
+        what: String,
+    },
+    /// The source has no such image.
+    #[error("{image}: {what}")]
+    NotFound {
+        /// What was asked for.
+        image: String,
+        /// Why it is not there, and what is.
+        what: String,
+    },
+    /// The blob store or layout failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// An index or manifest cannot be used.
+    #[error("{image}: {digest}: {source}")]
+    Document {
+        /// What was asked for.
+        image: String,
+        /// Which document.
+        digest: Digest,
+        /// Why.
+        source: DocumentError,
+    },
+    /// A config cannot be used.
+    #[error("{image}: {digest}: {source}")]
+    Config {
+        /// What was asked for.
+        image: String,
+        /// The config's digest.
+        digest: Digest,
+        /// Why.
+        source: ConfigError,
+    },
+    /// The index has no image for the platform.
+    #[error("{image}: {source}")]
+    Select {
+        /// What was asked for.
+        image: String,
+        /// What there is.
+        source: SelectError,
+    },
+    /// A document is longer than documents may be, or not as long as said.
+    #[error("{image}: {digest}: {what}")]
+    Size {
+        /// What was asked for.
+        image: String,
+        /// Which document or layer.
+        digest: Digest,
+        /// The numbers.
+        what: String,
+    },
+    /// The layer manifest cannot be written.
+    #[error("cannot write the layer manifest")]
+    Manifest(#[from] layer_manifest::Error),
+}

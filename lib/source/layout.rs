@@ -1,0 +1,129 @@
+//! `oci:DIR[:NAME]`: an OCI image layout, used where it stands (R6).
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::value::RawValue;
+
+use super::resolve::{Documents, Image, Resolver};
+use super::{Error, Locator, Options, emit};
+use crate::image::layer_manifest::{self, Record};
+use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Reference};
+use crate::store::{REF_NAME, Store};
+
+/// The annotation with which containerd keeps an image's full name.
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+pub(super) fn fetch<W: Write>(
+    locator: &Locator,
+    dir: &Path,
+    name: Option<&str>,
+    options: &Options,
+    out: &mut layer_manifest::Writer<W>,
+) -> Result<Option<Box<RawValue>>, Error> {
+    let store = Store::open(dir)?;
+    let image = find(&store, &locator.to_string(), name, options)?;
+    emit_all(&store, &locator.to_string(), image, out).map(Some)
+}
+
+/// Writes the records of an image whose blobs are all in `store`.
+pub(super) fn emit_all<W: Write>(
+    store: &Store,
+    reference: &str,
+    image: Image,
+    out: &mut layer_manifest::Writer<W>,
+) -> Result<Box<RawValue>, Error> {
+    let paths: Vec<PathBuf> =
+        image.manifest.layers.iter().map(|layer| layer_path(store, reference, layer)).collect::<Result<_, _>>()?;
+    emit::image(out, reference, &image)?;
+    for (index, path) in paths.into_iter().enumerate() {
+        emit::layer(out, &image, index, path)?;
+    }
+    out.write(&Record::End)?;
+    Ok(image.config.text)
+}
+
+/// Finds the image called `name` (a tag, a full name or a digest) in a layout.
+pub(super) fn find(store: &Store, shown: &str, name: Option<&str>, options: &Options) -> Result<Image, Error> {
+    let entries = store.entries()?;
+    let resolver = Resolver::new(store, shown.to_owned(), options.platform.as_ref());
+    let chosen = match name {
+        Some(name) => named(&entries, name),
+        None => entries.iter().collect(),
+    };
+    if let (Some(Ok(digest)), true) = (name.map(str::parse::<Digest>), chosen.is_empty()) {
+        // A digest need not stand in index.json: an index of it may lead there.
+        if let Ok(meta) = store.blob_path(&digest).metadata() {
+            return resolver.resolve(&Descriptor::new("", digest, meta.len()));
+        }
+    }
+    let names: BTreeSet<&str> = chosen.iter().filter_map(|e| Some(e.annotations.get(REF_NAME)?.as_str())).collect();
+    let digests: BTreeSet<&Digest> = chosen.iter().map(|entry| &entry.digest).collect();
+    let error = |what: String| Err(Error::NotFound { image: shown.to_owned(), what });
+    match (digests.len(), names.len()) {
+        (0, _) if entries.is_empty() => error("the image layout holds no image".into()),
+        (0, _) => error(format!("no such image; there is {}", offered(&entries))),
+        (1, _) => resolver.resolve(chosen[0]),
+        // Several manifests of one name, or of none, differ by platform.
+        (_, 0 | 1) => {
+            let chosen: Vec<Descriptor> = chosen.into_iter().cloned().collect();
+            resolver.resolve_among(&chosen)
+        }
+        _ => error(format!("several images, so name one: {}", offered(&entries))),
+    }
+}
+
+/// The entries that `name` means: by their exact name, else by the tag or the familiar form of their name.
+fn named<'a>(entries: &'a [Descriptor], name: &str) -> Vec<&'a Descriptor> {
+    let matching = |test: &dyn Fn(&Descriptor) -> bool| entries.iter().filter(|e| test(e)).collect::<Vec<_>>();
+    let names = |e: &Descriptor| {
+        [REF_NAME, CONTAINERD_NAME].iter().filter_map(|key| e.annotations.get(*key)).cloned().collect::<Vec<_>>()
+    };
+    if let Ok(digest) = name.parse::<Digest>() {
+        return matching(&|e| e.digest == digest);
+    }
+    let exact = matching(&|e| names(e).iter().any(|n| n == name));
+    if !exact.is_empty() {
+        return exact;
+    }
+    let familiar = |text: &str| text.parse::<Reference>().ok().map(|r| r.to_string());
+    let wanted = familiar(name);
+    let by_name = matching(&|e| wanted.is_some() && names(e).iter().any(|n| familiar(n) == wanted));
+    if !by_name.is_empty() {
+        return by_name;
+    }
+    matching(&|e| names(e).iter().any(|n| n.rsplit_once(':').is_some_and(|(_, tag)| tag == name)))
+}
+
+fn offered(entries: &[Descriptor]) -> String {
+    const MOST: usize = 20;
+    let label = |e: &Descriptor| e.annotations.get(REF_NAME).cloned().unwrap_or_else(|| e.digest.to_string());
+    let mut list: Vec<String> = entries.iter().take(MOST).map(label).collect();
+    if entries.len() > MOST {
+        list.push(format!("and {} more", entries.len() - MOST));
+    }
+    list.join(", ")
+}
+
+fn layer_path(store: &Store, shown: &str, layer: &Descriptor) -> Result<PathBuf, Error> {
+    if let Some(path) = store.blob(&layer.digest, layer.size) {
+        return Ok(path);
+    }
+    let path = store.blob_path(&layer.digest);
+    let what = match path.metadata() {
+        Ok(meta) => format!("the layer has {} bytes where {} are due", meta.len(), layer.size),
+        Err(_) => "the layer is not there".into(),
+    };
+    Err(Error::Size { image: shown.to_owned(), digest: layer.digest.clone(), what })
+}
+
+impl Documents for Store {
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+        let found = Store::document(self, &descriptor.digest, MAX_DOCUMENT)?;
+        found.ok_or_else(|| Error::NotFound {
+            image: self.root().display().to_string(),
+            what: format!("{} is not there", descriptor.digest),
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! What the user calls the image: which kind of source, and where.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use crate::image::Reference;
+
+/// An image's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Locator {
+    /// A repository of a registry.
+    Registry(Reference),
+    /// A directory that is an OCI image layout.
+    Layout {
+        /// The layout.
+        dir: PathBuf,
+        /// Tag or digest in it.
+        name: Option<String>,
+    },
+    /// A tar of an OCI image layout or of `docker save`.
+    Archive {
+        /// What it must be.
+        kind: ArchiveKind,
+        /// The file; `-` is standard input.
+        file: PathBuf,
+        /// Tag or digest in it.
+        name: Option<String>,
+    },
+    /// A layer directory of Docker's or Podman's overlay driver.
+    Overlay2 {
+        /// The directory that holds `diff` and `lower`.
+        dir: PathBuf,
+    },
+}
+
+/// Which form of archive is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchiveKind {
+    /// A tar of an OCI image layout.
+    Oci,
+    /// What `docker save` writes, old or new.
+    Docker,
+    /// Whichever it turns out to be.
+    Any,
+}
+
+impl Locator {
+    /// Reads an IMAGE argument. A path (it starts with `/`, `./` or `../`, or is `-`) is recognised by its content;
+    /// anything without a known prefix is a registry's.
+    ///
+    /// # Errors
+    /// When a name is not valid, or a path holds no image.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let kinds = [("oci-archive:", ArchiveKind::Oci), ("docker-archive:", ArchiveKind::Docker)];
+        for (prefix, kind) in kinds {
+            if let Some(rest) = text.strip_prefix(prefix) {
+                let (file, name) = split(rest, Path::exists);
+                return Ok(Self::Archive { kind, file: required(file)?, name });
+            }
+        }
+        if let Some(rest) = text.strip_prefix("oci:") {
+            let (dir, name) = split(rest, Path::is_dir);
+            return Ok(Self::Layout { dir: required(dir)?, name });
+        }
+        if let Some(rest) = text.strip_prefix("overlay2:") {
+            return Ok(Self::Overlay2 { dir: required(rest.into())? });
+        }
+        if text == "-" || [".", ".."].contains(&text) || ["/", "./", "../"].iter().any(|p| text.starts_with(p)) {
+            return Self::detect(text);
+        }
+        Ok(Self::Registry(text.parse()?))
+    }
+
+    fn detect(text: &str) -> Result<Self, Error> {
+        let (path, name) = split(text, Path::exists);
+        if text != "-" && !path.exists() {
+            return Err(Error::Path { path, what: "no such file or directory".into() });
+        }
+        if !path.is_dir() {
+            return Ok(Self::Archive { kind: ArchiveKind::Any, file: path, name });
+        }
+        if path.join("oci-layout").is_file() || path.join("index.json").is_file() {
+            return Ok(Self::Layout { dir: path, name });
+        }
+        if path.join("diff").is_dir() && name.is_none() {
+            return Ok(Self::Overlay2 { dir: path });
+        }
+        let what = "neither an OCI image layout (oci-layout, index.json) nor an overlay2 layer (diff, lower)";
+        Err(Error::Path { path, what: what.into() })
+    }
+}
+
+/// Divides `PATH[:NAME]`, `PATH@DIGEST`. Paths may hold colons and names too: the longest prefix that exists is the
+/// path, else it ends at the first colon.
+fn split(text: &str, exists: impl Fn(&Path) -> bool) -> (PathBuf, Option<String>) {
+    if exists(Path::new(text)) {
+        return (text.into(), None);
+    }
+    let ends: Vec<usize> = text.match_indices([':', '@']).map(|(at, _)| at).collect();
+    let existing = ends.iter().rev().find(|at| exists(Path::new(&text[..**at])));
+    let first = text.find(':').or(text.find("@sha"));
+    match existing.copied().or(first) {
+        Some(at) => (text[..at].into(), Some(text[at + 1..].to_owned()).filter(|name| !name.is_empty())),
+        None => (text.into(), None),
+    }
+}
+
+fn required(path: PathBuf) -> Result<PathBuf, Error> {
+    match path.as_os_str().is_empty() {
+        true => Err(Error::Path { path, what: "a path is missing after the colon".into() }),
+        false => Ok(path),
+    }
+}
+
+impl fmt::Display for Locator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (prefix, path, name) = match self {
+            Self::Registry(reference) => return reference.fmt(f),
+            Self::Layout { dir, name } => ("oci", dir, name.as_deref()),
+            Self::Archive { kind: ArchiveKind::Oci, file, name } => ("oci-archive", file, name.as_deref()),
+            Self::Archive { kind: ArchiveKind::Docker, file, name } => ("docker-archive", file, name.as_deref()),
+            Self::Archive { kind: ArchiveKind::Any, file, name } => ("archive", file, name.as_deref()),
+            Self::Overlay2 { dir } => ("overlay2", dir, None),
+        };
+        write!(f, "{prefix}:{}", path.display())?;
+        name.iter().try_for_each(|name| write!(f, ":{name}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+
+    #[test]
+    fn prefixes_paths_and_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = dir.path().join("a:b");
+        std::fs::create_dir_all(layout.join("blobs")).unwrap();
+        std::fs::write(layout.join("index.json"), "{}").unwrap();
+        std::fs::write(dir.path().join("x.tar"), "").unwrap();
+        std::fs::create_dir_all(dir.path().join("o/diff")).unwrap();
+        let at = |rest: &str| format!("{}/{rest}", dir.path().display());
+        let name = |n: &str| Some(n.to_owned());
+        let parse = |text: &str| Locator::parse(text).unwrap();
+        assert_eq!(parse(&format!("oci:{}", at("a:b"))), Locator::Layout { dir: layout.clone(), name: None });
+        let tagged = Locator::Layout { dir: layout.clone(), name: name("x.y/z:1") };
+        assert_eq!(parse(&format!("oci:{}", at("a:b:x.y/z:1"))), tagged);
+        assert_eq!(parse(&at("a:b:x.y/z:1")), tagged);
+        let missing = Locator::Layout { dir: "no".into(), name: name("such:tag") };
+        assert_eq!(parse("oci:no:such:tag"), missing);
+        let archive = |kind, name| Locator::Archive { kind, file: at("x.tar").into(), name };
+        assert_eq!(parse(&at("x.tar")), archive(ArchiveKind::Any, None));
+        assert_eq!(parse(&format!("docker-archive:{}", at("x.tar:n:1"))), archive(ArchiveKind::Docker, name("n:1")));
+        assert_eq!(parse(&at("o")), Locator::Overlay2 { dir: at("o").into() });
+        assert!(matches!(parse("nginx"), Locator::Registry(_)));
+        for bad in ["oci:", "/no/such/path", "./none", &at(""), "Foo", ""] {
+            assert!(Locator::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What a caller may want to show while an image comes in. The library itself shows nothing (S7).
+
+use crate::image::Digest;
+
+/// A blob or an archive on its way.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Which of the layers, 0 at the bottom; `None` for an archive as a whole.
+    pub layer: Option<usize>,
+    /// The blob's digest.
+    pub digest: Option<Digest>,
+    /// Bytes of the whole, where known.
+    pub size: Option<u64>,
+}
+
+/// How an item ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was there already.
+    Cached,
+    /// It is whole and right.
+    Done,
+    /// It did not come.
+    Failed,
+}
+
+/// Is told of items as they start; called from several threads.
+pub trait Progress: Send + Sync {
+    /// An item starts.
+    fn start(&self, item: &Item) -> Box<dyn Meter>;
+}
+
+/// Is told how one item goes on.
+pub trait Meter: Send {
+    /// So many bytes of it are there; less than before when it had to be started again.
+    fn at(&mut self, bytes: u64);
+    /// It ended.
+    fn end(self: Box<Self>, outcome: Outcome);
+}
+
+/// Shows nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn start(&self, _: &Item) -> Box<dyn Meter> {
+        Box::new(Self)
+    }
+}
+
+impl Meter for NoProgress {
+    fn at(&mut self, _: u64) {}
+    fn end(self: Box<Self>, _: Outcome) {}
+}

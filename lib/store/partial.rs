@@ -1,0 +1,169 @@
+//! Blobs on their way: partial files that survive a kill and are carried on with (R2).
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use super::{Error, Mismatch, Store};
+use crate::image::{Digest, Hasher};
+
+/// What [`Store::claim`] finds.
+#[derive(Debug)]
+pub enum Claim {
+    /// The blob is there, whole.
+    Present(PathBuf),
+    /// It is this caller's to fetch.
+    Partial(Partial),
+}
+
+/// A blob that is being written, locked against other writers. Dropping it keeps what has arrived.
+#[derive(Debug)]
+pub struct Partial {
+    store: Store,
+    digest: Digest,
+    size: u64,
+    path: PathBuf,
+    file: File,
+    hasher: Hasher,
+    offset: u64,
+}
+
+pub(super) fn claim(store: &Store, digest: &Digest, size: u64) -> Result<Claim, Error> {
+    let path = store.root.join("partial").join(format!("{}.{}", digest.algorithm().name(), digest.hex()));
+    loop {
+        if let Some(path) = store.blob(digest, size) {
+            return Ok(Claim::Present(path));
+        }
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+        let file = file.map_err(Error::at(&path, "cannot open the partial blob"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                log::info!("{digest}: waiting for the process that fetches it already");
+                file.lock().map_err(Error::at(&path, "cannot lock the partial blob"))?;
+            }
+            Err(fs::TryLockError::Error(e)) => return Err(Error::at(&path, "cannot lock the partial blob")(e)),
+        }
+        // Whoever held the lock may have made the file the blob, or thrown it away: then it is not ours to write.
+        let held = file.metadata().map_err(Error::at(&path, "cannot examine the partial blob"))?;
+        match fs::metadata(&path) {
+            Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => {}
+            _ => continue,
+        }
+        // And between our look and our lock another may have come and gone.
+        if let Some(whole) = store.blob(digest, size) {
+            let _ = fs::remove_file(&path);
+            return Ok(Claim::Present(whole));
+        }
+        let hasher = Hasher::new(digest.algorithm());
+        let store = store.clone();
+        let mut partial = Partial { store, digest: digest.clone(), size, path, file, hasher, offset: 0 };
+        partial.resume()?;
+        return Ok(Claim::Partial(partial));
+    }
+}
+
+impl Partial {
+    /// Bytes that have arrived.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Bytes of the whole blob.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Hashes what an earlier run left.
+    fn resume(&mut self) -> Result<(), Error> {
+        let fail = |e| Error::at(&self.path, "cannot read the partial blob")(e);
+        let len = self.file.metadata().map_err(fail)?.len();
+        if len == 0 {
+            return Ok(());
+        }
+        if len > self.size {
+            return self.restart();
+        }
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match self.file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => {
+                    self.hasher.update(&buffer[..n]);
+                    self.offset += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::at(&self.path, "cannot read the partial blob")(e)),
+            }
+        }
+        log::info!("{}: {} of {} bytes are there from an earlier run", self.digest, self.offset, self.size);
+        Ok(())
+    }
+
+    /// Throws away what has arrived.
+    ///
+    /// # Errors
+    /// When the file cannot be cut.
+    pub fn restart(&mut self) -> Result<(), Error> {
+        let cut = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        cut.map_err(Error::at(&self.path, "cannot restart the partial blob"))?;
+        self.hasher = Hasher::new(self.digest.algorithm());
+        self.offset = 0;
+        Ok(())
+    }
+
+    /// Adds the next bytes.
+    ///
+    /// # Errors
+    /// When they go beyond the blob's size, or cannot be written.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let end = self.offset.saturating_add(bytes.len() as u64);
+        if end > self.size {
+            return Err(self.mismatch(Mismatch::Size { expected: self.size, found: end }));
+        }
+        self.file.write_all(bytes).map_err(Error::at(&self.path, "cannot write the partial blob"))?;
+        self.hasher.update(bytes);
+        self.offset = end;
+        Ok(())
+    }
+
+    /// Checks size and digest and gives the blob its name. A blob that is wrong is thrown away.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when the bytes are not the blob's; others when the file system refuses.
+    pub fn commit(mut self) -> Result<PathBuf, Error> {
+        match self.verify() {
+            Ok(()) => {}
+            Err(mismatch) => {
+                self.restart()?;
+                return Err(self.mismatch(mismatch));
+            }
+        }
+        let path = self.store.blob_path(&self.digest);
+        self.file.sync_data().map_err(Error::at(&self.path, "cannot sync the blob"))?;
+        fs::rename(&self.path, &path).map_err(Error::at(&path, "cannot give the blob its name"))?;
+        Ok(path)
+    }
+
+    /// Whether all bytes are there and right.
+    ///
+    /// # Errors
+    /// How they differ.
+    pub fn verify(&self) -> Result<(), Mismatch> {
+        if self.offset != self.size {
+            return Err(Mismatch::Size { expected: self.size, found: self.offset });
+        }
+        let found = self.hasher.clone().finish();
+        match found == self.digest {
+            true => Ok(()),
+            false => Err(Mismatch::Digest { expected: self.digest.clone(), found }),
+        }
+    }
+
+    fn mismatch(&self, mismatch: Mismatch) -> Error {
+        Error::Mismatch { path: self.path.clone(), mismatch }
+    }
+}
