@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use oci2ext4::cli::{self, Failure, OciFetch, Output};
-use oci2ext4::image::layer_manifest::Writer;
+use oci2ext4::image::layer_manifest::{Record, Writer};
 use oci2ext4::source::{self, Locator, NoProgress, Progress};
 
 const TOOL: &str = "oci-fetch";
@@ -24,9 +24,11 @@ fn fetch(options: &OciFetch) -> Result<(), Failure> {
     let mut manifest = Writer::new(io::stdout().lock());
     let fetched = source::fetch(&locator, &options.options()?, &progress, &mut manifest).map_err(Failure::failed)?;
     if let Some(output) = config {
-        let text = fetched.as_ref().map_or("null", |text| text.get());
-        output.file().write_all(text.as_bytes()).map_err(Failure::failed)?;
+        let Some(bytes) = fetched else {
+            return Err(Failure::failed(format!("{locator}: has no image config for --config")));
+        };
+        output.file().write_all(&bytes).map_err(Failure::failed)?;
         output.commit(false).map_err(Failure::failed)?;
     }
-    Ok(())
+    manifest.write(&Record::End).map_err(Failure::failed)
 }

@@ -2,6 +2,8 @@
 
 mod logging;
 mod message;
+#[cfg(feature = "fetch")]
+mod oci_fetch;
 mod output;
 mod size;
 mod status;
@@ -9,6 +11,8 @@ mod tar2ext4;
 
 pub use logging::{Common, ProgressMode};
 pub use message::{escape, message_line};
+#[cfg(feature = "fetch")]
+pub use oci_fetch::OciFetch;
 pub use output::{Output, OutputError};
 pub use size::{SizeError, parse_size};
 pub use status::{Failure, run};

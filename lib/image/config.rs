@@ -15,6 +15,8 @@ pub struct Config {
     pub diff_ids: Vec<Digest>,
     /// The config as it stands, key order and numbers included.
     pub text: Box<RawValue>,
+    /// The very bytes of the blob: `text` with the white space around it.
+    pub bytes: Vec<u8>,
 }
 
 /// Why a config cannot be used.
@@ -55,15 +57,15 @@ impl Config {
     ///
     /// # Errors
     /// When it is no image config, or of another number of layers.
-    pub fn parse(bytes: &[u8], layers: usize) -> Result<Self, ConfigError> {
-        let text: Box<RawValue> = serde_json::from_slice(bytes)?;
-        let raw: Raw = serde_json::from_slice(bytes)?;
+    pub fn parse(bytes: Vec<u8>, layers: usize) -> Result<Self, ConfigError> {
+        let text: Box<RawValue> = serde_json::from_slice(&bytes)?;
+        let raw: Raw = serde_json::from_slice(&bytes)?;
         let diff_ids = raw.rootfs.diff_ids;
         if diff_ids.len() != layers {
             return Err(ConfigError::LayerCount { diff_ids: diff_ids.len(), layers });
         }
         let says = !raw.os.is_empty() && !raw.architecture.is_empty();
         let platform = says.then(|| Platform::new(&raw.os, &raw.architecture, raw.variant.as_deref()));
-        Ok(Self { platform, diff_ids, text })
+        Ok(Self { platform, diff_ids, text, bytes })
     }
 }

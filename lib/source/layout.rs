@@ -4,11 +4,9 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde_json::value::RawValue;
-
 use super::resolve::{Documents, Image, Resolver};
 use super::{Error, Locator, Options, emit};
-use crate::image::layer_manifest::{self, Record};
+use crate::image::layer_manifest;
 use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Reference};
 use crate::store::{REF_NAME, Store};
 
@@ -21,7 +19,7 @@ pub(super) fn fetch<W: Write>(
     name: Option<&str>,
     options: &Options,
     out: &mut layer_manifest::Writer<W>,
-) -> Result<Option<Box<RawValue>>, Error> {
+) -> Result<Option<Vec<u8>>, Error> {
     let store = Store::open(dir)?;
     let image = find(&store, &locator.to_string(), name, options)?;
     emit_all(&store, &locator.to_string(), image, out).map(Some)
@@ -33,15 +31,14 @@ pub(super) fn emit_all<W: Write>(
     reference: &str,
     image: Image,
     out: &mut layer_manifest::Writer<W>,
-) -> Result<Box<RawValue>, Error> {
+) -> Result<Vec<u8>, Error> {
     let paths: Vec<PathBuf> =
         image.manifest.layers.iter().map(|layer| layer_path(store, reference, layer)).collect::<Result<_, _>>()?;
     emit::image(out, reference, &image)?;
     for (index, path) in paths.into_iter().enumerate() {
         emit::layer(out, &image, index, path)?;
     }
-    out.write(&Record::End)?;
-    Ok(image.config.text)
+    Ok(image.config.bytes)
 }
 
 /// Finds the image called `name` (a tag, a full name or a digest) in a layout.

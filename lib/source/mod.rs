@@ -19,8 +19,6 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
 pub use error::Error;
 pub use locator::Locator;
 pub use progress::{Item, Meter, NoProgress, Outcome, Progress};
@@ -41,17 +39,18 @@ pub struct Options {
     pub offline: bool,
 }
 
-/// Fetches the image and writes its layer manifest to `out`, each record as soon as it is true. Returns the image's
-/// config, verbatim; `None` where the source has none.
+/// Fetches the image and writes its layer manifest to `out`, each record as soon as it is true, all but the `end` record:
+/// that is the caller's, when nothing can fail any more (S3). Returns the image's config, verbatim; `None` where the
+/// source has none.
 ///
 /// # Errors
-/// When the image cannot be found, fetched or verified; then no `end` record was written (S3).
+/// When the image cannot be found, fetched or verified.
 pub fn fetch<W: Write>(
     locator: &Locator,
     options: &Options,
     progress: &Arc<dyn Progress>,
     out: &mut layer_manifest::Writer<W>,
-) -> Result<Option<Box<RawValue>>, Error> {
+) -> Result<Option<Vec<u8>>, Error> {
     let _ = progress;
     match locator {
         Locator::Layout { dir, name } => layout::fetch(locator, dir, name.as_deref(), options, out),

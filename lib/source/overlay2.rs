@@ -16,11 +16,7 @@ use crate::image::layer_manifest::{self, DIRECTORY_MEDIA_TYPE, ImageRecord, Laye
 /// Longest `lower` file that is read, in bytes; the drivers stop at 128 layers.
 const MAX_LOWER: u64 = 1 << 20;
 
-pub(super) fn fetch<W: Write>(
-    locator: &Locator,
-    dir: &Path,
-    out: &mut layer_manifest::Writer<W>,
-) -> Result<(), Error> {
+pub(super) fn fetch<W: Write>(locator: &Locator, dir: &Path, out: &mut layer_manifest::Writer<W>) -> Result<(), Error> {
     let layers = chain(dir)?;
     let record = ImageRecord {
         version: VERSION,
@@ -43,7 +39,7 @@ pub(super) fn fetch<W: Write>(
         };
         out.write(&Record::Layer(record))?;
     }
-    Ok(out.write(&Record::End)?)
+    Ok(())
 }
 
 /// The directories of the chain, bottom first.

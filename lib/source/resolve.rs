@@ -99,7 +99,7 @@ impl<'a, D: Documents> Resolver<'a, D> {
 
     fn image(&mut self, descriptor: &Descriptor, manifest: Manifest) -> Result<Image, Error> {
         let bytes = self.bytes(&manifest.config)?;
-        let config = Config::parse(&bytes, manifest.layers.len()).map_err(|source| Error::Config {
+        let config = Config::parse(bytes, manifest.layers.len()).map_err(|source| Error::Config {
             image: self.image.clone(),
             digest: manifest.config.digest.clone(),
             source,
@@ -122,7 +122,10 @@ impl<'a, D: Documents> Resolver<'a, D> {
     fn bytes(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         let error = |what| Error::Size { image: self.image.clone(), digest: descriptor.digest.clone(), what };
         if descriptor.size > MAX_DOCUMENT {
-            return Err(error(format!("{} bytes are too many for a document, {MAX_DOCUMENT} at most", descriptor.size)));
+            return Err(error(format!(
+                "{} bytes are too many for a document, {MAX_DOCUMENT} at most",
+                descriptor.size
+            )));
         }
         let Some(left) = self.left.checked_sub(1) else {
             return Err(error(format!("the image leads through more than {MAX_DOCUMENTS} documents")));
