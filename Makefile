@@ -12,7 +12,7 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 
 FILTERS := oci-fetch oci-flatten tar2ext4
-BIN := target/release
+BIN := $(or $(CARGO_TARGET_DIR),target)/release
 INSTALL := $(DESTDIR)$(PREFIX)
 PAGES := $(wildcard man/*.1 man/*.5)
 COMPLETIONS := share/bash-completion/completions/% share/zsh/site-functions/_% share/fish/vendor_completions.d/%.fish

@@ -15,5 +15,11 @@ mod support;
 mod architecture;
 #[path = "cli/fetch_registry_test.rs"]
 mod fetch_registry_test;
+#[path = "cli/pipeline.rs"]
+mod pipeline;
+#[path = "cli/pipeline_costs.rs"]
+mod pipeline_costs;
+#[path = "cli/pipeline_cuts.rs"]
+mod pipeline_cuts;
 #[path = "cli/self_test.rs"]
 mod self_test;

@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::support::{Filter, LoopMount, Snapshot, e2fsck_clean, scratch, shell, side_by_side, tool};
+use crate::support::{
+    Compression, Filter, Layout, LoopMount, Registry, Snapshot, Then, Wire, e2fsck_clean, sample, scratch, shell,
+    side_by_side, tool,
+};
 
 /// What the assertion inside `check` says when it fails.
 fn failure(check: impl FnOnce()) -> String {
@@ -74,4 +77,41 @@ fn a_difference_is_shown_side_by_side() {
     let text = side_by_side("one\ntwo\nthree\n", "one\nthree\nfour\n");
     let marks: Vec<char> = text.lines().skip(1).filter_map(|line| line.chars().nth(79)).collect();
     assert_eq!(marks, [' ', '<', ' ', '>'], "{text}");
+}
+
+#[test]
+fn a_registry_serves_what_was_pushed_and_a_wire_cuts_it() {
+    let scratch = scratch();
+    let layout = sample(scratch.path());
+    let storage = scratch.path().join("registry");
+    fs::create_dir(&storage).unwrap();
+    let registry = Registry::start(&storage);
+    registry.push(&layout, "sample:one");
+    let inspect = |address| {
+        let image = format!("docker://{address}/sample:one");
+        Filter::tool("skopeo").args(["inspect", "--tls-verify=false", "--raw", &image]).run()
+    };
+    let whole = Wire::to(registry.address(), u64::MAX, Then::Cut);
+    assert!(inspect(whole.address()).succeeds().text().contains("layers"));
+    let cut = Wire::to(registry.address(), whole.carried() / 2, Then::Cut);
+    assert!(!inspect(cut.address()).status.success());
+    assert!(cut.wait_exhausted());
+}
+
+#[test]
+fn a_layout_that_tests_make_is_one_that_umoci_unpacks() {
+    let scratch = scratch();
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(2);
+    header.set_mode(0o600);
+    tar.append_data(&mut header, "file", &b"hi"[..]).unwrap();
+    let tar = tar.into_inner().unwrap();
+    let layout = Layout::new(scratch.path().join("layout"))
+        .layer(&tar, Compression::Plain)
+        .layer(&tar, Compression::Gzip)
+        .finish();
+    let bundle = scratch.path().join("bundle");
+    tool("umoci", ["unpack", "--image", &format!("{}:latest", layout.display()), bundle.to_str().unwrap()]);
+    assert_eq!(fs::read(bundle.join("rootfs/file")).unwrap(), b"hi");
 }

@@ -1,0 +1,79 @@
+//! Whole images through all three filters, compared with what another extractor left on disk.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{LoopMount, Registry, Snapshot, debian, e2fsck_clean, needs, sample, scratch, shell, tool};
+
+/// `oci-fetch image | oci-flatten | tar2ext4`, as a user types it.
+#[track_caller]
+fn build(image: &str, store: &Path, rootfs: &Path) {
+    shell("oci-fetch -q -d \"$1\" \"$0\" | oci-flatten -q | tar2ext4 -q -o \"$2\"")
+        .arg(image)
+        .arg(store)
+        .arg(rootfs)
+        .run()
+        .succeeds()
+        .quiet();
+    e2fsck_clean(rootfs);
+}
+
+#[test]
+fn a_debian_image_from_a_registry_equals_its_unpacked_tree() {
+    let image = debian();
+    let scratch = scratch();
+    let registry_storage = scratch.path().join("registry");
+    fs::create_dir(&registry_storage).unwrap();
+    let registry = Registry::start(&registry_storage);
+    registry.push(&image.layout, "debian:stable");
+
+    let rootfs = scratch.path().join("rootfs.ext4");
+    let reference = format!("{}/debian:stable", registry.address());
+    build(&reference, &scratch.path().join("store"), &rootfs);
+
+    let expected = Snapshot::of(&image.unpacked).mask_path("lost+found", "every ext4 file system has it (E9)");
+    assert!(expected.len() > 3000, "that is no Debian: {} names", expected.len());
+    let mount = LoopMount::read_write(&rootfs);
+    expected.assert_same(&Snapshot::of(mount.path()));
+
+    // It is a file system to live in, not only to look at.
+    shell("echo new >\"$0/etc/new\" && rm -r \"$0/usr/bin\" && mkdir -p \"$0/a/b\" && cp -a \"$0/etc\" \"$0/a/b\"")
+        .arg(mount.path())
+        .run()
+        .succeeds();
+    mount.unmount();
+    e2fsck_clean(&rootfs);
+}
+
+#[test]
+fn the_sample_image_equals_what_umoci_unpacks() {
+    needs(&["umoci"]);
+    let scratch = scratch();
+    let layout = sample(scratch.path());
+    let bundle = scratch.path().join("bundle");
+    tool("umoci", ["unpack", "--image", &format!("{}:latest", layout.display()), bundle.to_str().unwrap()]);
+
+    let rootfs = scratch.path().join("rootfs.ext4");
+    build(&format!("oci:{}", layout.display()), &scratch.path().join("store"), &rootfs);
+    let mount = LoopMount::read_only(&rootfs);
+    Snapshot::of(bundle.join("rootfs"))
+        .mask_path("lost+found", "every ext4 file system has it (E9)")
+        .assert_same(&Snapshot::of(mount.path()));
+}
+
+#[test]
+fn the_same_image_gives_the_same_bytes() {
+    let scratch = scratch();
+    let layout = sample(scratch.path());
+    let build = |name: &str| {
+        let rootfs = scratch.path().join(name);
+        shell("oci-fetch -q \"oci:$0\" | oci-flatten -q | tar2ext4 -q -o \"$1\"")
+            .env("SOURCE_DATE_EPOCH", "1700000000")
+            .arg(&layout)
+            .arg(&rootfs)
+            .run()
+            .succeeds();
+        fs::read(rootfs).unwrap()
+    };
+    assert!(build("one") == build("two"), "two runs differ (S6)");
+}
