@@ -1,1 +1,139 @@
 //! Reading every tar dialect (I rules) and writing the canonical one (T rules).
+//!
+//! A tar stream is a row of 512-byte blocks: a header block per member, then the member's data padded to a
+//! block. What old headers cannot hold stands in extra members before the one it belongs to: GNU's `L` and `K`,
+//! POSIX's `x` and `g`. Formats: POSIX.1-2017 `pax` (ustar and pax interchange format), the GNU tar manual
+//! ("Basic Tar Format", "Storing Sparse Files"), star(5), libarchive's tar(5). Layouts and magics come from the
+//! `tar` crate; how fields are read is ours.
+//!
+//! Where dialects and tools disagree, this reader decides:
+//!
+//! - A header is GNU's with the magic `"ustar  \0"`, ustar with `"ustar\0"` and any version, star with `tar\0` in its
+//!   last four bytes, else v7. Only ustar (155 bytes) and star (131 bytes) have a prefix.
+//! - A name ends at its first NUL. A PAX name with a NUL in it is refused: a C program would see another name.
+//! - A number field that is all NUL is 0, as everywhere; an all blank one is malformed, as in GNU tar.
+//! - Type NUL with a trailing slash is a directory (Go, Python), so is `0` in a v7 header.
+//! - Symlinks, directories, devices and FIFOs have no body whatever their size field says (GNU tar, libarchive, Go).
+//! - A hard link with a size has no body when the next block is a member header, and it has one when the next
+//!   block is anything else. Zero blocks there are the end of the archive unless something that is not a member
+//!   header follows within the body. The body itself is skipped: it is the target's content once more.
+//! - Types: `7` is a file, GNU's `D` a directory whose list is skipped, `V` (volume label) is skipped, `M` (continued
+//!   from another volume) is an error; all others are skipped with one [`Warning`] for each type.
+//! - `x` wins over `L` and `K`; Solaris' `X` is an `x`; records of several `x` add up, the last duplicate wins. An
+//!   empty value deletes the record and what `g` said; an empty xattr value is an empty xattr (F10).
+//! - A single zero block ends the archive as in GNU tar, but it is no end marker: see [`End`].
+//! - Access ACLs set the permission bits as extracting them would (E11); three-entry ACLs are nothing but these bits.
+
+pub mod acl;
+mod error;
+mod header;
+pub mod number;
+pub mod pax;
+mod reader;
+pub mod sparse;
+mod stream;
+mod writer;
+pub mod xattr;
+
+pub use error::{Error, Part, Problem};
+pub use reader::{Data, MAX_GLOBALS, MAX_NAME, MAX_PAX, Reader};
+pub use writer::{Body, END_MARKER, Entry, EntryKind, WriteError, Writer, encode};
+
+use crate::meta::{Device, Metadata, Xattrs};
+
+/// Size of a block in bytes: headers are one block, data is padded to whole blocks.
+pub const BLOCK: usize = 512;
+
+/// One file system object of the archive, everything but its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Where in the stream its first header block stands, extended headers included; bytes.
+    pub offset: u64,
+    /// Its name as stored: not normalised, never with a NUL in it.
+    pub path: Vec<u8>,
+    /// What it is.
+    pub kind: MemberKind,
+    /// Its attributes. For hard links: what the header says, which is nobody's attributes.
+    pub meta: Metadata,
+    /// Its extended attributes, ACLs among them.
+    pub xattrs: Xattrs,
+    /// Size of the file in bytes, holes included; 0 for all but files.
+    pub size: u64,
+    /// For a file with holes: the data segments in ascending order, apart from each other, none empty.
+    pub sparse: Option<Vec<Segment>>,
+    /// Where in the stream the first byte of [`Reader::data`] stands.
+    pub data_offset: u64,
+    /// How many bytes of data the archive holds: `size` without the holes.
+    pub stored: u64,
+}
+
+/// What a member is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberKind {
+    /// A regular file.
+    File,
+    /// One more name of the member with this name, as stored.
+    HardLink(Vec<u8>),
+    /// A symbolic link with its target; never empty.
+    Symlink(Vec<u8>),
+    /// A directory.
+    Directory,
+    /// A character device.
+    CharDevice(Device),
+    /// A block device.
+    BlockDevice(Device),
+    /// A named pipe.
+    Fifo,
+}
+
+/// A run of data in a file that has holes; bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub len: u64,
+}
+
+/// How a stream ended. Only [`End::Marker`] tells that nothing was cut off (S1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With two zero blocks.
+    Marker,
+    /// With one zero block, then the end of the stream or something else. GNU tar warns and succeeds.
+    LoneZeroBlock,
+    /// After a whole member.
+    CleanEof,
+}
+
+/// Something skipped that the user may want to hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Where the member's header stands in the stream; bytes.
+    pub offset: u64,
+    /// The member's name.
+    pub member: Vec<u8>,
+    /// What was skipped.
+    pub skipped: Skipped,
+}
+
+/// What a [`Warning`] is about. Each is reported for its first member only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// A member of this unknown type.
+    Type(u8),
+    /// An NFSv4 ACL (`SCHILY.acl.ace`), which ext4 cannot hold.
+    Nfs4Acl,
+}
+
+impl std::fmt::Display for Skipped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Type(flag) => write!(f, "unknown type '{}' skipped", flag.escape_ascii()),
+            Self::Nfs4Acl => f.write_str("NFSv4 ACL skipped"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+use std::fmt::{self, Write as _};
+use std::io;
+
+use super::{number::NumberError, pax::PaxError, sparse::SparseError, xattr::XattrError};
+
+/// What is wrong with a tar stream, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{}at byte {offset}: {problem}", Prefix(member.as_deref()))]
+pub struct Error {
+    /// The member's name, where it is known.
+    pub member: Option<Box<[u8]>>,
+    /// Where in the stream it happened: the header block or the record at fault, or the end of a cut stream; bytes.
+    pub offset: u64,
+    /// What it is.
+    #[source]
+    pub problem: Problem,
+}
+
+/// What can be wrong with a tar stream.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The stream could not be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The stream ends too early.
+    #[error("the archive is cut off inside {0}")]
+    Cut(Part),
+    /// A block that should be a header is none.
+    #[error("not a tar header: its bytes sum up to {computed}, it says {}", Stored(*stored))]
+    Checksum {
+        /// What the checksum field says; `None` when it is not a number.
+        stored: Option<i64>,
+        /// The unsigned sum of the block's bytes.
+        computed: i64,
+    },
+    /// A header field is malformed or out of range.
+    #[error("{field} \"{}\" {problem}", text.escape_ascii())]
+    Field {
+        /// Which field.
+        field: &'static str,
+        /// Its bytes.
+        text: Box<[u8]>,
+        /// What is wrong with it.
+        problem: NumberError,
+    },
+    /// A length goes beyond what any real archive needs.
+    #[error("{what} of {len} bytes is too long, {limit} are allowed")]
+    TooLong {
+        /// Of what.
+        what: Part,
+        /// The length it claims.
+        len: u64,
+        /// The longest that is read.
+        limit: u64,
+    },
+    /// An extended header is malformed.
+    #[error("PAX header: {0}")]
+    Pax(#[from] PaxError),
+    /// A sparse map is malformed.
+    #[error("sparse map: {0}")]
+    Sparse(#[from] SparseError),
+    /// An extended attribute is malformed.
+    #[error("extended attribute: {0}")]
+    Xattr(#[from] XattrError),
+    /// A symbolic link leads nowhere.
+    #[error("symbolic link without a target")]
+    NoTarget,
+    /// A device without numbers.
+    #[error("device in a v7 header, which has no room for its number")]
+    NoDevice,
+    /// Something that cannot be skipped without losing content.
+    #[error("{0}")]
+    Unsupported(&'static str),
+}
+
+/// A part of a tar stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A header block.
+    Header,
+    /// Headers that belong to a member which does not follow.
+    Extension,
+    /// The body of an `L` or `K` member.
+    LongName,
+    /// The body of an `x` or `g` member.
+    PaxHeader,
+    /// All that `g` members said.
+    Globals,
+    /// A sparse map before the data.
+    SparseMap,
+    /// A member's data.
+    Data,
+    /// The padding after data.
+    Padding,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Header => "a header",
+            Self::Extension => "an extended header's member",
+            Self::LongName => "a long name",
+            Self::PaxHeader => "a PAX header",
+            Self::Globals => "global PAX headers",
+            Self::SparseMap => "a sparse map",
+            Self::Data => "a member's data",
+            Self::Padding => "padding",
+        })
+    }
+}
+
+impl Error {
+    pub(super) fn new(member: Option<&[u8]>, offset: u64, problem: impl Into<Problem>) -> Self {
+        Self { member: member.map(Into::into), offset, problem: problem.into() }
+    }
+
+    /// The same error, of the member with this name.
+    pub(super) fn of(self, member: &[u8]) -> Self {
+        Self { member: Some(member.into()), ..self }
+    }
+
+    /// Whether the stream ended too early (S1).
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        matches!(self.problem, Problem::Cut(_))
+    }
+}
+
+/// For [`std::io::Read`] interfaces: a cut is `UnexpectedEof`. `Error::try_from` gets the original back.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match &error.problem {
+            Problem::Io(inner) => inner.kind(),
+            Problem::Cut(_) => io::ErrorKind::UnexpectedEof,
+            _ => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl TryFrom<io::Error> for Error {
+    type Error = io::Error;
+
+    /// The tar error inside an I/O error that [`super::Data`] returned, else the I/O error itself.
+    fn try_from(error: io::Error) -> Result<Self, io::Error> {
+        error.downcast::<Self>()
+    }
+}
+
+/// "name " or nothing.
+struct Prefix<'a>(Option<&'a [u8]>);
+
+impl fmt::Display for Prefix<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(name) = self.0 else { return Ok(()) };
+        for chunk in name.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        f.write_char(' ')
+    }
+}
+
+struct Stored(Option<i64>);
+
+impl fmt::Display for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(sum) => write!(f, "{sum}"),
+            None => f.write_str("no number"),
+        }
+    }
+}

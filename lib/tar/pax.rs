@@ -1,0 +1,299 @@
+//! PAX extended headers: `length keyword=value\n` records and what they say about a member (I2).
+
+use super::number::{self, NumberError};
+use super::xattr::PaxXattrs;
+use crate::meta::Timestamp;
+
+/// What can be wrong with an extended header.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PaxError {
+    /// A record does not begin with its length and a blank.
+    #[error("record without a length")]
+    Length,
+    /// A record ends beyond the header, or before its own keyword.
+    #[error("record of {0} bytes does not fit")]
+    Bounds(u64),
+    /// A record does not end with a line feed.
+    #[error("record without a line feed at its end")]
+    LineFeed,
+    /// A record has no `=` or nothing before it.
+    #[error("record without a keyword")]
+    Keyword,
+    /// A value is no number, or not one its keyword allows.
+    #[error("{keyword} \"{}\" {problem}", value.escape_ascii())]
+    Number {
+        /// The record's keyword.
+        keyword: String,
+        /// The record's value, shortened.
+        value: Box<[u8]>,
+        /// What is wrong with it.
+        problem: NumberError,
+    },
+    /// A path has a NUL byte in it.
+    #[error("{0} has a NUL byte in it")]
+    Nul(String),
+    /// Something that changes where data stands, and that this reader does not know.
+    #[error("{0} is not supported")]
+    Unsupported(String),
+}
+
+/// One record. The value may hold anything, line feeds and NULs too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Where the record begins in the header's body; bytes.
+    pub at: usize,
+    /// Its keyword; never empty.
+    pub keyword: &'a [u8],
+    /// Its value.
+    pub value: &'a [u8],
+}
+
+/// The records of an extended header's body. After the first error, which says where in the body, there are no more.
+pub fn records(body: &[u8]) -> impl Iterator<Item = Result<Record<'_>, (usize, PaxError)>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = body.get(at..)?;
+        if rest.iter().all(|&b| b == 0) {
+            return None; // the end, or padding that some writers count in
+        }
+        match record(rest) {
+            Ok((len, keyword, value)) => {
+                let record = Record { at, keyword, value };
+                at += len;
+                Some(Ok(record))
+            }
+            Err(error) => Some(Err((std::mem::replace(&mut at, usize::MAX), error))),
+        }
+    })
+}
+
+fn record(rest: &[u8]) -> Result<(usize, &[u8], &[u8]), PaxError> {
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    if rest.get(digits) != Some(&b' ') {
+        return Err(PaxError::Length);
+    }
+    let claimed = number::decimal(&rest[..digits]).map_err(|_| PaxError::Length)?;
+    let len = usize::try_from(claimed).map_err(|_| PaxError::Bounds(claimed))?;
+    let record = rest.get(digits + 1..len).ok_or(PaxError::Bounds(claimed))?;
+    let record = record.strip_suffix(b"\n").ok_or(PaxError::LineFeed)?;
+    match record.iter().position(|&b| b == b'=') {
+        Some(equals) if equals > 0 => Ok((len, &record[..equals], &record[equals + 1..])),
+        _ => Err(PaxError::Keyword),
+    }
+}
+
+/// What extended headers say about a member. `None`: they say nothing, the header block counts.
+#[derive(Clone, Debug, Default)]
+pub struct Attributes {
+    /// `path`
+    pub path: Option<Vec<u8>>,
+    /// `linkpath`
+    pub link_path: Option<Vec<u8>>,
+    /// `size`: bytes stored
+    pub size: Option<u64>,
+    /// `uid`
+    pub uid: Option<u32>,
+    /// `gid`
+    pub gid: Option<u32>,
+    /// `mtime`
+    pub mtime: Option<Timestamp>,
+    /// `SCHILY.devmajor`
+    pub major: Option<u32>,
+    /// `SCHILY.devminor`
+    pub minor: Option<u32>,
+    /// `GNU.sparse.*`
+    pub sparse: Sparse,
+    /// All that become extended attributes.
+    pub xattrs: PaxXattrs,
+}
+
+/// `GNU.sparse.*` records: formats 0.0, 0.1 and 1.0.
+#[derive(Clone, Debug, Default)]
+pub struct Sparse {
+    /// `GNU.sparse.name`: the member's name, before `path`
+    pub name: Option<Vec<u8>>,
+    /// `GNU.sparse.major`
+    pub major: Option<u64>,
+    /// `GNU.sparse.minor`
+    pub minor: Option<u64>,
+    /// `GNU.sparse.realsize`, or `GNU.sparse.size` as 0.0 and 0.1 call it
+    pub real_size: Option<u64>,
+    /// `GNU.sparse.numblocks`: segments in the map
+    pub segments: Option<u64>,
+    /// 0.0's `GNU.sparse.offset` and `GNU.sparse.numbytes`, in order, or 0.1's `GNU.sparse.map`
+    pub map: Vec<u64>,
+    /// No pair of the current header was seen yet.
+    fresh: bool,
+}
+
+impl Attributes {
+    /// About how many bytes they hold.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let names = [&self.path, &self.link_path, &self.sparse.name].into_iter().flatten().map(Vec::len);
+        names.sum::<usize>() + self.sparse.map.len() * 8 + self.xattrs.size()
+    }
+
+    /// Adds what `record` says; of a keyword given twice, the last one counts. Unknown keywords say nothing.
+    ///
+    /// # Errors
+    /// A value that its keyword does not allow.
+    pub fn apply(&mut self, record: Record<'_>) -> Result<(), PaxError> {
+        match record.keyword {
+            b"path" => self.path = name(record)?,
+            b"linkpath" => self.link_path = name(record)?,
+            b"size" => self.size = decimal(record)?,
+            b"uid" => self.uid = id(record)?,
+            b"gid" => self.gid = id(record)?,
+            b"mtime" => self.mtime = value(record, number::timestamp)?,
+            b"SCHILY.devmajor" => self.major = id(record)?,
+            b"SCHILY.devminor" => self.minor = id(record)?,
+            b"SUN.holesdata" => return Err(PaxError::Unsupported(text(record.keyword))),
+            keyword => {
+                if let Some(rest) = keyword.strip_prefix(b"GNU.sparse.") {
+                    self.sparse.apply(rest, record)?;
+                } else {
+                    self.xattrs.apply(record);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The member's name, if it is given: `GNU.sparse.name` before `path`, which is a stand-in there.
+    #[must_use]
+    pub fn name(&self) -> Option<&[u8]> {
+        self.sparse.name.as_deref().or(self.path.as_deref())
+    }
+}
+
+impl Sparse {
+    /// A new header: 0.0's pairs add up within one header only.
+    pub(super) fn begin(&mut self) {
+        self.fresh = true;
+    }
+
+    fn apply(&mut self, keyword: &[u8], record: Record<'_>) -> Result<(), PaxError> {
+        match keyword {
+            b"name" => self.name = name(record)?,
+            b"major" => self.major = decimal(record)?,
+            b"minor" => self.minor = decimal(record)?,
+            b"size" | b"realsize" => self.real_size = decimal(record)?,
+            b"numblocks" => self.segments = decimal(record)?,
+            b"offset" | b"numbytes" => {
+                if std::mem::take(&mut self.fresh) {
+                    self.map.clear();
+                }
+                let second = keyword == b"numbytes";
+                if (self.map.len() % 2 == 1) != second {
+                    return Err(number_error(record, NumberError::Malformed)); // not in turn
+                }
+                self.map.extend(decimal(record)?);
+            }
+            b"map" => {
+                self.map.clear();
+                for text in record.value.split(|&b| b == b',').filter(|_| !record.value.is_empty()) {
+                    self.map.push(number::decimal(text).map_err(|e| number_error(record, e))?);
+                }
+            }
+            _ => return Err(PaxError::Unsupported(text(record.keyword))),
+        }
+        Ok(())
+    }
+}
+
+fn value<T>(record: Record<'_>, parse: impl Fn(&[u8]) -> Result<T, NumberError>) -> Result<Option<T>, PaxError> {
+    if record.value.is_empty() {
+        return Ok(None);
+    }
+    parse(record.value).map(Some).map_err(|problem| number_error(record, problem))
+}
+
+fn decimal(record: Record<'_>) -> Result<Option<u64>, PaxError> {
+    value(record, number::decimal)
+}
+
+/// A 32-bit number; an id of 2^32 and more is out of range (E10).
+fn id(record: Record<'_>) -> Result<Option<u32>, PaxError> {
+    value(record, |text| u32::try_from(number::decimal(text)?).map_err(|_| NumberError::Range))
+}
+
+fn name(record: Record<'_>) -> Result<Option<Vec<u8>>, PaxError> {
+    if record.value.contains(&0) {
+        return Err(PaxError::Nul(text(record.keyword)));
+    }
+    Ok((!record.value.is_empty()).then(|| record.value.to_vec()))
+}
+
+fn number_error(record: Record<'_>, problem: NumberError) -> PaxError {
+    let shown = record.value.get(..40).unwrap_or(record.value);
+    PaxError::Number { keyword: text(record.keyword), value: shown.into(), problem }
+}
+
+/// A keyword for a message, shortened.
+fn text(keyword: &[u8]) -> String {
+    keyword.get(..60).unwrap_or(keyword).escape_ascii().to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+mod tests {
+    use super::*;
+
+    fn attributes(body: &[u8]) -> Result<Attributes, (usize, PaxError)> {
+        let mut attributes = Attributes::default();
+        for record in records(body) {
+            let record = record?;
+            attributes.apply(record).map_err(|e| (record.at, e))?;
+        }
+        Ok(attributes)
+    }
+
+    #[test]
+    fn a_value_may_hold_anything() {
+        let body = b"19 SCHILY.x=a\n\0=b\xff\n10 path=a\n";
+        let all: Vec<_> = records(body).map(Result::unwrap).collect();
+        assert_eq!(all[0].value, b"a\n\0=b\xff");
+        assert_eq!((all[1].at, all[1].keyword, all[1].value), (19, &b"path"[..], &b"a"[..]));
+    }
+
+    #[test]
+    fn the_last_duplicate_wins_and_an_empty_value_deletes() {
+        let a = attributes(b"10 path=a\n10 path=b\n9 uid=12\n7 uid=\n").unwrap();
+        assert_eq!((a.path.as_deref(), a.uid), (Some(&b"b"[..]), None));
+    }
+
+    #[test]
+    fn malformed_records_are_errors_with_their_place() {
+        for (body, at, error) in [
+            (&b"10 path=a\nx"[..], 10, PaxError::Length),
+            (b"10path=a\n", 0, PaxError::Length),
+            (b" 10 path=a\n", 0, PaxError::Length),
+            (b"99999999999999999999 path=a\n", 0, PaxError::Length),
+            (b"8589934592 path=a\n", 0, PaxError::Bounds(8_589_934_592)),
+            (b"11 path=a\n", 0, PaxError::Bounds(11)),
+            (b"1 path=a\n", 0, PaxError::Bounds(1)),
+            (b"0 path=a\n", 0, PaxError::Bounds(0)),
+            (b"8 path=a\n", 0, PaxError::LineFeed),
+            (b"3 \n", 0, PaxError::Keyword),
+            (b"5 =a\n", 0, PaxError::Keyword),
+            (b"7 path\n", 0, PaxError::Keyword),
+            (b"12 path=a\0b\n", 0, PaxError::Nul("path".into())),
+        ] {
+            assert_eq!(attributes(body).unwrap_err(), (at, error), "{}", body.escape_ascii());
+        }
+        for body in [&b"9 uid=-1\n"[..], b"18 gid=4294967296\n", b"12 size=0x1\n", b"13 mtime=1e5\n"] {
+            let (_, error) = attributes(body).unwrap_err();
+            assert!(matches!(error, PaxError::Number { .. }), "{error}");
+        }
+        assert!(attributes(b"10 path=a\n\0\0\0").is_ok());
+    }
+
+    #[test]
+    fn sparse_maps_of_both_old_kinds() {
+        let pairs = b"24 GNU.sparse.offset=10\n25 GNU.sparse.numbytes=5\n24 GNU.sparse.offset=20\n";
+        assert_eq!(attributes(pairs).unwrap().sparse.map, [10, 5, 20]);
+        assert_eq!(attributes(b"26 GNU.sparse.map=1,2,3,4\n").unwrap().sparse.map, [1, 2, 3, 4]);
+        assert!(attributes(b"25 GNU.sparse.numbytes=5\n").is_err());
+    }
+}

@@ -1,0 +1,76 @@
+//! The bytes under a reader: blocks, skips and the offset.
+
+use std::io::{self, BufRead};
+
+use super::header::Block;
+use super::{BLOCK, Error, Part};
+
+/// A buffered stream that knows how far it has been read.
+pub(super) struct Stream<R> {
+    pub(super) input: R,
+    pub(super) offset: u64,
+}
+
+impl<R: BufRead> Stream<R> {
+    /// What is buffered, at least one byte unless the stream is at its end.
+    pub(super) fn fill(&mut self) -> Result<&[u8], Error> {
+        loop {
+            // Asked twice, for the borrow of a slice that is returned from within a loop is not yet accepted.
+            match self.input.fill_buf() {
+                Ok(_) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::new(None, self.offset, error)),
+            }
+        }
+        self.input.fill_buf().map_err(|error| Error::new(None, self.offset, error))
+    }
+
+    pub(super) fn consume(&mut self, len: usize) {
+        self.input.consume(len);
+        self.offset += len as u64;
+    }
+
+    /// The next block; `None` at the end of the stream.
+    pub(super) fn block(&mut self, part: Part) -> Result<Option<Block>, Error> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            let available = self.fill()?;
+            if available.is_empty() {
+                break;
+            }
+            let len = available.len().min(BLOCK - filled);
+            block[filled..filled + len].copy_from_slice(&available[..len]);
+            filled += len;
+            self.consume(len);
+        }
+        match filled {
+            0 => Ok(None),
+            BLOCK => Ok(Some(block)),
+            _ => Err(self.cut(part)),
+        }
+    }
+
+    /// Hands the next `len` bytes to `take` piece by piece.
+    pub(super) fn pieces(&mut self, mut len: u64, part: Part, mut take: impl FnMut(&[u8])) -> Result<(), Error> {
+        while len > 0 {
+            let available = self.fill()?;
+            if available.is_empty() {
+                return Err(self.cut(part));
+            }
+            let piece = available.len().min(usize::try_from(len).unwrap_or(usize::MAX));
+            take(&available[..piece]);
+            self.consume(piece);
+            len -= piece as u64;
+        }
+        Ok(())
+    }
+
+    pub(super) fn skip(&mut self, len: u64, part: Part) -> Result<(), Error> {
+        self.pieces(len, part, |_| {})
+    }
+
+    pub(super) fn cut(&self, part: Part) -> Error {
+        Error::new(None, self.offset, super::Problem::Cut(part))
+    }
+}

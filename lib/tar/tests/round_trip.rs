@@ -1,0 +1,168 @@
+//! What the writer writes, the reader reads: random members, over all that a member can be.
+
+use std::io::{Read, Write};
+
+use fastrand::Rng;
+
+use super::super::*;
+use crate::meta::{Timestamp, Xattr, Xattrs};
+
+/// A member with its content.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sample {
+    pub path: Vec<u8>,
+    pub kind: MemberKind,
+    pub meta: Metadata,
+    pub xattrs: Xattrs,
+    pub content: Vec<u8>,
+    pub sparse: Option<Vec<Segment>>,
+}
+
+pub(super) fn write(samples: &[Sample]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new());
+    for s in samples {
+        let kind = match &s.kind {
+            MemberKind::File => EntryKind::File { size: s.content.len() as u64, sparse: s.sparse.as_deref() },
+            MemberKind::HardLink(to) => EntryKind::HardLink(to),
+            MemberKind::Symlink(to) => EntryKind::Symlink(to),
+            MemberKind::Directory => EntryKind::Directory,
+            MemberKind::CharDevice(d) => EntryKind::CharDevice(*d),
+            MemberKind::BlockDevice(d) => EntryKind::BlockDevice(*d),
+            MemberKind::Fifo => EntryKind::Fifo,
+        };
+        let body = writer.header(&Entry { path: &s.path, kind, meta: &s.meta, xattrs: &s.xattrs }).unwrap();
+        for Segment { offset, len } in &body.segments {
+            let (offset, len) = (usize::try_from(*offset).unwrap(), usize::try_from(*len).unwrap());
+            writer.get_mut().write_all(&s.content[offset..offset + len]).unwrap();
+        }
+        writer.pad(&body).unwrap();
+    }
+    let archive = writer.finish().unwrap();
+    assert_eq!(archive.len() % BLOCK, 0);
+    archive
+}
+
+pub(super) fn read(archive: &[u8]) -> Result<(Vec<Sample>, Option<End>), Error> {
+    let mut reader = Reader::new(archive);
+    let mut samples = Vec::new();
+    while let Some(m) = reader.next_member()? {
+        assert_eq!(m.data_offset, reader.offset());
+        let mut stored = Vec::new();
+        reader.data().read_to_end(&mut stored).map_err(|e| Error::try_from(e).unwrap())?;
+        assert_eq!(stored.len() as u64, m.stored);
+        let mut content = stored;
+        if let Some(segments) = &m.sparse {
+            let mut rest = &*content;
+            let mut whole = vec![0; usize::try_from(m.size).unwrap()];
+            for s in segments {
+                let (offset, len) = (usize::try_from(s.offset).unwrap(), usize::try_from(s.len).unwrap());
+                whole[offset..offset + len].copy_from_slice(&rest[..len]);
+                rest = &rest[len..];
+            }
+            assert!(rest.is_empty());
+            content = whole;
+        }
+        let Member { path, kind, meta, xattrs, sparse, .. } = m;
+        samples.push(Sample { path, kind, meta, xattrs, content, sparse });
+    }
+    Ok((samples, reader.end()))
+}
+
+/// Random bytes, sometimes any, sometimes letters.
+fn bytes(rng: &mut Rng, len: usize, any: bool) -> Vec<u8> {
+    let mut letter = || if any { rng.u8(1..) } else { rng.u8(b'a'..=b'z') };
+    (0..len)
+        .map(|_| match letter() {
+            b'/' => b'_',
+            b => b,
+        })
+        .collect()
+}
+
+fn name(rng: &mut Rng) -> Vec<u8> {
+    let parts = if rng.u8(..10) == 0 { 30 } else { rng.usize(1..4) };
+    let any = rng.u8(..4) == 0;
+    let part = |rng: &mut Rng| {
+        let len = if rng.u8(..6) == 0 { rng.usize(90..=255) } else { rng.usize(1..20) };
+        bytes(rng, len, any)
+    };
+    (0..parts).map(|_| part(rng)).collect::<Vec<_>>().join(&b'/')
+}
+
+pub(super) fn random(rng: &mut Rng) -> Sample {
+    let number = |rng: &mut Rng| rng.u32(..) >> rng.u32(..32);
+    let device = |rng: &mut Rng| Device { major: number(rng), minor: number(rng) };
+    let kind = match rng.u8(..10) {
+        0 => MemberKind::Directory,
+        1 => MemberKind::Symlink(name(rng)),
+        2 => MemberKind::HardLink(name(rng)),
+        3 => MemberKind::Fifo,
+        4 => MemberKind::CharDevice(device(rng)),
+        5 => MemberKind::BlockDevice(device(rng)),
+        _ => MemberKind::File,
+    };
+    let mut path = name(rng);
+    if kind == MemberKind::Directory {
+        path.push(b'/');
+    }
+    let id = |rng: &mut Rng| if rng.bool() { rng.u32(..100_000) } else { rng.u32(..) };
+    let secs = match rng.u8(..4) {
+        0 => rng.i64(..) >> rng.u32(..64),
+        _ => rng.i64(..2_000_000_000),
+    };
+    let nanos = match rng.u8(..4) {
+        0 => rng.u32(..1_000_000_000),
+        1 => rng.u32(..10) * 100_000_000,
+        _ => 0,
+    };
+    let meta = Metadata { mode: rng.u16(..0o10000), uid: id(rng), gid: id(rng), mtime: Timestamp { secs, nanos } };
+    let xattrs = (0..rng.usize(..12).saturating_sub(8)).map(|_| {
+        let any = rng.bool();
+        let name_len = rng.usize(1..20);
+        let name = [b"user.", &*bytes(rng, name_len, any)].concat();
+        let len = rng.usize(..2000);
+        Xattr { name: name.into(), value: (0..len).map(|_| rng.u8(..)).collect() }
+    });
+    let xattrs = Xattrs::new(xattrs.collect());
+    let mut sample = Sample { path, kind, meta, xattrs, content: Vec::new(), sparse: None };
+    if sample.kind == MemberKind::File {
+        sample.content = vec![0; rng.usize(..20_000)];
+        let whole = rng.bool();
+        let mut at = 0;
+        let mut segments = Vec::new();
+        while at < sample.content.len() {
+            let end = if whole { sample.content.len() } else { sample.content.len().min(at + rng.usize(1..4000)) };
+            if whole || rng.bool() {
+                sample.content[at..end].fill_with(|| rng.u8(1..));
+                segments.push(Segment { offset: at as u64, len: (end - at) as u64 });
+            }
+            at = end;
+        }
+        sample.sparse = Some(segments).filter(|_| !whole);
+    }
+    sample
+}
+
+/// What must come back: holes only where they are whole blocks.
+fn canonical(mut s: Sample) -> Sample {
+    let size = s.content.len() as u64;
+    s.sparse = s.sparse.map(|segments| sparse::widen(&segments, size));
+    s.sparse = s.sparse.filter(|segments| segments.iter().map(|s| s.len).sum::<u64>() != size);
+    s
+}
+
+#[test]
+fn random_members_come_back() {
+    for seed in 0..60 {
+        let mut rng = Rng::with_seed(seed);
+        let samples: Vec<_> = (0..50).map(|_| random(&mut rng)).collect();
+        let archive = write(&samples);
+        let (got, end) = read(&archive).unwrap();
+        assert_eq!(end, Some(End::Marker));
+        for (got, wanted) in got.iter().zip(&samples) {
+            assert_eq!(*got, canonical(wanted.clone()), "seed {seed}");
+        }
+        assert_eq!(got.len(), samples.len());
+        assert_eq!(write(&got), archive, "seed {seed}: writing again gives other bytes");
+    }
+}
