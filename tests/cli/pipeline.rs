@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{LoopMount, Registry, Snapshot, debian, e2fsck_clean, needs, sample, scratch, shell, tool};
+use crate::support::registry::DockerRegistry;
+use crate::support::{LoopMount, Snapshot, debian, e2fsck_clean, needs, sample, scratch, shell, skopeo_push, tool};
 
 /// `oci-fetch image | oci-flatten | tar2ext4`, as a user types it.
 #[track_caller]
@@ -22,14 +23,12 @@ fn build(image: &str, store: &Path, rootfs: &Path) {
 fn a_debian_image_from_a_registry_equals_its_unpacked_tree() {
     let image = debian();
     let scratch = scratch();
-    let registry_storage = scratch.path().join("registry");
-    fs::create_dir(&registry_storage).unwrap();
-    let registry = Registry::start(&registry_storage);
-    registry.push(&image.layout, "debian:stable");
+    let registry = DockerRegistry::start();
+    let name = registry.name("debian:stable");
+    skopeo_push(&image.layout, &name);
 
     let rootfs = scratch.path().join("rootfs.ext4");
-    let reference = format!("{}/debian:stable", registry.address());
-    build(&reference, &scratch.path().join("store"), &rootfs);
+    build(&name, &scratch.path().join("store"), &rootfs);
 
     let expected = Snapshot::of(&image.unpacked).mask_path("lost+found", "every ext4 file system has it (E9)");
     assert!(expected.len() > 3000, "that is no Debian: {} names", expected.len());

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Compression, Filter, Layout, Registry, Then, Wire, e2fsck_clean, sample, scratch, shell};
+use crate::support::registry::DockerRegistry;
+use crate::support::{Compression, Filter, Layout, Then, Wire, e2fsck_clean, sample, scratch, shell, skopeo_push};
 
 /// How many places each stream is cut at.
 const CUTS: u64 = 20;
@@ -165,14 +166,14 @@ fn a_killed_fetch_fails_in_the_last_filter() {
     let registry = start_registry(&work);
     let total = bytes_of_a_whole_fetch(&registry, &work);
     for cut in 0..CUTS {
-        let wire = Wire::to(registry.address(), total * cut / CUTS, Then::Stall);
+        let wire = Wire::to(&registry.host(), total * cut / CUTS, Then::Stall);
         let target = Target::new(&targets, cut);
         let (pid, store) = (work.join("pid"), work.join(format!("store-{cut}")));
         let running = shell(
             "sh -c 'echo $$ >\"$2\"; exec oci-fetch -d \"$1\" \"$0\"' \"$0\" \"$1\" \"$2\" \
              | oci-flatten | tar2ext4 -o \"$3\"",
         )
-        .arg(format!("{}/image:latest", wire.address()))
+        .arg(format!("{}/image:latest", wire.host()))
         .arg(&store)
         .arg(&pid)
         .arg(&target.path)
@@ -194,17 +195,17 @@ fn a_connection_that_breaks_fails_in_the_last_filter_and_a_second_run_succeeds()
     for cut in 0..CUTS {
         let target = Target::new(&targets, cut);
         let store = work.join(format!("store-{cut}"));
-        let run = |address, options: &str| {
+        let run = |host: &str, options: &str| {
             shell(&format!("oci-fetch {options} -d \"$1\" \"$0\" | oci-flatten | tar2ext4 -o \"$2\""))
-                .arg(format!("{address}/image:latest"))
+                .arg(format!("{host}/image:latest"))
                 .arg(&store)
                 .arg(&target.path)
                 .run()
         };
-        let wire = Wire::to(registry.address(), total * cut / CUTS, Then::Cut);
-        run(wire.address(), "--retries 0").fails_with(1, "oci-fetch: ").says("tar2ext4: ");
+        let wire = Wire::to(&registry.host(), total * cut / CUTS, Then::Cut);
+        run(&wire.host(), "--retries 0").fails_with(1, "oci-fetch: ").says("tar2ext4: ");
         target.is_untouched(cut);
-        run(registry.address(), "").succeeds();
+        run(&registry.host(), "").succeeds();
         e2fsck_clean(&target.path);
     }
 }
@@ -234,18 +235,16 @@ fn layers(layout: &Path) -> Vec<PathBuf> {
     layers
 }
 
-fn start_registry(work: &Path) -> Registry {
-    let storage = work.join("registry");
-    fs::create_dir(&storage).unwrap();
-    let registry = Registry::start(&storage);
-    registry.push(&layout(work), "image:latest");
+fn start_registry(work: &Path) -> DockerRegistry {
+    let registry = DockerRegistry::start();
+    skopeo_push(&layout(work), &registry.name("image:latest"));
     registry
 }
 
 /// How many bytes the registry sends for one whole fetch.
-fn bytes_of_a_whole_fetch(registry: &Registry, work: &Path) -> u64 {
-    let wire = Wire::to(registry.address(), u64::MAX, Then::Stall);
-    let image = format!("{}/image:latest", wire.address());
+fn bytes_of_a_whole_fetch(registry: &DockerRegistry, work: &Path) -> u64 {
+    let wire = Wire::to(&registry.host(), u64::MAX, Then::Stall);
+    let image = format!("{}/image:latest", wire.host());
     Filter::oci_fetch().arg("-d").arg(work.join("store")).arg(image).run().succeeds();
     wire.carried()
 }

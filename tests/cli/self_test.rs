@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::support::registry::DockerRegistry;
 use crate::support::{
-    Compression, Filter, Layout, LoopMount, Registry, Snapshot, Then, Wire, e2fsck_clean, sample, scratch, shell,
-    side_by_side, tool,
+    Compression, Filter, Layout, LoopMount, Snapshot, Then, Wire, e2fsck_clean, sample, scratch, shell, side_by_side,
+    skopeo_push, tool,
 };
 
 /// What the assertion inside `check` says when it fails.
@@ -83,18 +84,16 @@ fn a_difference_is_shown_side_by_side() {
 fn a_registry_serves_what_was_pushed_and_a_wire_cuts_it() {
     let scratch = scratch();
     let layout = sample(scratch.path());
-    let storage = scratch.path().join("registry");
-    fs::create_dir(&storage).unwrap();
-    let registry = Registry::start(&storage);
-    registry.push(&layout, "sample:one");
-    let inspect = |address| {
+    let registry = DockerRegistry::start();
+    skopeo_push(&layout, &registry.name("sample:one"));
+    let inspect = |address: String| {
         let image = format!("docker://{address}/sample:one");
         Filter::tool("skopeo").args(["inspect", "--tls-verify=false", "--raw", &image]).run()
     };
-    let whole = Wire::to(registry.address(), u64::MAX, Then::Cut);
-    assert!(inspect(whole.address()).succeeds().text().contains("layers"));
-    let cut = Wire::to(registry.address(), whole.carried() / 2, Then::Cut);
-    assert!(!inspect(cut.address()).status.success());
+    let whole = Wire::to(&registry.host(), u64::MAX, Then::Cut);
+    assert!(inspect(whole.host()).succeeds().text().contains("layers"));
+    let cut = Wire::to(&registry.host(), whole.carried() / 2, Then::Cut);
+    assert!(!inspect(cut.host()).status.success());
     assert!(cut.wait_exhausted());
 }
 

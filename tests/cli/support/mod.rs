@@ -10,7 +10,6 @@
 #![allow(dead_code, unused_imports)] // Each subject uses its part.
 
 mod diff;
-mod docker_registry;
 mod filter;
 mod image;
 mod mount;
@@ -19,13 +18,14 @@ pub mod registry;
 mod snapshot;
 mod tools;
 mod usage;
+mod wire;
 
 pub use diff::{assert_bytes, assert_text, side_by_side};
-pub use docker_registry::{Registry, Then, Wire};
 pub use filter::{Filter, Ran, Running, shell};
 pub use image::{Compression, Layout, architecture, debian, sample, sha256};
 pub use mount::LoopMount;
-pub use oracle::{debugfs, dumpe2fs, e2fsck_clean, tool};
+pub use oracle::{debugfs, dumpe2fs, e2fsck_clean, skopeo_push, tool};
 pub use snapshot::Snapshot;
 pub use tools::{needs, needs_root, repository, scratch, test_cache};
 pub use usage::{Meter, Usage};
+pub use wire::{Then, Wire};

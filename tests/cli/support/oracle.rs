@@ -39,3 +39,13 @@ pub fn dumpe2fs(image: impl AsRef<Path>) -> String {
 pub fn tool<A: AsRef<OsStr>>(name: &str, args: impl IntoIterator<Item = A>) -> Ran {
     Filter::tool(name).args(args).run().succeeds()
 }
+
+/// Pushes the tag `latest` of an OCI layout to a registry without TLS, as skopeo does it.
+#[track_caller]
+pub fn skopeo_push(layout: &Path, name: &str) {
+    let from = format!("oci:{}:latest", layout.display());
+    tool(
+        "skopeo",
+        ["copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", &from, &format!("docker://{name}")],
+    );
+}

@@ -1,73 +1,10 @@
-//! A real registry on loopback, and a wire to it that can be cut.
+//! A wire to a server on loopback that can be cut, or go dead, after any byte.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-
-use super::filter::Filter;
-use super::tools::{find, needs};
-
-/// Docker's own registry with its storage in a directory; killed when dropped.
-pub struct Registry {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Registry {
-    /// Starts it on a port of 127.0.0.1 that the kernel chooses.
-    pub fn start(storage: &Path) -> Self {
-        needs(&["docker-registry"]);
-        let config = storage.join("config.yml");
-        let text = format!(
-            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n",
-            storage.display()
-        );
-        std::fs::write(&config, text).expect("registry configuration");
-        let mut command = Command::new(find("docker-registry").expect("needs() found it"));
-        command.arg("serve").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.env_remove("PORT").spawn().expect("docker-registry");
-        let mut log = BufReader::new(child.stderr.take().expect("piped"));
-        let mut line = String::new();
-        let address = loop {
-            line.clear();
-            assert!(log.read_line(&mut line).expect("log") > 0, "docker-registry ended before it listened");
-            if let Some((_, rest)) = line.split_once("listening on ") {
-                let address = rest.split(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').next();
-                break address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{line}"));
-            }
-        };
-        // It must not block on a full pipe.
-        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, address }
-    }
-
-    /// `127.0.0.1:port`.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Pushes the tag `latest` of an OCI layout with skopeo as `name`.
-    #[track_caller]
-    pub fn push(&self, layout: &Path, name: &str) {
-        Filter::tool("skopeo")
-            .args(["copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false"])
-            .arg(format!("oci:{}:latest", layout.display()))
-            .arg(format!("docker://{}/{name}", self.address))
-            .run()
-            .succeeds();
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// What a [`Wire`] does once it has carried its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +24,8 @@ pub struct Wire {
 
 impl Wire {
     /// Forwards to `server` until `budget` bytes of answers have passed. Its threads end with the test process.
-    pub fn to(server: SocketAddr, budget: u64, then: Then) -> Self {
+    pub fn to(server: &str, budget: u64, then: Then) -> Self {
+        let server: SocketAddr = server.parse().expect("an address");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
         let address = listener.local_addr().expect("address");
         let carried = Arc::new(AtomicU64::new(0));
@@ -102,8 +40,9 @@ impl Wire {
         Self { address, carried, exhausted }
     }
 
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// `127.0.0.1:port`.
+    pub fn host(&self) -> String {
+        self.address.to_string()
     }
 
     /// Bytes of answers carried so far.
