@@ -1,6 +1,8 @@
 use std::io;
 
 use super::BLOCK_SIZE;
+use super::dir::DirError;
+use super::xattr::XattrError;
 
 /// What can go wrong while an image is written.
 #[derive(Debug, thiserror::Error)]
@@ -87,9 +89,6 @@ pub enum Error {
 /// Why ext4 cannot represent an inode.
 #[derive(Debug, thiserror::Error)]
 pub enum InodeError {
-    /// A name of no or more than 255 bytes.
-    #[error("name of {0} bytes, ext4 allows 1 to 255")]
-    NameLength(usize),
     /// More than 65,000 names of one inode that is no directory.
     #[error("{0} hard links, ext4 allows 65000")]
     Links(u32),
@@ -104,6 +103,15 @@ pub enum InodeError {
         /// The minor number.
         minor: u32,
     },
+    /// A name in a directory, or the directory as a whole.
+    #[error(transparent)]
+    Directory(#[from] DirError),
+    /// Extended attributes.
+    #[error(transparent)]
+    Xattr(#[from] XattrError),
+    /// Something else has the name that `e2fsck` needs for a directory.
+    #[error("lost+found must be a directory")]
+    LostFound,
     /// A time before 1901-12-13 or after 2446-05-10.
     #[error("time {0} s since 1970 is outside ext4's range (1901 to 2446)")]
     Time(i64),

@@ -18,6 +18,11 @@ impl HashSeed {
         Self(words)
     }
 
+    /// The words for the superblock.
+    pub(super) fn words(self) -> [u32; 4] {
+        self.0
+    }
+
     /// The bytes for the superblock.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 16] {

@@ -9,13 +9,26 @@
 //! `mke2fs` writes. Where this module names a field, it uses the kernel's name (`s_`, `bg_`, `i_`, `ee_`).
 
 mod acl;
+mod bitmap;
+mod data;
 mod dir;
 mod dir_block;
+mod disk;
 mod error;
+mod extent_tree;
 mod file_data;
+mod finish;
+mod geometry;
 mod hash;
 mod htree;
+mod inode;
+mod journal;
+mod layout;
 mod options;
+mod place;
+mod resize;
+mod scan;
+mod superblock;
 mod target;
 mod tree;
 mod writer;
@@ -39,3 +52,6 @@ pub use xattr_block::XattrBlocks;
 
 /// Bytes of a block, at every image size (rule E5).
 pub const BLOCK_SIZE: u32 = 4096;
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,4 @@
+use super::{BLOCK_SIZE, Error};
 use crate::meta::Timestamp;
 
 /// What the image is to be, known before the first byte of content.
@@ -23,6 +24,38 @@ pub struct Options {
     pub no_sparse: bool,
     /// Where the file system starts in the target, in bytes.
     pub offset: u64,
+}
+
+/// Blocks of the smallest journal (`JBD2_MIN_JOURNAL_BLOCKS`) and of the largest that `mke2fs` makes.
+const JOURNAL_BLOCKS: std::ops::RangeInclusive<u64> = 1024..=10_240_000;
+
+impl Options {
+    /// Refuses what is out of range.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let refuse = |reason: String| Err(Error::Option(reason));
+        if self.label.len() > 16 {
+            return refuse(format!("label of {} bytes: ext4 allows 16", self.label.len()));
+        }
+        if self.reserved.hundredths > 50_00 {
+            return refuse("more than 50 % reserved blocks".into());
+        }
+        if let Free::Percent(part) = self.free
+            && (part.hundredths > 99_00 || part.hundredths + self.reserved.hundredths > 99_00)
+        {
+            return refuse("free space and reserved blocks of more than 99 %".into());
+        }
+        if self.bytes_per_inode.is_some_and(|bytes| bytes < 1024) {
+            return refuse("less than 1024 bytes per inode".into());
+        }
+        if let Some(Journal::Bytes(bytes)) = self.journal {
+            let unit = u64::from(BLOCK_SIZE);
+            if !JOURNAL_BLOCKS.contains(&(bytes / unit)) {
+                let (least, most) = (JOURNAL_BLOCKS.start() * unit, JOURNAL_BLOCKS.end() * unit);
+                return refuse(format!("journal of {bytes} bytes: {least} to {most} are possible"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What makes an image itself and not another one; may be derived from the content, so it is given last.

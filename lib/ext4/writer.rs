@@ -1,20 +1,30 @@
 use std::io::BufRead;
 
-use super::{Error, FileData, FileTree, Identity, Options, Target};
+use super::data::Content;
+use super::disk::Disk;
+use super::file_data::Extent;
+use super::geometry::{Cursor, Fixed, MAX_BLOCKS};
+use super::layout::Size;
+use super::{BLOCK_SIZE, Error, FileData, Options, Target};
 
 /// Writes one image. Content first, in any number of files; then [`finish`](Self::finish) with the tree.
 #[derive(Debug)]
 pub struct ImageWriter<T> {
-    target: T,
-    options: Options,
+    pub(super) disk: Disk<T>,
+    pub(super) options: Options,
+    pub(super) size: Option<Size>,
+    pub(super) fixed: Fixed,
+    pub(super) cursor: Cursor,
+    /// Blocks handed out for content.
+    pub(super) content: u64,
 }
 
 /// What became of the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Size of the file system in bytes.
+    /// Size of the image in bytes: the size asked for, else that of the file system.
     pub bytes: u64,
-    /// Size in blocks of 4096 bytes.
+    /// Size of the file system in blocks of 4096 bytes.
     pub blocks: u64,
     /// Blocks that are free, those reserved for root included.
     pub free_blocks: u64,
@@ -29,13 +39,30 @@ pub struct Report {
 }
 
 impl<T: Target> ImageWriter<T> {
-    /// Begins an image.
+    /// Begins an image. The target's first block becomes zero, so that no older file system is found there while the
+    /// new one is not whole.
     ///
     /// # Errors
-    /// [`Error::Option`] when an option is out of range, [`Error::NoSpace`] when the size cannot even hold an empty
-    /// tree, [`Error::Write`].
+    /// [`Error::Option`] when an option is out of range, [`Error::ImageTooLarge`], [`Error::Write`].
     pub fn new(target: T, options: &Options) -> Result<Self, Error> {
-        Ok(Self { target, options: options.clone() })
+        options.check()?;
+        let (fixed, size) = match options.size {
+            None => (Fixed::growing(), None),
+            Some(bytes) => {
+                // 16 TiB is one block more than can be counted; as mke2fs does, leave that one out.
+                let blocks = bytes / u64::from(BLOCK_SIZE);
+                if blocks > MAX_BLOCKS + 1 {
+                    return Err(Error::ImageTooLarge);
+                }
+                let (fixed, blocks) = Fixed::for_blocks(blocks);
+                (fixed, Some(Size { bytes, blocks }))
+            }
+        };
+        let mut disk = Disk::new(target, options.offset);
+        if size.is_none_or(|size| size.blocks > 0) {
+            disk.clear(0, BLOCK_SIZE.into())?;
+        }
+        Ok(Self { disk, options: options.clone(), size, fixed, cursor: Cursor::new(fixed), content: 0 })
     }
 
     /// Writes a file's content: `size` bytes of `input`. Blocks of zeros become holes (rule E7).
@@ -55,29 +82,48 @@ impl<T: Target> ImageWriter<T> {
     /// As [`write_data`](Self::write_data), and [`Error::Segment`].
     pub fn write_sparse(
         &mut self,
-        _input: &mut impl BufRead,
+        input: &mut impl BufRead,
         size: u64,
-        _segments: impl IntoIterator<Item = (u64, u64)>,
+        segments: impl IntoIterator<Item = (u64, u64)>,
     ) -> Result<FileData, Error> {
-        Ok(FileData::hole(size))
+        let mut content = Content::new(self, size)?;
+        for (offset, len) in segments {
+            content.segment(input, offset, len)?;
+        }
+        content.finish()
     }
 
-    /// Writes all the rest.
-    ///
-    /// # Errors
-    /// [`Error::NoSpace`], [`Error::NoInodes`], [`Error::ImageTooLarge`], [`Error::GrowthBound`]; [`Error::Inode`]
-    /// for what ext4 cannot represent; [`Error::Tree`] when the tree breaks its contract; [`Error::Write`].
-    pub fn finish(mut self, _tree: &impl FileTree, identity: &Identity) -> Result<Report, Error> {
-        let bytes = self.options.size.unwrap_or_default();
-        self.target.extend_to(bytes).map_err(|source| Error::Write { offset: 0, len: bytes, source })?;
-        Ok(Report {
-            bytes,
-            blocks: bytes / 4096,
-            free_blocks: 0,
-            inodes: 0,
-            free_inodes: 0,
-            uuid: identity.uuid,
-            label: self.options.label,
-        })
+    /// The next blocks for content: the first, and how many of those wanted follow each other.
+    pub(super) fn take(&mut self, want: u64) -> Result<(u32, u32), Error> {
+        let (start, len) = self.cursor.take(want);
+        self.content += len;
+        let end = start + len;
+        match self.size {
+            None if end > self.fixed.limit() => {
+                return Err(Error::GrowthBound { limit: self.fixed.limit() * u64::from(BLOCK_SIZE) });
+            }
+            Some(size) if end > size.blocks => self.disk.discard(),
+            _ => {}
+        }
+        let number = |block| u32::try_from(block).map_err(|_| Error::ImageTooLarge);
+        if end > MAX_BLOCKS {
+            return Err(Error::ImageTooLarge);
+        }
+        Ok((number(start)?, number(len)?))
+    }
+
+    /// Places whole blocks behind those that `file` has.
+    pub(super) fn append(&mut self, file: &mut FileData, mut blocks: &[u8]) -> Result<(), Error> {
+        let unit = BLOCK_SIZE as usize;
+        let mut logical = file.extents().last().map_or(0, |last| last.logical + last.len);
+        while !blocks.is_empty() {
+            let (start, len) = self.take((blocks.len() / unit) as u64)?;
+            let (now, rest) = blocks.split_at(len as usize * unit);
+            self.disk.write_blocks(start, now)?;
+            file.push(Extent { logical, start, len });
+            logical += len;
+            blocks = rest;
+        }
+        Ok(())
     }
 }

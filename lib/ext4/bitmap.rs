@@ -1,0 +1,91 @@
+//! Which blocks and inodes are used.
+
+use std::ops::Range;
+
+use super::dir_block::BLOCK;
+use super::geometry::GROUP_BLOCKS;
+use super::layout::Layout;
+
+/// A bitmap of one block.
+pub(super) type Bitmap = [u8; BLOCK];
+
+/// A group's block bitmap, or none where only superblock and descriptors are used.
+///
+/// `unused` are the free ranges before `layout.end`, sorted.
+pub(super) fn block_bitmap(layout: &Layout, unused: &[Range<u64>], group: u64) -> Option<Bitmap> {
+    let start = group * GROUP_BLOCKS;
+    let end = (start + GROUP_BLOCKS).min(layout.blocks);
+    if layout.end <= start && group + 1 < layout.groups() {
+        return None;
+    }
+    let mut bitmap = [0; BLOCK];
+    set(&mut bitmap, 0..layout.end.clamp(start, end) - start);
+    let first = unused.partition_point(|range| range.end <= start);
+    for range in unused[first..].iter().take_while(|range| range.start < end) {
+        clear(&mut bitmap, range.start.max(start) - start..range.end.min(end) - start);
+    }
+    set(&mut bitmap, 0..layout.fixed.blocks_in(group));
+    set(&mut bitmap, end - start..GROUP_BLOCKS);
+    Some(bitmap)
+}
+
+/// The block bitmap of a whole group where only superblock and descriptors are used.
+pub(super) fn fixed_only(layout: &Layout, group: u64) -> Bitmap {
+    let mut bitmap = [0; BLOCK];
+    set(&mut bitmap, 0..layout.fixed.blocks_in(group));
+    bitmap
+}
+
+/// Blocks of a group that are free.
+pub(super) fn free_blocks(layout: &Layout, group: u64, bitmap: Option<&Bitmap>) -> u64 {
+    match bitmap {
+        Some(bitmap) => bitmap.iter().map(|byte| u64::from(byte.count_zeros())).sum(),
+        None => GROUP_BLOCKS - layout.fixed.blocks_in(group),
+    }
+}
+
+/// A group's inode bitmap; its first `used` inodes are used. What is behind the group's inodes counts as used.
+pub(super) fn inode_bitmap(layout: &Layout, used: u64) -> Bitmap {
+    let mut bitmap = [0; BLOCK];
+    set(&mut bitmap, 0..used);
+    set(&mut bitmap, layout.inodes_per_group..BLOCK as u64 * 8);
+    bitmap
+}
+
+fn set(bitmap: &mut Bitmap, bits: Range<u64>) {
+    change(bitmap, bits, |byte, mask| *byte |= mask);
+}
+
+fn clear(bitmap: &mut Bitmap, bits: Range<u64>) {
+    change(bitmap, bits, |byte, mask| *byte &= !mask);
+}
+
+fn change(bitmap: &mut Bitmap, bits: Range<u64>, change: impl Fn(&mut u8, u8)) {
+    let mut at = bits.start;
+    while at < bits.end {
+        let Some(byte) = usize::try_from(at / 8).ok().and_then(|index| bitmap.get_mut(index)) else { return };
+        let first = at % 8;
+        let last = (bits.end - at + first).min(8); // behind the last bit in this byte
+        change(byte, (0xff_u8 << first) & 0xff_u8.checked_shr(8 - u32::try_from(last).unwrap_or(8)).unwrap_or(0));
+        at += last - first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_bits_are_set_and_cleared_to_the_bit() {
+        for bits in [0..0, 0..1, 3..8, 5..29, 8..16, 32_760..32_768, 0..32_768] {
+            let mut bitmap = [0; BLOCK];
+            set(&mut bitmap, bits.clone());
+            for bit in 0..32_768_u64 {
+                let is_set = bitmap[bit as usize / 8] >> (bit % 8) & 1 == 1;
+                assert_eq!(is_set, bits.contains(&bit), "bit {bit} of {bits:?}");
+            }
+            clear(&mut bitmap, bits);
+            assert_eq!(bitmap, [0; BLOCK]);
+        }
+    }
+}

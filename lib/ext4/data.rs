@@ -1,0 +1,123 @@
+use std::io::{BufRead, ErrorKind};
+
+use super::file_data::{Extent, FileData, MAX_SIZE};
+use super::{Error, ImageWriter, Target};
+
+const BLOCK: usize = super::BLOCK_SIZE as usize;
+static ZEROS: [u8; BLOCK] = [0; BLOCK];
+
+/// One file's content on its way into the image: cuts it into blocks, leaves out those of zeros.
+pub(super) struct Content<'w, T> {
+    image: &'w mut ImageWriter<T>,
+    file: FileData,
+    /// The block of the file that `partial` is part of.
+    logical: u64,
+    /// A block that has not come whole yet: zeros behind `filled`.
+    partial: [u8; BLOCK],
+    filled: usize,
+    /// Where the last segment ended, in bytes of the file.
+    end: u64,
+}
+
+impl<'w, T: Target> Content<'w, T> {
+    pub(super) fn new(image: &'w mut ImageWriter<T>, size: u64) -> Result<Self, Error> {
+        if size > MAX_SIZE {
+            return Err(Error::FileTooLarge { size });
+        }
+        Ok(Self { image, file: FileData::hole(size), logical: 0, partial: ZEROS, filled: 0, end: 0 })
+    }
+
+    /// Takes `len` bytes of `input` as the file's bytes from `offset` on.
+    pub(super) fn segment(&mut self, input: &mut impl BufRead, offset: u64, len: u64) -> Result<(), Error> {
+        let end = offset.checked_add(len).filter(|&end| offset >= self.end && end <= self.file.size());
+        let Some(end) = end else { return Err(Error::Segment { offset, len }) };
+        self.end = end;
+        let block = offset / BLOCK as u64;
+        if block != self.logical {
+            self.end_block()?;
+            self.logical = block;
+        }
+        // What stands between the segments in one block is zero already.
+        self.filled = usize::try_from(offset % BLOCK as u64).unwrap_or(0);
+
+        let mut left = len;
+        while left > 0 {
+            let got = match input.fill_buf() {
+                Ok([]) => return Err(Error::InputCut { missing: left }),
+                Ok(got) => got,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Error::Input(error)),
+            };
+            let got = &got[..usize::try_from(left).unwrap_or(usize::MAX).min(got.len())];
+            self.bytes(got)?;
+            let used = got.len();
+            input.consume(used);
+            left -= used as u64;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<FileData, Error> {
+        self.end_block()?;
+        Ok(self.file)
+    }
+
+    fn bytes(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        if self.filled > 0 {
+            let (head, rest) = bytes.split_at(bytes.len().min(BLOCK - self.filled));
+            self.partial[self.filled..self.filled + head.len()].copy_from_slice(head);
+            self.filled += head.len();
+            bytes = rest;
+            if self.filled < BLOCK {
+                return Ok(());
+            }
+            self.end_block()?;
+        }
+        let (whole, rest) = bytes.split_at(bytes.len() / BLOCK * BLOCK);
+        self.whole_blocks(whole)?;
+        self.partial[..rest.len()].copy_from_slice(rest);
+        self.filled = rest.len();
+        Ok(())
+    }
+
+    /// The partial block gets no more bytes; the rest of it is zero.
+    fn end_block(&mut self) -> Result<(), Error> {
+        if self.filled > 0 {
+            let block = self.partial;
+            self.whole_blocks(&block)?;
+            self.partial = ZEROS;
+            self.filled = 0;
+        }
+        Ok(())
+    }
+
+    fn whole_blocks(&mut self, blocks: &[u8]) -> Result<(), Error> {
+        if self.image.options.no_sparse {
+            return self.store(blocks);
+        }
+        let mut rest = blocks;
+        while !rest.is_empty() {
+            let data = rest.chunks_exact(BLOCK).take_while(|block| *block != ZEROS).count();
+            let (stored, after) = rest.split_at(data * BLOCK);
+            self.store(stored)?;
+            let zeros = after.chunks_exact(BLOCK).take_while(|block| *block == ZEROS).count();
+            self.logical += zeros as u64;
+            rest = &after[zeros * BLOCK..];
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, mut blocks: &[u8]) -> Result<(), Error> {
+        while !blocks.is_empty() {
+            let (start, len) = self.image.take((blocks.len() / BLOCK) as u64)?;
+            let (now, rest) = blocks.split_at(len as usize * BLOCK);
+            self.image.disk.write_blocks(start, now)?;
+            // The file's size was checked: its blocks have numbers of 32 bits.
+            let logical = u32::try_from(self.logical).map_err(|_| Error::FileTooLarge { size: self.file.size() })?;
+            self.file.push(Extent { logical, start, len });
+            self.logical += u64::from(len);
+            blocks = rest;
+        }
+        Ok(())
+    }
+}

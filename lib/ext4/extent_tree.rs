@@ -1,0 +1,153 @@
+//! The tree by which an inode finds its blocks, of any depth.
+//!
+//! Format: "Extent Tree" in the kernel's ext4 documentation. The inode holds a root of 4 entries; each tree block
+//! holds 340. Leaves are filled to the last entry: `e2fsck` complains about a tree that could be smaller.
+
+use arcbox_ext4::constants::{EXTENT_HEADER_MAGIC, INODE_BLOCK_SIZE, MAX_BLOCKS_PER_EXTENT};
+use arcbox_ext4::types::{ExtentHeader, ExtentIndex, ExtentLeaf, ExtentTail};
+
+use super::dir_block::{BLOCK, crc};
+use super::file_data::Extent;
+
+/// The root of a tree as it stands in `i_block`.
+pub(super) type Root = [u8; INODE_BLOCK_SIZE];
+
+const ENTRY: usize = ExtentLeaf::SIZE;
+const ROOT_ENTRIES: usize = (INODE_BLOCK_SIZE - ExtentHeader::SIZE) / ENTRY;
+/// The four bytes left over hold the checksum.
+const BLOCK_ENTRIES: usize = (BLOCK - ExtentHeader::SIZE) / ENTRY;
+
+/// The blocks that the tree needs outside the inode.
+pub(super) fn tree_blocks(extents: &[Extent]) -> u64 {
+    let mut entries: u64 = extents.iter().map(|extent| u64::from(extent.len.div_ceil(MAX_BLOCKS_PER_EXTENT))).sum();
+    let mut blocks = 0;
+    while entries > ROOT_ENTRIES as u64 {
+        entries = entries.div_ceil(BLOCK_ENTRIES as u64);
+        blocks += entries;
+    }
+    blocks
+}
+
+/// Builds the tree: `place` says where the next of its [`tree_blocks`] stands and `put` writes it.
+///
+/// `seed` is the inode's checksum seed, where there are checksums.
+pub(super) fn build<E>(
+    extents: &[Extent],
+    seed: Option<u32>,
+    mut put: impl FnMut(&[u8; BLOCK]) -> Result<u32, E>,
+) -> Result<Root, E> {
+    let mut leaves = extents.iter().flat_map(pieces).map(|leaf| (leaf.block, encode_leaf(&leaf)));
+    if tree_blocks(extents) == 0 {
+        let mut root = [0; INODE_BLOCK_SIZE];
+        fill(&mut root, 0, &leaves.by_ref().map(|(_, entry)| entry).collect::<Vec<_>>());
+        return Ok(root);
+    }
+    let mut level = nodes(leaves, 0, seed, &mut put)?;
+    let mut depth = 1;
+    while level.len() > ROOT_ENTRIES {
+        level = nodes(level.into_iter(), depth, seed, &mut put)?;
+        depth += 1;
+    }
+    let mut root = [0; INODE_BLOCK_SIZE];
+    fill(&mut root, depth, &level.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>());
+    Ok(root)
+}
+
+/// Writes one level's blocks; gives the entries of the level above.
+fn nodes<E>(
+    mut entries: impl Iterator<Item = (u32, [u8; ENTRY])>,
+    depth: u16,
+    seed: Option<u32>,
+    put: &mut impl FnMut(&[u8; BLOCK]) -> Result<u32, E>,
+) -> Result<Vec<(u32, [u8; ENTRY])>, E> {
+    let mut above = Vec::new();
+    let mut node = Vec::with_capacity(BLOCK_ENTRIES);
+    let mut block = [0; BLOCK];
+    loop {
+        let mut first = None;
+        node.clear();
+        for (logical, entry) in entries.by_ref().take(BLOCK_ENTRIES) {
+            first.get_or_insert(logical);
+            node.push(entry);
+        }
+        let Some(first) = first else { return Ok(above) };
+        block.fill(0);
+        let tail = fill(&mut block, depth, &node);
+        if let Some(seed) = seed {
+            ExtentTail { checksum: crc(seed, &block[..tail]) }.write_to(&mut block[tail..]);
+        }
+        let index = ExtentIndex { block: first, leaf_lo: put(&block)?, leaf_hi: 0, unused: 0 };
+        let mut entry = [0; ENTRY];
+        index.write_to(&mut entry);
+        above.push((first, entry));
+    }
+}
+
+/// Puts header and entries into a node of any size. Returns where the room for entries ends.
+fn fill(node: &mut [u8], depth: u16, entries: &[[u8; ENTRY]]) -> usize {
+    let room = (node.len() - ExtentHeader::SIZE) / ENTRY;
+    let header = ExtentHeader {
+        magic: EXTENT_HEADER_MAGIC,
+        entries: u16::try_from(entries.len()).unwrap_or(u16::MAX), // at most `room`
+        max: u16::try_from(room).unwrap_or(u16::MAX),              // at most 340
+        depth,
+        generation: 0,
+    };
+    header.write_to(node);
+    for (place, entry) in node[ExtentHeader::SIZE..].chunks_exact_mut(ENTRY).zip(entries) {
+        place.copy_from_slice(entry);
+    }
+    ExtentHeader::SIZE + room * ENTRY
+}
+
+/// Cuts an extent to the length that an entry can tell.
+fn pieces(extent: &Extent) -> impl Iterator<Item = ExtentLeaf> + use<> {
+    let extent = *extent;
+    (0..extent.len).step_by(MAX_BLOCKS_PER_EXTENT as usize).map(move |done| ExtentLeaf {
+        block: extent.logical + done,
+        len: u16::try_from((extent.len - done).min(MAX_BLOCKS_PER_EXTENT)).unwrap_or(u16::MAX), // at most 32768
+        start_hi: 0,
+        start_lo: extent.start + done,
+    })
+}
+
+fn encode_leaf(leaf: &ExtentLeaf) -> [u8; ENTRY] {
+    let mut entry = [0; ENTRY];
+    leaf.write_to(&mut entry);
+    entry
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may panic
+
+    use std::convert::Infallible;
+
+    use super::*;
+
+    fn extents(count: u32) -> Vec<Extent> {
+        (0..count).map(|n| Extent { logical: n * 2, start: 1000 + n * 3, len: 1 }).collect()
+    }
+
+    #[test]
+    fn the_blocks_counted_are_the_blocks_written() {
+        for count in [0, 1, 4, 5, 340, 341, 1360, 1361, 340 * 340, 340 * 340 * 4 + 1] {
+            let extents = extents(count);
+            let mut written = 0;
+            let root = build(&extents, Some(1), |_| {
+                written += 1;
+                Ok::<_, Infallible>(written)
+            })
+            .unwrap();
+            assert_eq!(u64::from(written), tree_blocks(&extents), "{count} extents");
+            assert_eq!(root[6] > 0, count > 4, "depth");
+        }
+    }
+
+    #[test]
+    fn a_long_run_is_cut_into_entries_of_32768_blocks() {
+        let run = Extent { logical: 7, start: 100, len: 70_000 };
+        let pieces: Vec<_> = pieces(&run).map(|leaf| (leaf.block, leaf.start_lo, leaf.len)).collect();
+        assert_eq!(pieces, [(7, 100, 32_768), (32_775, 32_868, 32_768), (65_543, 65_636, 4464)]);
+    }
+}
