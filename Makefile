@@ -15,7 +15,7 @@ FILTERS := oci-fetch oci-flatten tar2ext4
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 INSTALL := $(DESTDIR)$(PREFIX)
 PAGES := $(wildcard man/*.1 man/*.5)
-COMPLETIONS := share/bash-completion/completions/% share/zsh/site-functions/_% share/fish/vendor_completions.d/%.fish
+COMPLETIONS := share/bash-completion/completions share/zsh/site-functions share/fish/vendor_completions.d
 
 all:
 	$(CARGO) build --release --locked
@@ -47,11 +47,19 @@ install:
 	for page in $(PAGES); do \
 	    install -D -m 644 $$page $(INSTALL)/share/man/man$${page##*.}/$${page#man/} || exit 1; \
 	done
+	install -d $(COMPLETIONS:%=$(INSTALL)/%)
+	for filter in $(FILTERS); do \
+	    $(BIN)/$$filter --completions bash >$(INSTALL)/$(word 1,$(COMPLETIONS))/$$filter && \
+	    $(BIN)/$$filter --completions zsh >$(INSTALL)/$(word 2,$(COMPLETIONS))/_$$filter && \
+	    $(BIN)/$$filter --completions fish >$(INSTALL)/$(word 3,$(COMPLETIONS))/$$filter.fish || exit 1; \
+	done
 
 uninstall:
-	rm -f $(FILTERS:%=$(INSTALL)/bin/%)
-	rm -f $(foreach page,$(PAGES),$(INSTALL)/share/man/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
-	rm -f $(foreach filter,$(FILTERS),$(subst %,$(filter),$(COMPLETIONS:%=$(INSTALL)/%)))
+	for filter in $(FILTERS); do \
+	    rm -f $(INSTALL)/bin/$$filter $(INSTALL)/$(word 1,$(COMPLETIONS))/$$filter \
+	        $(INSTALL)/$(word 2,$(COMPLETIONS))/_$$filter $(INSTALL)/$(word 3,$(COMPLETIONS))/$$filter.fish; \
+	done
+	for page in $(PAGES); do rm -f $(INSTALL)/share/man/man$${page##*.}/$${page#man/}; done
 
 clean:
 	$(CARGO) clean
