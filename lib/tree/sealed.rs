@@ -1,0 +1,177 @@
+//! The finished tree in canonical order.
+
+use super::arena::{Arena, NodeId, Slot, State};
+use super::walk::Walk;
+use crate::meta::{Metadata, NodeKind, Xattrs};
+
+/// A finished tree: children sorted by name byte-wise, inodes numbered 0, 1, 2... in the order in which a walk meets
+/// them first (T1). The root is 0.
+#[derive(Debug)]
+pub struct Sealed<C> {
+    pub(super) arena: Arena<C>,
+    /// Place and first name of each inode. From here on the nodes hold inode numbers, not places.
+    pub(super) inodes: Vec<(Slot, NodeId)>,
+}
+
+/// The number of an inode, dense from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InodeId(pub u32);
+
+impl InodeId {
+    /// The root directory.
+    pub const ROOT: Self = Self(0);
+}
+
+/// An inode as it stands in the tree.
+#[derive(Debug)]
+pub struct InodeView<'t, C> {
+    /// Its attributes.
+    pub meta: &'t Metadata,
+    /// Its extended attributes.
+    pub xattrs: &'t Xattrs,
+    /// What it is.
+    pub kind: &'t NodeKind<C>,
+    /// How many names it has; 1 for a directory, whatever is in it.
+    pub names: u32,
+}
+
+impl<C> Sealed<C> {
+    pub(super) fn new(mut arena: Arena<C>) -> Self {
+        arena.sort();
+        let mut inodes: Vec<(Slot, NodeId)> = Vec::with_capacity(arena.places());
+        let mut numbers = vec![u32::MAX; arena.places()];
+        let mut next = Some(NodeId::ROOT);
+        while let Some(node) = next {
+            let slot = arena.slot(node);
+            next = after(&arena, node, |node| arena.first_child(node));
+            let number = &mut numbers[slot.0 as usize];
+            if *number == u32::MAX {
+                // There are at most as many inodes as places, and those have 32-bit numbers.
+                *number = u32::try_from(inodes.len()).unwrap_or(u32::MAX);
+                inodes.push((slot, node));
+            }
+        }
+        // Only now, because the walk above goes from nodes to places.
+        let mut sealed = Self { arena, inodes };
+        sealed.renumber(&numbers);
+        sealed
+    }
+
+    fn renumber(&mut self, numbers: &[u32]) {
+        let mut next = Some(NodeId::ROOT);
+        while let Some(node) = next {
+            // The next node is found through this one's place, so this comes before its number changes.
+            let following = after(&self.arena, node, |node| self.arena.first_child(node));
+            if !self.arena.is_directory(node) {
+                let slot = self.arena.slot(node);
+                self.arena.set_slot(node, numbers[slot.0 as usize]);
+            }
+            next = following;
+        }
+        for at in 0..self.inodes.len() {
+            let (slot, node) = self.inodes[at];
+            self.arena.set_slot(node, numbers[slot.0 as usize]);
+        }
+    }
+
+    /// How many inodes there are; their numbers are all below.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inodes.len()
+    }
+
+    /// Never: there always is a root.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inodes.is_empty()
+    }
+
+    /// An inode by its number.
+    ///
+    /// # Panics
+    /// When there is no such inode.
+    #[must_use]
+    pub fn inode(&self, id: InodeId) -> InodeView<'_, C> {
+        let inode = self.arena.inode(self.inodes[id.0 as usize].0);
+        match &inode.state {
+            State::Is(kind) => InodeView { meta: &inode.meta, xattrs: &inode.xattrs, kind, names: inode.names },
+            State::Pending | State::Free => unreachable!("a numbered inode is an inode"),
+        }
+    }
+
+    /// The directory that holds the inode's first name; the root's is the root.
+    #[must_use]
+    pub fn parent(&self, id: InodeId) -> InodeId {
+        self.id(self.arena.parent(self.inodes[id.0 as usize].1))
+    }
+
+    /// The path of the inode's first name, without leading `/`, put into `path`.
+    pub fn first_path(&self, id: InodeId, path: &mut Vec<u8>) {
+        self.arena.path(self.inodes[id.0 as usize].1, path);
+    }
+
+    /// The names in a directory and what they lead to, sorted byte-wise; nothing in anything else.
+    #[must_use]
+    pub fn children(&self, dir: InodeId) -> Children<'_, C> {
+        let is_dir = matches!(self.inode(dir).kind, NodeKind::Directory);
+        let first = if is_dir { self.first_child(dir) } else { None };
+        Children { tree: self, next: first }
+    }
+
+    /// Every name in canonical order, parents first (T1).
+    #[must_use]
+    pub fn walk(&self) -> Walk<'_, C> {
+        Walk::new(self)
+    }
+
+    pub(super) fn id(&self, node: NodeId) -> InodeId {
+        InodeId(self.arena.slot(node).0)
+    }
+
+    pub(super) fn first_child(&self, dir: InodeId) -> Option<NodeId> {
+        self.arena.first_child_of(self.inodes[dir.0 as usize].0)
+    }
+
+    /// The node after `node` in a walk.
+    pub(super) fn after(&self, node: NodeId) -> Option<NodeId> {
+        after(&self.arena, node, |node| {
+            let id = self.id(node);
+            match self.inode(id).kind {
+                NodeKind::Directory => self.first_child(id),
+                _ => None,
+            }
+        })
+    }
+}
+
+/// The next node depth first: a child, else a sibling, else a sibling further up.
+fn after<C>(arena: &Arena<C>, node: NodeId, first_child: impl Fn(NodeId) -> Option<NodeId>) -> Option<NodeId> {
+    if let Some(child) = first_child(node) {
+        return Some(child);
+    }
+    let mut at = node;
+    while at != NodeId::ROOT {
+        if let Some(sibling) = arena.next_sibling(at) {
+            return Some(sibling);
+        }
+        at = arena.parent(at);
+    }
+    None
+}
+
+/// See [`Sealed::children`].
+#[derive(Debug)]
+pub struct Children<'t, C> {
+    tree: &'t Sealed<C>,
+    next: Option<NodeId>,
+}
+
+impl<'t, C> Iterator for Children<'t, C> {
+    type Item = (&'t [u8], InodeId);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let node = self.next?;
+        self.next = self.tree.arena.next_sibling(node);
+        Some((self.tree.arena.name(node), self.tree.id(node)))
+    }
+}

@@ -1,0 +1,262 @@
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use super::*;
+use crate::meta::{Metadata, NodeKind, Timestamp, Xattrs};
+
+/// Applies layers written one member a line: `name/`, `name = content`, `name -> symlink target`,
+/// `name == hard link target`, each perhaps with ` @mode`.
+fn merge(layers: &[&str]) -> Result<Sealed<String>, Error> {
+    let mut tree = Tree::new();
+    for (number, layer) in layers.iter().enumerate() {
+        let members: Vec<Member> = layer.lines().map(str::trim).filter(|l| !l.is_empty()).map(member).collect();
+        let mut marks = Marks::new();
+        for (position, member) in (0u32..).zip(&members) {
+            marks.collect(position, member.path.as_bytes())?;
+        }
+        for member in &members {
+            let shape = match &member.kind {
+                Kind::Node(NodeKind::Directory) => Shape::Directory,
+                Kind::Node(NodeKind::Symlink(target)) => Shape::Symlink(target),
+                _ => Shape::Other,
+            };
+            marks.see(member.path.as_bytes(), shape);
+        }
+        let mut layer = tree.layer(Whiteouts::Oci(marks))?;
+        for member in &members {
+            let kind = match &member.kind {
+                Kind::Node(kind) => EntryKind::Node(kind.clone()),
+                Kind::Link(target) => EntryKind::HardLink(target.as_bytes()),
+            };
+            let mtime = Timestamp::from_secs(i64::try_from(number).unwrap() + 1);
+            let meta = Metadata { mode: member.mode, uid: 0, gid: 0, mtime };
+            layer.apply(Entry { path: member.path.as_bytes(), kind, meta, xattrs: Xattrs::NONE })?;
+        }
+        layer.finish()?;
+    }
+    Ok(tree.seal())
+}
+
+struct Member {
+    path: String,
+    kind: Kind,
+    mode: u16,
+}
+
+enum Kind {
+    Node(NodeKind<String>),
+    Link(String),
+}
+
+fn member(line: &str) -> Member {
+    let (line, mode) = line.split_once(" @").map_or((line, 0o644), |(l, m)| (l, u16::from_str_radix(m, 8).unwrap()));
+    let (path, kind) = if let Some((path, target)) = line.split_once(" -> ") {
+        (path, Kind::Node(NodeKind::Symlink(target.as_bytes().into())))
+    } else if let Some((path, target)) = line.split_once(" == ") {
+        (path, Kind::Link(target.into()))
+    } else if let Some((path, content)) = line.split_once(" = ") {
+        (path, Kind::Node(NodeKind::File(content.into())))
+    } else {
+        (line, Kind::Node(if line.ends_with('/') { NodeKind::Directory } else { NodeKind::Fifo }))
+    };
+    Member { path: path.into(), kind, mode }
+}
+
+/// The tree as text, in the language of [`merge`]; modes only of directories: an implied one has none.
+fn show(tree: &Sealed<String>) -> String {
+    let mut out = String::new();
+    let mut walk = tree.walk();
+    while let Some(Visit { path, inode, is_first }) = walk.step() {
+        let path = String::from_utf8_lossy(path).into_owned();
+        let view = tree.inode(inode);
+        let line = match view.kind {
+            NodeKind::Directory if path.is_empty() => continue,
+            NodeKind::Directory if *view.meta == Metadata::IMPLIED_DIRECTORY => format!("{path}/"),
+            NodeKind::Directory => format!("{path}/ @{:o} layer {}", view.meta.mode, view.meta.mtime.secs),
+            _ if !is_first => {
+                let mut first = Vec::new();
+                tree.first_path(inode, &mut first);
+                format!("{path} == {}", String::from_utf8_lossy(&first))
+            }
+            NodeKind::File(content) => format!("{path} = {content}"),
+            NodeKind::Symlink(target) => format!("{path} -> {}", String::from_utf8_lossy(target)),
+            _ => path,
+        };
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
+}
+
+#[track_caller]
+fn becomes(layers: &[&str], expected: &str) {
+    let expected: String =
+        expected.lines().map(str::trim).filter(|l| !l.is_empty()).map(|l| format!("{l}\n")).collect();
+    assert_eq!(show(&merge(layers).unwrap()), expected);
+}
+
+#[track_caller]
+fn fails(layers: &[&str], message: &str) {
+    let error = merge(layers).unwrap_err().to_string();
+    assert!(error.contains(message), "{error}");
+}
+
+#[test]
+fn f1_whiteouts_act_on_lower_layers_wherever_they_stand() {
+    becomes(&["a = 1\nb = 1", ".wh.a\na = 2"], "a = 2\nb = 1");
+    becomes(&["a = 1\nb = 1", "a = 2\n.wh.a"], "a = 2\nb = 1");
+    for layer in [".wh.d\nd/new = 2", "d/new = 2\n.wh.d"] {
+        becomes(&["d/ @700\nd/old = 1", layer], "d/\nd/new = 2");
+    }
+    for layer in [".wh.d\nd/ @711\nd/new = 2", "d/ @711\nd/new = 2\n.wh.d"] {
+        becomes(&["d/ @700\nd/old = 1", layer], "d/ @711 layer 2\nd/new = 2");
+    }
+    for layer in [".wh.l\nl/new = 2", "l/new = 2\n.wh.l"] {
+        becomes(&["d/ @700\nd/old = 1\nl -> d", layer], "d/ @700 layer 1\nd/old = 1\nl/\nl/new = 2");
+    }
+}
+
+#[test]
+fn f2_opaque_hides_lower_children_only() {
+    for layer in ["d/.wh..wh..opq\nd/new = 2", "d/new = 2\nd/.wh..wh..opq"] {
+        becomes(&["d/ @700\nd/old = 1\nd/sub/x = 1", layer], "d/ @700 layer 1\nd/new = 2");
+    }
+    becomes(&["a = 1", "no/where/.wh..wh..opq\na/.wh..wh..opq"], "a = 1");
+    becomes(&["a = 1\nd/b = 1", ".wh..wh..opq\nc = 2"], "c = 2");
+    // The layer makes a directory of a symlink: what that led to is another directory.
+    for layer in ["l/ @711\nl/.wh..wh..opq\nl/.wh.x", "l/.wh.x\nl/.wh..wh..opq\nl/ @711"] {
+        becomes(&["d/x = 1\nl -> d", layer], "d/\nd/x = 1\nl/ @711 layer 2");
+    }
+    becomes(&["d/x = 1\nd/y = 1\nl -> d", "l/.wh.x"], "d/\nd/y = 1\nl -> d");
+    becomes(&["d/x = 1\nl -> d", ".wh.l\nl/.wh.x"], "d/\nd/x = 1");
+}
+
+#[test]
+fn f3_whiteouts_count_by_name_and_hide_subtrees() {
+    becomes(&["d/e/f = 1\ng = 1", ".wh.d == .wh..wh.aufs\n.wh.nothing = \n.wh.g/"], "");
+    fails(&[".wh."], "corrupt whiteout");
+    fails(&["a/.wh.."], "corrupt whiteout");
+    fails(&["a/.wh..."], "corrupt whiteout");
+    fails(&[".wh.a/b = 1"], "below a whiteout");
+    becomes(&[".opq = 1\nb = 1", ".wh..opq"], "b = 1");
+}
+
+#[test]
+fn f4_bookkeeping_is_dropped_but_may_be_linked() {
+    let layer = ".wh..wh.plnk/\n.wh..wh.plnk/1.2 = x\na == .wh..wh.plnk/1.2\nb == .wh..wh.plnk/1.2\n.wh..wh.aufs = y";
+    becomes(&[layer], "a = x\nb == a");
+    becomes(&["a == .wh..wh.plnk/1.2\n.wh..wh.plnk/1.2 = x\n.wh..wh.orph/3 == gone"], "a = x");
+    fails(&["a == .wh..wh.plnk/1.2"], "does not exist");
+}
+
+#[test]
+fn f5_directories_merge_and_everything_else_replaces() {
+    becomes(&["d/ @700\nd/a = 1", "d/ @711\nd/b = 2"], "d/ @711 layer 2\nd/a = 1\nd/b = 2");
+    becomes(&["d/a = 1\nf = 1\nl -> d", "d = 2\nf/ @700\nl/ @700"], "d = 2\nf/ @700 layer 2\nl/ @700 layer 2");
+    let tree = merge(&["./ @700", "./ @711"]).unwrap();
+    assert_eq!(tree.inode(InodeId::ROOT).meta.mode, 0o711);
+    fails(&[". = 1"], "root must be a directory");
+}
+
+#[test]
+fn f7_symlinked_parents_stay_inside_the_root() {
+    becomes(&["d/\nl -> /d\nl/x = 1"], "d/ @644 layer 1\nd/x = 1\nl -> /d");
+    becomes(&["l -> ../../../d\nl/x = 1"], "d/\nd/x = 1\nl -> ../../../d");
+    becomes(&["l -> no/where/\nl/x = 1"], "l -> no/where/\nno/\nno/where/\nno/where/x = 1");
+    becomes(&["a/b/l -> ../c\na/b/l/x = 1"], "a/\na/b/\na/b/l -> ../c\na/c/\na/c/x = 1");
+    becomes(&["f = 1\nl -> f", "l/x = 2"], "f/\nf/x = 2\nl -> f");
+    becomes(&["d/f = 1\nl -> d\nh == l/f"], "d/\nd/f = 1\nh == d/f\nl -> d");
+    becomes(&["p\np/x = 1"], "p/\np/x = 1");
+    fails(&["a -> b\nb -> a", "a/x = 1"], "symlinks");
+    fails(&["a -> b\nb -> a", "a/.wh.x"], "symlinks");
+    fails(&["a -> b\nb -> a", "h == a/x"], "symlinks");
+    let chain = |links: u32| {
+        let links = (0..links).map(|i| format!("l{i:02} -> l{:02}\n", i + 1)).collect::<String>();
+        links + "l00/x = 1"
+    };
+    assert!(merge(&[&chain(40)]).is_ok());
+    assert!(merge(&[&chain(41)]).is_err());
+}
+
+#[test]
+fn f8_links_join_the_inode_of_their_moment() {
+    becomes(&["a = 1", "b == a\na = 2"], "a = 2\nb = 1");
+    becomes(&["a = 1", "b == a\n.wh.a"], "b = 1");
+    becomes(&["d/a = 1", "b == d/a\nd/.wh..wh..opq"], "b = 1\nd/");
+    becomes(&["d/e/a = 1", "d/new = 2\nb == d/e/a\n.wh.d"], "b = 1\nd/\nd/new = 2");
+    fails(&["a = 1", ".wh.a\nb == a"], "b: hard link to a, which does not exist");
+    becomes(&["a = 1", ".wh.a\nb == a\na = 2"], "a = 2\nb == a");
+    fails(&["d/e/a = 1", "d = 2\nb == d/e/a\n.wh.d"], "does not exist");
+    becomes(&["a = 1\nb == a", "a = 2"], "a = 2\nb = 1");
+    becomes(&["a = 1\nb == a", ".wh.a"], "b = 1");
+    becomes(&["a = 1\nb == a\nc == b", ".wh.a\nd == c"], "b = 1\nc == b\nd == b");
+    becomes(&["b == a\nc == b\na = 1"], "a = 1\nb == a\nc == a");
+    becomes(&["b == c\nc == a\na = 1"], "a = 1\nb == a\nc == a");
+    becomes(&["b == a\nb = 2\na = 1"], "a = 1\nb = 2");
+    becomes(&["b = 2\nb == a\na = 1"], "a = 1\nb == a");
+    becomes(&["l -> t\nh == l"], "h -> t\nl == h");
+    becomes(&["a = 1\na == a"], "a = 1");
+    becomes(&["a = 1\na/b == a"], "a/\na/b = 1");
+    becomes(&["d/a = 1\nd == d/a"], "d = 1");
+    fails(&["d/\nh == d"], "h: hard link to d, which is a directory");
+    fails(&["h == d\nd/"], "h: hard link to d, which is a directory");
+    fails(&["h == no"], "h: hard link to no, which does not exist");
+    fails(&["a == b\nb == a"], "does not exist");
+    fails(&["a == a"], "does not exist");
+}
+
+#[test]
+fn f9_the_last_of_a_name_wins() {
+    becomes(&["a = 1\na = 2"], "a = 2");
+    becomes(&["d/\nd/a = 1\nd/ @700"], "d/ @700 layer 1\nd/a = 1");
+    becomes(&["d/\nd/a = 1\nd = 2\nd/b = 3"], "d/\nd/b = 3");
+}
+
+#[test]
+fn f11_names_that_climb_are_refused() {
+    for layer in ["../a = 1", "a/../b = 1", "/.. = 1", "a == ../b", "a == b/../c"] {
+        fails(&[layer], "'..'");
+    }
+}
+
+#[test]
+fn order_is_by_component() {
+    becomes(&["a.b = 1\na/b = 1\na0 = 1\na-b/c = 1"], "a/\na/b = 1\na-b/\na-b/c = 1\na.b = 1\na0 = 1");
+}
+
+#[test]
+fn depth_is_bounded_by_memory_alone() {
+    let deep = vec!["d"; 10_000].join("/");
+    let layers = [format!("{deep}/f = 1"), format!("{deep}/g = 2"), ".wh.d".to_owned()];
+    let tree = merge(&[&layers[0], &layers[1]]).unwrap();
+    assert_eq!(tree.len(), 10_003);
+    assert_eq!(merge(&[&layers[0], &layers[1], &layers[2]]).unwrap().len(), 1);
+}
+
+#[test]
+fn a_node_is_small() {
+    // Name, inode and their share of the hash table, for a content of 32 bytes (S5).
+    assert!(arena::size_per_node::<[u64; 4]>() <= 150, "{}", arena::size_per_node::<[u64; 4]>());
+}
+
+#[test]
+fn retain_removes_subtrees() {
+    let mut tree = Tree::new();
+    let mut layer = tree.layer(Whiteouts::None(Marks::new())).unwrap();
+    for path in ["a/b/c", "a/b/d", "a/e", "f", "g/h", ".wh.x"] {
+        let (kind, meta) = (EntryKind::Node(NodeKind::File(())), Metadata::IMPLIED_DIRECTORY);
+        layer.apply(Entry { path: path.as_bytes(), kind, meta, xattrs: Xattrs::NONE }).unwrap();
+    }
+    layer.finish().unwrap();
+    let mut seen = Vec::new();
+    tree.retain(|path, is_dir| {
+        seen.push((String::from_utf8_lossy(path).into_owned(), is_dir));
+        !matches!(path, b"a/b" | b"g/h")
+    });
+    assert_eq!(seen.len(), 7);
+    assert!(seen.contains(&("a/b".into(), true)));
+    let tree = tree.seal();
+    let names: Vec<_> =
+        tree.children(InodeId::ROOT).map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
+    assert_eq!(names, [".wh.x", "a", "f", "g"]);
+    assert_eq!(tree.len(), 6);
+}

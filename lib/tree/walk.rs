@@ -1,0 +1,51 @@
+//! Walking a finished tree.
+
+use super::arena::NodeId;
+use super::{InodeId, Sealed};
+
+/// See [`Sealed::walk`].
+#[derive(Debug)]
+pub struct Walk<'t, C> {
+    tree: &'t Sealed<C>,
+    next: Option<NodeId>,
+    path: Vec<u8>,
+    /// The directory that `path` without its last component is.
+    dir: NodeId,
+}
+
+/// One name.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit<'w> {
+    /// The whole path without leading or trailing `/`; empty for the root.
+    pub path: &'w [u8],
+    /// What it leads to.
+    pub inode: InodeId,
+    /// Whether the walk meets the inode for the first time (T2).
+    pub is_first: bool,
+}
+
+impl<'t, C> Walk<'t, C> {
+    pub(super) fn new(tree: &'t Sealed<C>) -> Self {
+        Self { tree, next: Some(NodeId::ROOT), path: Vec::new(), dir: NodeId::ROOT }
+    }
+
+    /// The next name.
+    pub fn step(&mut self) -> Option<Visit<'_>> {
+        let node = self.next?;
+        let arena = &self.tree.arena;
+        if node != NodeId::ROOT {
+            // `path` holds the node visited last: go up to the directory both are under, then down.
+            let parent = arena.parent(node);
+            while self.dir != parent {
+                self.path.truncate(super::path::parent(&self.path).len());
+                self.dir = arena.parent(self.dir);
+            }
+            super::path::push(&mut self.path, arena.name(node));
+            self.dir = node;
+        }
+        self.next = self.tree.after(node);
+        let inode = self.tree.id(node);
+        let is_first = self.tree.inodes[inode.0 as usize].1 == node;
+        Some(Visit { path: &self.path, inode, is_first })
+    }
+}
