@@ -12,8 +12,10 @@ use oci2ext4::source::{self, Locator, NoProgress, Progress};
 const TOOL: &str = "oci-fetch";
 
 fn main() -> ExitCode {
-    let options = OciFetch::parse();
-    cli::run(TOOL, || fetch(&options))
+    cli::run(TOOL, || {
+        let answered = cli::completions::<OciFetch>(std::env::args_os(), &mut io::stdout())?;
+        if answered { Ok(()) } else { fetch(&OciFetch::parse()) }
+    })
 }
 
 fn fetch(options: &OciFetch) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! What the three bins share: exit status, messages, sizes, progress, atomic output (S rules).
 
+mod completions;
 mod logging;
 mod message;
 #[cfg(feature = "fetch")]
@@ -9,6 +10,7 @@ mod size;
 mod status;
 mod tar2ext4;
 
+pub use completions::completions;
 pub use logging::{Common, ProgressMode};
 pub use message::{escape, message_line};
 #[cfg(feature = "fetch")]
