@@ -40,9 +40,9 @@ impl Options {
             return refuse("more than 50 % reserved blocks".into());
         }
         if let Free::Percent(part) = self.free
-            && (part.hundredths > 99_00 || part.hundredths + self.reserved.hundredths > 99_00)
+            && part.hundredths.saturating_add(self.reserved.hundredths) > 90_00
         {
-            return refuse("free space and reserved blocks of more than 99 %".into());
+            return refuse("more than 90 % free and reserved: inode tables need space too".into());
         }
         if self.bytes_per_inode.is_some_and(|bytes| bytes < 1024) {
             return refuse("less than 1024 bytes per inode".into());
@@ -77,7 +77,7 @@ pub enum Free {
     Default,
     /// At least so many bytes.
     Bytes(u64),
-    /// At least this part of the image; at most 99 %.
+    /// At least this part of the image; at most 90 %, what is reserved included.
     Percent(Percent),
 }
 

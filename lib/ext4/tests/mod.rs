@@ -4,3 +4,4 @@
 mod content;
 mod sizes;
 mod support;
+mod tools;

@@ -129,3 +129,30 @@ pub(super) fn run(program: &str, args: &[&str], image: &Path) -> String {
     assert!(output.status.success(), "{program} {args:?}: {}\n{said}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+/// An image mounted through a loop device, read-write; unmounted in the end. Needs root.
+pub(super) struct Mount {
+    directory: tempfile::TempDir,
+}
+
+impl Mount {
+    pub(super) fn read_write(image: &Path) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().to_str().unwrap();
+        let image = image.to_str().unwrap();
+        let output = Command::new("mount").args(["-t", "ext4", "-o", "loop", image, target]).output().unwrap();
+        assert!(output.status.success(), "mount (as root?): {}", String::from_utf8_lossy(&output.stderr));
+        Self { directory }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let done = Command::new("umount").arg(self.directory.path()).status();
+        assert!(done.is_ok_and(|status| status.success()) || std::thread::panicking(), "umount");
+    }
+}
