@@ -1,5 +1,6 @@
 //! The command line of `oci-fetch` (DESIGN section 3).
 
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use clap::Parser;
 
 use super::{Common, Failure};
 use crate::image::Platform;
+use crate::registry::{self, Secret};
 use crate::source;
 
 const ABOUT: &str = "Fetch a container image and say where its layers are";
@@ -92,12 +94,26 @@ impl OciFetch {
     /// # Errors
     /// When there is no directory for the blob store.
     pub fn options(&self) -> Result<source::Options, Failure> {
-        let _ = Duration::from_secs(self.timeout.into());
+        let user = match (&self.username, self.password_stdin) {
+            (Some(user), true) => Some((user.clone(), read_password()?)),
+            _ => None,
+        };
+        let registry = registry::Options {
+            timeout: Duration::from_secs(self.timeout.into()),
+            retries: self.retries,
+            insecure: self.insecure,
+            tls_no_verify: self.tls_no_verify,
+            ca_cert: self.ca_cert.clone(),
+            identity: self.cert.clone().zip(self.key.clone()),
+            user,
+            authfile: self.authfile.clone(),
+        };
         Ok(source::Options {
             store: self.store()?,
             platform: self.platform.clone(),
             jobs: self.jobs.into(),
             offline: self.offline,
+            registry,
         })
     }
 
@@ -106,5 +122,18 @@ impl OciFetch {
         let cache = || absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
         let dir = self.dir.clone().or_else(|| Some(cache()?.join("oci-fetch")));
         dir.ok_or_else(|| Failure::Usage("no place for the blob store: neither --dir nor HOME is set".into()))
+    }
+}
+
+/// The password: standard input up to its end, without the line break there.
+fn read_password() -> Result<Secret, Failure> {
+    const LONGEST: u64 = 64 << 10;
+    let mut text = String::new();
+    io::stdin().lock().take(LONGEST).read_to_string(&mut text).map_err(Failure::failed)?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    match text.is_empty() {
+        true => Err(Failure::Usage("--password-stdin: no password on standard input".into())),
+        false => Ok(Secret::new(text)),
     }
 }

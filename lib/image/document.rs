@@ -19,7 +19,7 @@ pub enum Document {
     /// Several images, usually of one name for several platforms.
     Index(Index),
     /// One image.
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
 }
 
 /// An OCI image index or a Docker manifest list.
@@ -137,7 +137,7 @@ fn manifest(
         let kind = artifact_type.unwrap_or_else(|| kind.to_owned());
         return Err(DocumentError::Artifact(kind.chars().take(100).collect()));
     }
-    Ok(Document::Manifest(Manifest { media_type, config, layers }))
+    Ok(Document::Manifest(Box::new(Manifest { media_type, config, layers })))
 }
 
 /// Annotations by key.

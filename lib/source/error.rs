@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use crate::image::select::SelectError;
 use crate::image::{ConfigError, Digest, DigestError, DocumentError, ReferenceError, layer_manifest};
-use crate::store;
+use crate::{registry, store};
 
 /// Why an image could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,26 @@ pub enum Error {
     /// The blob store or layout failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The registry failed.
+    #[error("{image}: {source}")]
+    Registry {
+        /// What was asked for.
+        image: String,
+        /// Why.
+        source: Box<registry::Error>,
+    },
+    /// A layer cannot be had.
+    #[error("{image}: layer {layer} {digest}: {source}")]
+    Layer {
+        /// What was asked for.
+        image: String,
+        /// Which layer, 0 at the bottom.
+        layer: usize,
+        /// The layer's digest.
+        digest: Digest,
+        /// Why.
+        source: Box<registry::Error>,
+    },
     /// An index or manifest cannot be used.
     #[error("{image}: {digest}: {source}")]
     Document {

@@ -116,7 +116,11 @@ fn layer_path(store: &Store, shown: &str, layer: &Descriptor) -> Result<PathBuf,
 }
 
 impl Documents for Store {
-    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+    fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+        self.manifest(descriptor)
+    }
+
+    fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         let found = Store::document(self, &descriptor.digest, MAX_DOCUMENT)?;
         found.ok_or_else(|| Error::NotFound {
             image: self.root().display().to_string(),

@@ -13,6 +13,7 @@ mod layout;
 mod locator;
 mod overlay2;
 mod progress;
+mod registry;
 mod resolve;
 
 use std::io::Write;
@@ -37,6 +38,8 @@ pub struct Options {
     pub jobs: usize,
     /// Use nothing but the store.
     pub offline: bool,
+    /// How registries are talked to.
+    pub registry: crate::registry::Options,
 }
 
 /// Fetches the image and writes its layer manifest to `out`, each record as soon as it is true, all but the `end` record:
@@ -51,11 +54,10 @@ pub fn fetch<W: Write>(
     progress: &Arc<dyn Progress>,
     out: &mut layer_manifest::Writer<W>,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let _ = progress;
     match locator {
         Locator::Layout { dir, name } => layout::fetch(locator, dir, name.as_deref(), options, out),
         Locator::Overlay2 { dir } => overlay2::fetch(locator, dir, out).map(|()| None),
-        Locator::Registry(reference) => Err(Error::NotFound { image: reference.to_string(), what: "todo".into() }),
+        Locator::Registry(reference) => registry::fetch(reference, options, progress, out).map(Some),
         Locator::Archive { .. } => Err(Error::NotFound { image: locator.to_string(), what: "todo".into() }),
     }
 }

@@ -12,16 +12,20 @@ const MAX_DOCUMENTS: u32 = 256;
 
 /// Where documents come from: a layout, or a registry with a store before it.
 pub(super) trait Documents {
-    /// The verified bytes of a document.
-    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error>;
+    /// The verified bytes of an index or a manifest.
+    fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error>;
+    /// The verified bytes of a config.
+    fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error>;
 }
+
+type Getter<D> = fn(&D, &Descriptor) -> Result<Vec<u8>, Error>;
 
 /// One image, ready to have its layers fetched.
 #[derive(Debug)]
 pub(super) struct Image {
     /// What the manifest says it is and where.
     pub descriptor: Descriptor,
-    pub manifest: Manifest,
+    pub manifest: Box<Manifest>,
     pub config: Config,
     /// What the config says, else the index.
     pub platform: Option<Platform>,
@@ -97,8 +101,8 @@ impl<'a, D: Documents> Resolver<'a, D> {
         Err(self.select(select::no_platform(&self.wanted, seen.into_iter())))
     }
 
-    fn image(&mut self, descriptor: &Descriptor, manifest: Manifest) -> Result<Image, Error> {
-        let bytes = self.bytes(&manifest.config)?;
+    fn image(&mut self, descriptor: &Descriptor, manifest: Box<Manifest>) -> Result<Image, Error> {
+        let bytes = self.bytes(&manifest.config, D::config)?;
         let config = Config::parse(bytes, manifest.layers.len()).map_err(|source| Error::Config {
             image: self.image.clone(),
             digest: manifest.config.digest.clone(),
@@ -110,7 +114,7 @@ impl<'a, D: Documents> Resolver<'a, D> {
     }
 
     fn document(&mut self, descriptor: &Descriptor) -> Result<Document, Error> {
-        let bytes = self.bytes(descriptor)?;
+        let bytes = self.bytes(descriptor, D::manifest)?;
         let declared = Some(descriptor.media_type.as_str()).filter(|t| !t.is_empty());
         Document::parse(&bytes, declared).map_err(|source| Error::Document {
             image: self.image.clone(),
@@ -119,7 +123,7 @@ impl<'a, D: Documents> Resolver<'a, D> {
         })
     }
 
-    fn bytes(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+    fn bytes(&mut self, descriptor: &Descriptor, get: Getter<D>) -> Result<Vec<u8>, Error> {
         let error = |what| Error::Size { image: self.image.clone(), digest: descriptor.digest.clone(), what };
         if descriptor.size > MAX_DOCUMENT {
             return Err(error(format!(
@@ -130,7 +134,7 @@ impl<'a, D: Documents> Resolver<'a, D> {
         let Some(left) = self.left.checked_sub(1) else {
             return Err(error(format!("the image leads through more than {MAX_DOCUMENTS} documents")));
         };
-        let bytes = self.documents.document(descriptor)?;
+        let bytes = get(self.documents, descriptor)?;
         if bytes.len() as u64 != descriptor.size {
             return Err(error(format!("{} bytes where {} are due", bytes.len(), descriptor.size)));
         }

@@ -14,7 +14,7 @@ pub enum Claim {
     /// The blob is there, whole.
     Present(PathBuf),
     /// It is this caller's to fetch.
-    Partial(Partial),
+    Partial(Box<Partial>),
 }
 
 /// A blob that is being written, locked against other writers. Dropping it keeps what has arrived.
@@ -60,7 +60,7 @@ pub(super) fn claim(store: &Store, digest: &Digest, size: u64) -> Result<Claim, 
         let store = store.clone();
         let mut partial = Partial { store, digest: digest.clone(), size, path, file, hasher, offset: 0 };
         partial.resume()?;
-        return Ok(Claim::Partial(partial));
+        return Ok(Claim::Partial(Box::new(partial)));
     }
 }
 

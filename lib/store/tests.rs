@@ -8,7 +8,7 @@ fn digest() -> Digest {
     Digest::sha256(b"hello world")
 }
 
-fn partial(store: &Store) -> Partial {
+fn partial(store: &Store) -> Box<Partial> {
     match store.claim(&digest(), 11).unwrap() {
         Claim::Partial(partial) => partial,
         Claim::Present(path) => panic!("{} is there", path.display()),

@@ -1,0 +1,184 @@
+//! The proof of who we are that goes with every request to one endpoint.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::challenge::Challenge;
+use super::credentials::{self, Credential};
+use super::token::{self, Token, Wanted};
+use super::transport::{Security, Transport};
+use super::{Error, Secret};
+
+/// Authentication to one endpoint, shared by its parallel downloads.
+#[derive(Debug)]
+pub(super) struct Auth {
+    registry: String,
+    repository: String,
+    mirror: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What the server asked for last.
+    challenge: Option<Challenge>,
+    /// Looked up at the first challenge: `Some(None)` is nobody in particular.
+    credential: Option<Option<Credential>>,
+    header: Option<Header>,
+    /// Counts headers, so that of several downloads whose token expired only one renews it.
+    generation: u64,
+    /// Everything that must not be shown.
+    secrets: Vec<Secret>,
+}
+
+#[derive(Debug)]
+struct Header {
+    value: Secret,
+    until: Option<Instant>,
+}
+
+/// The header to send, and which it is.
+#[derive(Clone, Debug)]
+pub(super) struct Proof {
+    pub header: Option<Secret>,
+    generation: u64,
+}
+
+impl Auth {
+    /// For a repository, by the names under which its credentials are kept.
+    pub(super) fn new(registry: &str, repository: &str, mirror: bool) -> Self {
+        Self { registry: registry.into(), repository: repository.into(), mirror, state: Mutex::default() }
+    }
+
+    /// What to send with the next request; a token about to expire is renewed first.
+    pub(super) fn proof(&self, transport: &Transport, security: Security) -> Result<Proof, Error> {
+        let mut state = self.lock();
+        let expired = state.header.as_ref().and_then(|h| h.until).is_some_and(|until| until <= Instant::now());
+        if expired {
+            log::info!("{}: the token is about to expire and is renewed", self.registry);
+            self.renew(&mut state, transport, security)?;
+        }
+        Ok(Proof { header: state.header.as_ref().map(|h| h.value.clone()), generation: state.generation })
+    }
+
+    /// The server refused `used` with `challenge` and, in words, with `error`: finds a better proof, or says why there
+    /// is none.
+    pub(super) fn refused(
+        &self,
+        used: &Proof,
+        challenge: Option<Challenge>,
+        error: Error,
+        transport: &Transport,
+        security: Security,
+    ) -> Result<(), Error> {
+        let mut state = self.lock();
+        if state.generation != used.generation {
+            return Ok(()); // Another download renewed it meanwhile.
+        }
+        if challenge.is_some() {
+            state.challenge = challenge;
+        }
+        if state.challenge.is_none() {
+            return Err(error);
+        }
+        // A helper may hand out short-lived passwords, so it is asked again.
+        if used.header.is_some() {
+            let before = state.credential.take().flatten();
+            self.credential(&mut state, transport)?;
+            let secret = |credential: Option<&Credential>| credential.map(|c| c.secret().clone());
+            let same = secret(before.as_ref()) == secret(state.credential.as_ref().and_then(Option::as_ref));
+            let is_fixed =
+                matches!((&state.challenge, &before), (Some(Challenge::Basic), _) | (_, Some(Credential::Bearer(_))));
+            if same && is_fixed {
+                return Err(denied(error, before.is_some(), &self.registry));
+            }
+        }
+        self.renew(&mut state, transport, security)
+    }
+
+    /// The error of a proof, just made, that does not open the door.
+    pub(super) fn denied(&self, error: Error) -> Error {
+        let known = self.lock().credential.as_ref().is_some_and(Option::is_some);
+        denied(error, known, &self.registry)
+    }
+
+    /// Takes all secrets out of a text.
+    pub(super) fn scrub(&self, text: String) -> String {
+        scrub(text, &self.lock().secrets)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn credential(&self, state: &mut State, transport: &Transport) -> Result<(), Error> {
+        if state.credential.is_none() {
+            let found = credentials::lookup(transport.options(), &self.registry, &self.repository, self.mirror)?;
+            if let Some(found) = &found {
+                state.secrets.push(found.secret().clone());
+                if let Credential::Basic { user, password } = found {
+                    let encoded = token::basic(user, password);
+                    state.secrets.push(Secret::new(encoded.trim_start_matches("Basic ")));
+                }
+            }
+            state.credential = Some(found);
+        }
+        Ok(())
+    }
+
+    fn renew(&self, state: &mut State, transport: &Transport, security: Security) -> Result<(), Error> {
+        self.credential(state, transport)?;
+        let credential = state.credential.clone().flatten();
+        let header = match (&state.challenge, &credential) {
+            (_, Some(Credential::Bearer(token))) if state.header.is_none() => {
+                Header { value: Secret::new(format!("Bearer {}", token.reveal())), until: None }
+            }
+            (Some(Challenge::Basic), Some(Credential::Basic { user, password })) => {
+                Header { value: Secret::new(token::basic(user, password)), until: None }
+            }
+            (Some(Challenge::Bearer { realm, service, scope, .. }), credential) => {
+                let fallback = format!("repository:{}:pull", self.repository);
+                let scope = scope.as_deref().unwrap_or(&fallback);
+                let wanted = Wanted { realm, service: service.as_deref(), scope };
+                let usable = credential.as_ref().filter(|c| !matches!(c, Credential::Bearer(_)));
+                let secrets = &state.secrets;
+                let scrubbed = |text| scrub(text, secrets);
+                let Token { token, until } = token::fetch(transport, security, &wanted, usable, scrubbed)?;
+                let header = Header { value: Secret::new(format!("Bearer {}", token.reveal())), until: Some(until) };
+                state.secrets.push(token);
+                header
+            }
+            _ => {
+                let what = match credential {
+                    Some(_) => "the registry asks for a password, the credentials are a token".into(),
+                    None => format!("authentication is required and there are no credentials for {}", self.registry),
+                };
+                return Err(Error::Auth { url: self.registry.clone(), what });
+            }
+        };
+        state.header = Some(header);
+        state.generation += 1;
+        Ok(())
+    }
+}
+
+fn denied(error: Error, known: bool, registry: &str) -> Error {
+    match error {
+        Error::Status { url, status, message, .. } => {
+            let why = message.map(|m| format!(": {m}")).unwrap_or_default();
+            let who = match known {
+                true => format!("the credentials for {registry} are refused"),
+                false => format!("access is denied, and there are no credentials for {registry}"),
+            };
+            Error::Auth { url, what: format!("{who}: {status}{why}") }
+        }
+        other => other,
+    }
+}
+
+fn scrub(mut text: String, secrets: &[Secret]) -> String {
+    for secret in secrets.iter().map(Secret::reveal).filter(|secret| !secret.is_empty()) {
+        text = text.replace(secret, "***");
+    }
+    text
+}

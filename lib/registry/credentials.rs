@@ -1,0 +1,89 @@
+//! Who we are to a registry (R3).
+
+use std::path::PathBuf;
+
+use super::docker_config::DockerConfig;
+use super::{Error, Options, Secret};
+
+/// What proves who we are.
+#[derive(Clone, Debug)]
+pub(super) enum Credential {
+    /// A user name and a password.
+    Basic {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// A refresh token, which a token server changes for an access token.
+    Identity(Secret),
+    /// An access token that needs no token server.
+    Bearer(Secret),
+}
+
+impl Credential {
+    /// What must not be shown of it.
+    pub(super) fn secret(&self) -> &Secret {
+        match self {
+            Self::Basic { password, .. } => password,
+            Self::Identity(secret) | Self::Bearer(secret) => secret,
+        }
+    }
+}
+
+/// The credentials for a repository: those of the command line, then `--authfile`, then the files of Podman and Docker.
+/// Those of the command line are for the registry the user named, so not for its mirrors.
+///
+/// # Errors
+/// When `--authfile` cannot be read.
+pub(super) fn lookup(
+    options: &Options,
+    registry: &str,
+    repository: &str,
+    mirror: bool,
+) -> Result<Option<Credential>, Error> {
+    if let (Some((user, password)), false) = (&options.user, mirror) {
+        return Ok(Some(Credential::Basic { user: user.clone(), password: password.clone() }));
+    }
+    if let Some(path) = &options.authfile {
+        let missing = || Error::File { path: path.clone(), what: "no such file".into() };
+        let config = DockerConfig::read(path)?.ok_or_else(missing)?;
+        if let Some(found) = config.lookup(registry, repository) {
+            return Ok(Some(found));
+        }
+    }
+    for path in files() {
+        match DockerConfig::read(&path) {
+            Ok(None) => {}
+            Ok(Some(config)) => {
+                if let Some(found) = config.lookup(registry, repository) {
+                    log::info!("credentials for {registry} from {}", path.display());
+                    return Ok(Some(found));
+                }
+            }
+            // Most images need no credentials: a broken file alone is no reason to stop.
+            Err(error) => log::warn!("{error}"),
+        }
+    }
+    Ok(None)
+}
+
+/// The files of Podman and Docker that there may be, in the order in which they count.
+fn files() -> Vec<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = set("HOME");
+    let under_home = |path: &str| home.as_ref().map(|home| home.join(path));
+    let runtime = set("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json"));
+    let uid = rustix::process::getuid().as_raw();
+    let config = set("XDG_CONFIG_HOME").or_else(|| under_home(".config"));
+    let docker = set("DOCKER_CONFIG").or_else(|| under_home(".docker"));
+    [
+        set("REGISTRY_AUTH_FILE"),
+        Some(runtime.unwrap_or_else(|| format!("/run/containers/{uid}/auth.json").into())),
+        config.map(|dir| dir.join("containers/auth.json")),
+        docker.map(|dir| dir.join("config.json")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,130 @@
+//! One host that serves the repository.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reqwest::Method;
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+
+use super::auth::Auth;
+use super::challenge::Challenge;
+use super::error::Failure;
+use super::mirrors::Place;
+use super::transport::{Answer, Request, Security, Transport};
+use super::url::{self, Url};
+use super::{Error, Options};
+use crate::image::DEFAULT_REGISTRY;
+
+/// The host behind the name `docker.io`.
+const DOCKER_HOST: &str = "registry-1.docker.io";
+
+/// A host, its repository, and how to get in.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    host: String,
+    repository: String,
+    security: Security,
+    /// Found out by the first request.
+    scheme: Mutex<Option<&'static str>>,
+    auth: Auth,
+    transport: Arc<Transport>,
+}
+
+impl Endpoint {
+    pub(super) fn new(place: &Place, options: &Options, transport: &Arc<Transport>) -> Self {
+        let host = if place.registry == DEFAULT_REGISTRY { DOCKER_HOST } else { &place.registry };
+        Self {
+            host: host.to_owned(),
+            repository: place.repository.clone(),
+            security: Security {
+                plain_http: options.insecure || place.insecure,
+                any_certificate: options.tls_no_verify || place.insecure,
+            },
+            scheme: Mutex::new(None),
+            auth: Auth::new(&place.registry, &place.repository, place.is_mirror),
+            transport: transport.clone(),
+        }
+    }
+
+    /// The host, for people.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn security(&self) -> Security {
+        self.security
+    }
+
+    /// Requests `kind/target` of the repository (`manifests/latest`), with a token where one is asked for. The answer is
+    /// any but one that asks for authentication.
+    pub(super) fn request(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Answer, Error> {
+        let mut renewed = false;
+        loop {
+            let proof = self.auth.proof(&self.transport, self.security)?;
+            let answer = self.send(
+                |url| {
+                    let mut request = Request { method: method.clone(), headers: headers.clone(), ..Request::get(url) };
+                    proof.header.iter().try_for_each(|header| request.authorize(header.reveal()))?;
+                    Ok(request)
+                },
+                path,
+            )?;
+            let code = answer.response.status().as_u16();
+            let asks = match code {
+                401 => !answer.redirected,
+                400 | 403 => !answer.redirected && proof.header.is_some(),
+                _ => false,
+            };
+            if !asks {
+                return Ok(answer);
+            }
+            let values = answer.response.headers().get_all(WWW_AUTHENTICATE);
+            let challenge = Challenge::best(values.iter().filter_map(|value| value.to_str().ok()));
+            let error = self.error(answer);
+            if code != 401 && !says_expired(&error) {
+                return Err(error);
+            }
+            if renewed {
+                return Err(self.auth.denied(error));
+            }
+            self.auth.refused(&proof, challenge, error, &self.transport, self.security)?;
+            renewed = true;
+        }
+    }
+
+    /// The error that an answer without success stands for.
+    pub(super) fn error(&self, answer: Answer) -> Error {
+        answer.into_error(self.transport.options().timeout, |text| self.auth.scrub(text))
+    }
+
+    /// Sends by HTTPS, or by plain HTTP where that is allowed and the other side does not speak TLS (R5). What the first
+    /// request finds out holds for the rest of the run.
+    fn send(&self, request: impl Fn(Url) -> Result<Request, Error>, path: &str) -> Result<Answer, Error> {
+        let by = |scheme: &'static str| -> Result<Answer, Error> {
+            let text = format!("{scheme}://{}/v2/{}/{path}", self.host, self.repository);
+            let bad = |_| Error::Protocol { url: self.host.clone(), what: "is no host".into() };
+            let answer = self.transport.send(&request(text.parse().map_err(bad)?)?, self.security)?;
+            *self.scheme.lock().unwrap_or_else(PoisonError::into_inner) = Some(scheme);
+            Ok(answer)
+        };
+        let known = *self.scheme.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(scheme) = known {
+            return by(scheme);
+        }
+        match by("https") {
+            Err(Error::Transport { kind: Failure::NotTls, what, .. })
+                if self.security.plain_http || url::is_loopback_host(&self.host) =>
+            {
+                log::debug!("{}: no HTTPS ({what}), trying plain HTTP", self.host);
+                by("http")
+            }
+            other => other,
+        }
+    }
+}
+
+/// Some registries answer 400 or 403 to an expired token (R2).
+fn says_expired(error: &Error) -> bool {
+    let Error::Status { message: Some(message), .. } = error else { return false };
+    let message = message.to_ascii_lowercase();
+    message.contains("expired") && (message.contains("token") || message.contains("auth"))
+}

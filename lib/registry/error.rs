@@ -1,0 +1,109 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a registry did not give what was asked for.
+///
+/// The texts of other libraries are copied into it, not chained: a broken connection to a registry must not look like
+/// a broken pipe of ours, and an address in them could hold a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server answered, but not with what was asked for.
+    #[error("{url}: {status}{}", .message.as_deref().map(|m| format!(": {m}")).unwrap_or_default())]
+    Status {
+        /// The address, without secrets.
+        url: String,
+        /// Number and name of the status.
+        status: String,
+        /// The number alone.
+        code: u16,
+        /// What the server says, bounded.
+        message: Option<String>,
+        /// How long the server asks to wait.
+        retry_after: Option<Duration>,
+        /// The answer came from where the registry redirected to.
+        redirected: bool,
+    },
+    /// No answer, or one that broke off.
+    #[error("{url}: {what}")]
+    Transport {
+        /// The address, without secrets.
+        url: String,
+        /// What happened.
+        what: String,
+        /// Which kind of failure.
+        kind: Failure,
+    },
+    /// Access was refused, or cannot be asked for.
+    #[error("{url}: {what}")]
+    Auth {
+        /// The address, without secrets.
+        url: String,
+        /// Why.
+        what: String,
+    },
+    /// The answer is not what the protocol says.
+    #[error("{url}: {what}")]
+    Protocol {
+        /// The address, without secrets.
+        url: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The bytes are not what their digest or size says (R1).
+    #[error("{url}: {what}")]
+    Wrong {
+        /// The address, without secrets.
+        url: String,
+        /// How they differ.
+        what: String,
+    },
+    /// A file with certificates, credentials or settings cannot be used.
+    #[error("{path}: {what}", path = .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        what: String,
+    },
+    /// The configuration forbids it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// What has arrived cannot be stored.
+    #[error(transparent)]
+    Sink(#[from] Box<dyn std::error::Error + Send + Sync>),
+    /// Another download failed first.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// How a connection failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The other side does not speak TLS, or nobody listens: plain HTTP may be tried where it is allowed.
+    NotTls,
+    /// A certificate or another part of TLS is wrong: trying again changes nothing.
+    Tls,
+    /// The connection could not be made, broke or stalled: it may go better next time.
+    Transient,
+    /// The address or the proxy settings make no sense.
+    Permanent,
+}
+
+impl Error {
+    /// Whether another attempt may succeed, and how long the server asks to wait before it.
+    pub(super) fn retry(&self) -> Option<Option<Duration>> {
+        match self {
+            Self::Status { code: 408 | 425 | 429 | 500..=599, retry_after, .. } => Some(*retry_after),
+            // A signed address may have expired between the redirect and the request.
+            Self::Status { code: 400 | 401 | 403, redirected: true, .. } => Some(None),
+            Self::Transport { kind: Failure::Transient | Failure::NotTls, .. } => Some(None),
+            _ => None,
+        }
+    }
+
+    /// Whether the server says that it has no such thing.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status { code: 404, .. })
+    }
+}

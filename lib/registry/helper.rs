@@ -1,0 +1,88 @@
+//! Credential helpers: `docker-credential-NAME get` (docker/docker-credential-helpers, README).
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::Secret;
+use super::credentials::Credential;
+
+/// A helper may ask a person for a passphrase, but not for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Longest answer that is read, in bytes.
+const MAX_ANSWER: u64 = 1 << 20;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    username: String,
+    secret: String,
+}
+
+/// Asks a helper for the credentials of `server`; `None` when it has none.
+///
+/// What the helper prints is never shown: it may be a secret.
+pub(super) fn get(helper: &str, server: &str) -> Result<Option<Credential>, String> {
+    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if helper.is_empty() || !helper.bytes().all(word) {
+        return Err(format!("{helper:?} is no name of a credential helper"));
+    }
+    let program = format!("docker-credential-{helper}");
+    let (success, output) = run(&program, server).map_err(|e| format!("{program}: {e}"))?;
+    if !success {
+        let text = String::from_utf8_lossy(&output).to_ascii_lowercase();
+        return match text.contains("credentials not found") || text.contains("no credentials") {
+            true => Ok(None),
+            false => Err(format!("{program} failed (try: echo {server} | {program} get)")),
+        };
+    }
+    let answer: Answer = serde_json::from_slice(&output).map_err(|_| format!("{program} answered no JSON"))?;
+    let secret = Secret::new(answer.secret);
+    Ok(match answer.username.as_str() {
+        "<token>" => Some(Credential::Identity(secret)),
+        "" => None,
+        _ => Some(Credential::Basic { user: answer.username, password: secret }),
+    })
+}
+
+fn run(program: &str, server: &str) -> Result<(bool, Vec<u8>), String> {
+    let mut command = Command::new(program);
+    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|e| e.to_string())?;
+    if let Some(mut input) = child.stdin.take() {
+        // A helper that does not read its input has said so by its exit status.
+        let _ = input.write_all(server.as_bytes());
+    }
+    let output = child.stdout.take();
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = output.map(|output| output.take(MAX_ANSWER).read_to_end(&mut bytes));
+        read.transpose().map(|_| bytes)
+    });
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        match child.try_wait().map_err(|e| e.to_string())? {
+            Some(status) => break status,
+            None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            None => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("no answer in {} s", PATIENCE.as_secs()));
+            }
+        }
+    };
+    // A helper can leave a child behind that keeps the pipe open.
+    while !reader.is_finished() {
+        if Instant::now() >= deadline {
+            return Err(format!("no end of its answer in {} s", PATIENCE.as_secs()));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    match reader.join() {
+        Ok(Ok(bytes)) => Ok((status.success(), bytes)),
+        _ => Err("its answer cannot be read".into()),
+    }
+}

@@ -1,0 +1,244 @@
+//! One image's repository, wherever it can be found.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use reqwest::Method;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+
+use super::download::{Download, Sink};
+use super::endpoint::Endpoint;
+use super::error::Failure;
+use super::mirrors::{self, Pull};
+use super::retry::Attempts;
+use super::transport::{Answer, Request, Transport};
+use super::{Cancel, Error, Options, url};
+use crate::image::{Algorithm, Descriptor, Digest, Hasher, MAX_DOCUMENT, Reference, media_type};
+
+/// A repository with its mirrors.
+#[derive(Debug)]
+pub struct Repository {
+    sources: Vec<Source>,
+    transport: Arc<Transport>,
+    options: Options,
+    cancel: Arc<Cancel>,
+}
+
+#[derive(Debug)]
+struct Source {
+    endpoint: Endpoint,
+    /// It did not answer: later requests leave it out.
+    down: AtomicBool,
+}
+
+/// A document as the registry sent it, verified where its digest was known.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What the registry says it is.
+    pub media_type: Option<String>,
+    /// Its digest, as the registry says or by SHA-256.
+    pub digest: Digest,
+}
+
+/// What a HEAD request tells of a tag.
+#[derive(Debug)]
+pub struct Found {
+    /// The digest of what the tag points at, if the registry says.
+    pub digest: Option<Digest>,
+}
+
+impl Repository {
+    /// The repository of `reference`; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When `registries.conf` cannot be understood or blocks the registry.
+    pub fn new(reference: &Reference, options: &Options, cancel: &Arc<Cancel>) -> Result<Self, Error> {
+        let transport = Arc::new(Transport::new(options.clone()));
+        let by_digest = reference.digest.is_some();
+        let places = mirrors::places(reference)?.into_iter().filter(|place| match place.pull {
+            Pull::All => true,
+            Pull::DigestOnly => by_digest,
+            Pull::TagOnly => !by_digest,
+        });
+        let source = |place: mirrors::Place| Source {
+            endpoint: Endpoint::new(&place, options, &transport),
+            down: AtomicBool::new(false),
+        };
+        let sources = places.map(source).collect();
+        Ok(Self { sources, transport, options: options.clone(), cancel: cancel.clone() })
+    }
+
+    /// Asks what a tag points at, with one HEAD request; `None` when the registry does not answer such requests.
+    ///
+    /// # Errors
+    /// When the registry cannot be reached or refuses.
+    pub fn head(&self, tag: &str) -> Result<Option<Found>, Error> {
+        let found = self.each(|endpoint, attempts| {
+            self.attempts(attempts, || {
+                let answer = endpoint.request(&Method::HEAD, &format!("manifests/{tag}"), &accept())?;
+                match answer.response.status().is_success() {
+                    true => Ok(Found { digest: content_digest(&answer) }),
+                    false => Err(endpoint.error(answer)),
+                }
+            })
+        });
+        match found {
+            Ok(found) => Ok(Some(found)),
+            // GET will say it better, or better answer.
+            Err(Error::Status { code: 400..=499, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Fetches the index or manifest that a tag points at.
+    ///
+    /// # Errors
+    /// When it cannot be had, is too long, or is not what the registry itself says.
+    pub fn manifest_by_tag(&self, tag: &str) -> Result<Fetched, Error> {
+        self.each(|endpoint, attempts| {
+            self.attempts(attempts, || {
+                let (answer, stated) = self.manifest(endpoint, tag)?;
+                let (shown, media_type) = (url::shown(&answer.url), answer.header("content-type").map(str::to_owned));
+                let bytes = answer.body(MAX_DOCUMENT, self.options.timeout)?;
+                let found = digest(&bytes, stated.as_ref().map_or(Algorithm::Sha256, Digest::algorithm));
+                match stated.filter(|stated| *stated != found) {
+                    Some(stated) => {
+                        Err(Error::Wrong { url: shown, what: format!("the bytes have digest {found}, not {stated}") })
+                    }
+                    None => Ok(Fetched { bytes, media_type, digest: found }),
+                }
+            })
+        })
+    }
+
+    /// Fetches an index or manifest by its digest and verifies it.
+    ///
+    /// # Errors
+    /// When it cannot be had, is too long, or is not what its digest says.
+    pub fn manifest_by_digest(&self, wanted: &Digest) -> Result<Fetched, Error> {
+        self.each(|endpoint, attempts| {
+            self.attempts(attempts, || {
+                let (answer, _) = self.manifest(endpoint, &wanted.to_string())?;
+                let (shown, media_type) = (url::shown(&answer.url), answer.header("content-type").map(str::to_owned));
+                let bytes = answer.body(MAX_DOCUMENT, self.options.timeout)?;
+                let found = digest(&bytes, wanted.algorithm());
+                match found == *wanted {
+                    true => Ok(Fetched { bytes, media_type, digest: found }),
+                    false => {
+                        Err(Error::Wrong { url: shown, what: format!("the bytes have digest {found}, not {wanted}") })
+                    }
+                }
+            })
+        })
+    }
+
+    /// Fetches a blob into `sink`: from the registry, for foreign layers then from where their descriptor says (R4).
+    ///
+    /// # Errors
+    /// When no place gives the whole and right blob.
+    pub fn blob(&self, descriptor: &Descriptor, sink: &mut dyn Sink) -> Result<(), Error> {
+        let path = format!("blobs/{}", descriptor.digest);
+        let tried = self.each(|endpoint, attempts| {
+            self.download(sink, attempts, &|headers| endpoint.request(&Method::GET, &path, headers), &|answer| {
+                endpoint.error(answer)
+            })
+        });
+        let Err(mut error) = tried else { return Ok(()) };
+        for place in &descriptor.urls {
+            if !may_try_elsewhere(&error) {
+                break;
+            }
+            let Ok(url) = place.parse::<url::Url>() else { continue };
+            log::info!("{}: not in the registry, trying {}", descriptor.digest, url::shown(&url));
+            let security = self.sources.last().map(|s| s.endpoint.security());
+            let Some(security) = security else { break };
+            let open = |headers: &HeaderMap| {
+                self.transport.send(&Request { headers: headers.clone(), ..Request::get(url.clone()) }, security)
+            };
+            let timeout = self.options.timeout;
+            let attempts = Attempts::new(self.options.retries);
+            match self.download(sink, attempts, &open, &|answer| answer.into_error(timeout, |text| text)) {
+                Ok(()) => return Ok(()),
+                Err(next) => error = next,
+            }
+        }
+        Err(error)
+    }
+
+    fn download(
+        &self,
+        sink: &mut dyn Sink,
+        attempts: Attempts,
+        open: &dyn Fn(&HeaderMap) -> Result<Answer, Error>,
+        error: &dyn Fn(Answer) -> Error,
+    ) -> Result<(), Error> {
+        Download { timeout: self.options.timeout, cancel: &self.cancel, open, error }.run(sink, attempts)
+    }
+
+    fn manifest(&self, endpoint: &Endpoint, target: &str) -> Result<(Answer, Option<Digest>), Error> {
+        let answer = endpoint.request(&Method::GET, &format!("manifests/{target}"), &accept())?;
+        match answer.response.status().is_success() {
+            true => {
+                let stated = content_digest(&answer);
+                Ok((answer, stated))
+            }
+            false => Err(endpoint.error(answer)),
+        }
+    }
+
+    fn attempts<T>(&self, mut attempts: Attempts, mut once: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        loop {
+            match once() {
+                Ok(done) => return Ok(done),
+                Err(error) => attempts.after(error, &self.cancel)?,
+            }
+        }
+    }
+
+    /// Tries the places in turn; the error is that of the last one, the registry itself.
+    fn each<T>(&self, mut at: impl FnMut(&Endpoint, Attempts) -> Result<T, Error>) -> Result<T, Error> {
+        let last = self.sources.len().saturating_sub(1);
+        for (index, source) in self.sources.iter().enumerate() {
+            if index < last && source.down.load(Ordering::Relaxed) {
+                continue;
+            }
+            let retries = if index == last { self.options.retries } else { self.options.retries.min(1) };
+            let error = match at(&source.endpoint, Attempts::new(retries)) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            if index == last || !may_try_elsewhere(&error) {
+                return Err(error);
+            }
+            let failed = matches!(&error, Error::Transport { kind: Failure::Transient | Failure::NotTls, .. });
+            source.down.fetch_or(failed, Ordering::Relaxed);
+            log::warn!("mirror {}: {error}; trying the next place", source.endpoint.host());
+        }
+        Err(Error::Forbidden("registries.conf leaves no place for the image".into()))
+    }
+}
+
+/// Whether the failure is the place's own.
+fn may_try_elsewhere(error: &Error) -> bool {
+    !matches!(error, Error::Sink(_) | Error::Cancelled | Error::Forbidden(_))
+}
+
+fn accept() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_str(&media_type::ACCEPT.join(", ")) {
+        headers.insert(ACCEPT, value);
+    }
+    headers
+}
+
+fn content_digest(answer: &Answer) -> Option<Digest> {
+    answer.header("docker-content-digest")?.trim().parse().ok()
+}
+
+fn digest(bytes: &[u8], algorithm: Algorithm) -> Digest {
+    let mut hasher = Hasher::new(algorithm);
+    hasher.update(bytes);
+    hasher.finish()
+}

@@ -1,0 +1,271 @@
+//! Images of a registry, by way of the store.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use super::resolve::{Documents, Image, Resolver};
+use super::{Error, Item, Meter, Options, Outcome, Progress, emit, layout};
+use crate::image::layer_manifest;
+use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Reference, media_type};
+use crate::registry::{self, Cancel, Repository, Sink};
+use crate::store::{self, Claim, Name, Partial, Store};
+
+pub(super) fn fetch<W: Write>(
+    reference: &Reference,
+    options: &Options,
+    progress: &Arc<dyn Progress>,
+    out: &mut layer_manifest::Writer<W>,
+) -> Result<Vec<u8>, Error> {
+    if options.offline {
+        return offline(reference, options, out);
+    }
+    let store = Store::create(&options.store)?;
+    let cancel = Arc::new(Cancel::default());
+    let repository = Repository::new(reference, &options.registry, &cancel);
+    let repository = repository.map_err(|e| Error::Registry { image: reference.to_string(), source: Box::new(e) })?;
+    let remote = Arc::new(Remote { shown: reference.to_string(), repository, store, progress: progress.clone() });
+    let top = remote.top(reference)?;
+    let image = Resolver::new(&*remote, remote.shown.clone(), options.platform.as_ref()).resolve(&top)?;
+    emit::image(out, &remote.shown, &image)?;
+    let fetched = layers(&remote, &image, options.jobs, out);
+    if fetched.is_err() {
+        cancel.cancel();
+    }
+    fetched?;
+    remote.remember(reference, top, &image)?;
+    Ok(image.config.bytes)
+}
+
+fn offline<W: Write>(
+    reference: &Reference,
+    options: &Options,
+    out: &mut layer_manifest::Writer<W>,
+) -> Result<Vec<u8>, Error> {
+    let shown = reference.to_string();
+    let absent = |_| Error::NotFound { image: shown.clone(), what: "the blob store is empty (--offline)".into() };
+    let store = Store::open(&options.store).map_err(absent)?;
+    let top = match &reference.digest {
+        Some(digest) => store.blob_path(digest).metadata().ok().map(|m| Descriptor::new("", digest.clone(), m.len())),
+        None => store.lookup(&reference.store_name())?.map(|name| name.target),
+    };
+    let top = top.ok_or_else(|| Error::NotFound {
+        image: shown.clone(),
+        what: format!("not in the blob store {} (--offline)", store.root().display()),
+    })?;
+    let image = Resolver::new(&store, shown.clone(), options.platform.as_ref()).resolve(&top)?;
+    layout::emit_all(&store, &shown, image, out)
+}
+
+/// A repository with the store before it.
+struct Remote {
+    shown: String,
+    repository: Repository,
+    store: Store,
+    progress: Arc<dyn Progress>,
+}
+
+impl Remote {
+    fn error(&self, source: registry::Error) -> Error {
+        Error::Registry { image: self.shown.clone(), source: Box::new(source) }
+    }
+
+    /// What the reference points at, in the store when this returns.
+    fn top(&self, reference: &Reference) -> Result<Descriptor, Error> {
+        if let Some(digest) = &reference.digest {
+            return match self.cached(digest)? {
+                Some(bytes) => Ok(Descriptor::new("", digest.clone(), bytes.len() as u64)),
+                None => self.by_digest(digest),
+            };
+        }
+        let tag = reference.target();
+        // A tag that the store knows costs one HEAD request while it has not moved (R6).
+        if let Some(name) = self.store.lookup(&reference.store_name())?
+            && self.cached(&name.target.digest)?.is_some()
+        {
+            let found = self.repository.head(&tag).map_err(|source| self.error(source))?;
+            if found.and_then(|found| found.digest).as_ref() == Some(&name.target.digest) {
+                log::info!("{}: unchanged since the last fetch", self.shown);
+                return Ok(name.target);
+            }
+        }
+        let fetched = self.repository.manifest_by_tag(&tag).map_err(|source| self.error(source))?;
+        self.keep(fetched)
+    }
+
+    fn by_digest(&self, digest: &Digest) -> Result<Descriptor, Error> {
+        let fetched = self.repository.manifest_by_digest(digest).map_err(|source| self.error(source))?;
+        self.keep(fetched)
+    }
+
+    fn keep(&self, fetched: registry::Fetched) -> Result<Descriptor, Error> {
+        self.store.put(&fetched.digest, &fetched.bytes)?;
+        let declared = fetched.media_type.map(|t| media_type::essence(&t)).unwrap_or_default();
+        let known = media_type::is_index(&declared) || media_type::is_manifest(&declared);
+        let declared = if known { declared } else { String::new() };
+        Ok(Descriptor::new(&declared, fetched.digest, fetched.bytes.len() as u64))
+    }
+
+    /// A document of the store; one that is broken counts as absent and is fetched again.
+    fn cached(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        match self.store.document(digest, MAX_DOCUMENT) {
+            Err(store::Error::Mismatch { path, mismatch }) => {
+                log::warn!("{}: {mismatch}; fetching it again", path.display());
+                std::fs::remove_file(&path).map_err(|e| Error::Path { path, what: e.to_string() })?;
+                Ok(None)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Brings a blob into the store; returns its path.
+    fn blob(&self, descriptor: &Descriptor, layer: Option<usize>) -> Result<PathBuf, Error> {
+        let item = Item { layer, digest: Some(descriptor.digest.clone()), size: Some(descriptor.size) };
+        let mut meter = self.progress.start(&item);
+        let partial = match self.store.claim(&descriptor.digest, descriptor.size)? {
+            Claim::Present(path) => {
+                meter.end(Outcome::Cached);
+                return Ok(path);
+            }
+            Claim::Partial(partial) => partial,
+        };
+        meter.at(partial.offset());
+        let mut sink = Metered { partial, meter };
+        let fetched = self.repository.blob(descriptor, &mut sink);
+        let Metered { partial, meter } = sink;
+        meter.end(if fetched.is_ok() { Outcome::Done } else { Outcome::Failed });
+        fetched.map_err(|source| match layer {
+            Some(layer) => {
+                let (image, digest) = (self.shown.clone(), descriptor.digest.clone());
+                Error::Layer { image, layer, digest, source: Box::new(source) }
+            }
+            None => self.error(source),
+        })?;
+        Ok(partial.commit()?)
+    }
+
+    /// Lets the store know the image by its name.
+    fn remember(&self, reference: &Reference, mut top: Descriptor, image: &Image) -> Result<(), Error> {
+        let bytes = self.cached(&top.digest)?.unwrap_or_default();
+        if top.media_type.is_empty() {
+            top.media_type = match top.digest == image.descriptor.digest {
+                true => image.manifest.media_type.clone(),
+                false => own_media_type(&bytes),
+            };
+        }
+        let platform =
+            image.platform.as_ref().and_then(|p| serde_json::to_value(layer_manifest::PlatformRecord::from(p)).ok());
+        let (name, wrapper) = Name::new(reference.store_name(), top, &bytes, platform);
+        if let (Some(wrapper), Some(descriptor)) = (wrapper, &name.wrapper) {
+            self.store.put(&descriptor.digest, &wrapper)?;
+        }
+        Ok(self.store.set_name(&name)?)
+    }
+}
+
+/// An index's own media type, OCI's when it has none.
+fn own_media_type(bytes: &[u8]) -> String {
+    match crate::image::Document::parse(bytes, None) {
+        Ok(crate::image::Document::Index(index)) => index.media_type,
+        Ok(crate::image::Document::Manifest(manifest)) => manifest.media_type,
+        Err(_) => media_type::OCI_INDEX.to_owned(),
+    }
+}
+
+impl Documents for Remote {
+    fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+        if let Some(bytes) = self.cached(&descriptor.digest)? {
+            return Ok(bytes);
+        }
+        let fetched = self.repository.manifest_by_digest(&descriptor.digest).map_err(|source| self.error(source))?;
+        self.store.put(&fetched.digest, &fetched.bytes)?;
+        Ok(fetched.bytes)
+    }
+
+    fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+        if let Some(bytes) = self.cached(&descriptor.digest)? {
+            return Ok(bytes);
+        }
+        self.blob(descriptor, None)?;
+        let bytes = self.cached(&descriptor.digest)?;
+        bytes.ok_or_else(|| Error::NotFound {
+            image: self.shown.clone(),
+            what: format!("{} vanished from the blob store", descriptor.digest),
+        })
+    }
+}
+
+/// Fetches the layers, several at once, and writes their records in order.
+fn layers<W: Write>(
+    remote: &Arc<Remote>,
+    image: &Image,
+    jobs: usize,
+    out: &mut layer_manifest::Writer<W>,
+) -> Result<(), Error> {
+    let all = &image.manifest.layers;
+    // A layer may stand in an image twice (F12) and is fetched once.
+    let mut seen = HashSet::new();
+    let work: Vec<(usize, Descriptor)> =
+        all.iter().enumerate().filter(|(_, d)| seen.insert(&d.digest)).map(|(i, d)| (i, d.clone())).collect();
+    let work = Arc::new(work);
+    let next = Arc::new(AtomicUsize::new(0));
+    let (sender, receiver) = mpsc::channel();
+    // The threads are not joined after a failure: they end by the cancellation, or with the process.
+    for _ in 0..jobs.clamp(1, work.len().max(1)) {
+        let (remote, work, next, sender) = (remote.clone(), work.clone(), next.clone(), sender.clone());
+        thread::spawn(move || {
+            while let Some((index, descriptor)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let done = remote.blob(descriptor, Some(*index));
+                if sender.send((descriptor.digest.clone(), done)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    drop(sender);
+    let mut paths: HashMap<Digest, PathBuf> = HashMap::new();
+    for (index, descriptor) in all.iter().enumerate() {
+        while !paths.contains_key(&descriptor.digest) {
+            let ended = |_| Error::NotFound { image: remote.shown.clone(), what: "a download ended early".into() };
+            let (digest, done) = receiver.recv().map_err(ended)?;
+            paths.insert(digest, done?);
+        }
+        emit::layer(out, image, index, paths[&descriptor.digest].clone())?;
+    }
+    Ok(())
+}
+
+/// A partial blob that reports how far it is.
+struct Metered {
+    partial: Box<Partial>,
+    meter: Box<dyn Meter>,
+}
+
+impl Sink for Metered {
+    fn size(&self) -> u64 {
+        self.partial.size()
+    }
+
+    fn position(&self) -> u64 {
+        self.partial.offset()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.partial.write(bytes)?;
+        self.meter.at(self.partial.offset());
+        Ok(())
+    }
+
+    fn restart(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.partial.restart()?;
+        self.meter.at(0);
+        Ok(())
+    }
+
+    fn verify(&self) -> Result<(), String> {
+        self.partial.verify().map_err(|mismatch| mismatch.to_string())
+    }
+}
