@@ -1,0 +1,85 @@
+"""Renders measured rows as Markdown."""
+
+import os
+import platform
+import re
+import subprocess
+
+VERSIONS = {
+    "umoci": ["--version"],
+    "skopeo": ["--version"],
+    "igzip": ["--version"],
+    "zstd": ["--version"],
+}
+
+
+def version(tool, flags):
+    run = subprocess.run([tool, *flags], capture_output=True, text=True)
+    found = re.search(r"v?\d+(\.\d+)+", run.stdout + run.stderr)
+    return found.group().lstrip("v") if found else "?"
+
+
+def machine():
+    with open("/proc/cpuinfo") as info:
+        model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "unknown")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, Linux {platform.release().split('-')[0]}"
+
+
+def ratio(row, way):
+    """What the first way takes, as a multiple of this one."""
+    first = row.ways[0]
+    return first.wall() / way.wall() if first.runs and way.runs and way is not first else None
+
+
+def over(rows):
+    """The rows whose ratio is over its limit."""
+    found = []
+    for row in rows:
+        for way in row.ways:
+            value = ratio(row, way)
+            if row.limit and way.name == row.limit[0] and value and value > row.limit[1]:
+                found.append(f"{row.title}: {value:.2f} of {way.name}, over {row.limit[1]:.2f}")
+    return found
+
+
+def costs(way):
+    """Processor seconds and peak memory, of each stage when there are several."""
+    stages = way.stages()
+    cpu, peak = f"{way.cpu():.2f}", f"{way.peak():.0f}"
+    if len(stages) > 1:
+        cpu += f" ({' + '.join(f'{s.cpu:.2f}' for s in stages)})"
+        peak += f" ({' + '.join(f'{s.peak:.0f}' for s in stages)})"
+    return cpu, peak
+
+
+def render(rows, made, rounds):
+    lines = [
+        f"{machine()}. Medians of {rounds} alternating rounds; load on the machine at the end {os.getloadavg()[0]:.2f}.",
+        "Ratio: what ours takes, as a multiple of that way. CPU and peak memory are per stage in brackets.",
+        "",
+        "| job | way | median s | fastest to slowest | ratio | CPU s | peak MiB |",
+        "|---|---|---:|---|---:|---|---|",
+    ]
+    for row in rows:
+        title = row.title
+        for way in row.ways:
+            if not way.runs:
+                lines.append(f"| {title} | {way.name} | failed | | | | |")
+                title = ""
+                continue
+            value = ratio(row, way)
+            shown = f"{value:.2f}" if value else ""
+            if row.limit and row.limit[0] == way.name:
+                shown += f" (limit {row.limit[1]:.2f})"
+            cpu, peak = costs(way)
+            low, high = way.spread()
+            lines.append(f"| {title} | {way.name} | {way.wall():.2f} | {low:.2f} - {high:.2f} | {shown} | {cpu} | {peak} |")
+            title = ""
+    tools = {name: made.tool(name) for name in VERSIONS}
+    versions = [f"{name} {version(path, VERSIONS[name])}" for name, path in tools.items() if path]
+    lines += ["", "Versions: oci2rootfs 0.3.0, " + ", ".join(versions) + "."]
+    if made.missing:
+        lines.append("Not on this machine: " + ", ".join(sorted(made.missing)) + ".")
+    lines += ["", *over(rows)]
+    return "\n".join(lines) + "\n"
