@@ -1,1 +1,100 @@
-fn main() {}
+//! `tar2ext4`: a tar stream on standard input becomes an ext4 image.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime};
+
+use clap::Parser;
+use oci2ext4::cli::{self, Failure, Output, Tar2ext4};
+use oci2ext4::ext4::{FreshFile, Identity, InPlace, Report};
+use oci2ext4::meta::Timestamp;
+use oci2ext4::pack::{Identify, PackOptions, pack};
+use uuid::Uuid;
+
+const TOOL: &str = "tar2ext4";
+
+fn main() -> ExitCode {
+    cli::run(TOOL, || {
+        let answered = cli::completions::<Tar2ext4>(std::env::args_os(), &mut io::stdout())?;
+        if answered { Ok(()) } else { tar2ext4(&Tar2ext4::parse()) }
+    })
+}
+
+fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {
+    args.common.start_logging(TOOL);
+    let mut image = args.image_options()?;
+    let identity = identify(args)?;
+    let input = open_input(args.tar.as_deref())?;
+    let output = match args.offset {
+        Some(_) => Output::in_place(&args.output),
+        None => Output::create(&args.output),
+    };
+    let output = output.map_err(Failure::failed)?;
+    let mut file = output.file().try_clone().map_err(|e| at(&args.output, e))?;
+    if file.metadata().is_ok_and(|meta| meta.file_type().is_block_device()) {
+        let device = file.seek(SeekFrom::End(0)).map_err(|e| at(&args.output, e))?;
+        let end = image.offset.checked_add(image.size.unwrap_or(device));
+        if end.is_none_or(|end| end > device) {
+            return Err(at(&args.output, io::Error::other(format!("the device has only {device} bytes"))));
+        }
+        image.size.get_or_insert(device);
+    }
+    let options = PackOptions { image, identity, allow_missing_eof: args.allow_missing_eof };
+    let start = Instant::now();
+    let report = match output.is_in_place() {
+        true => pack(input, InPlace(file), &options),
+        false => pack(input, FreshFile(file), &options),
+    };
+    let report = report.map_err(Failure::failed)?;
+    output.commit(args.fsync).map_err(Failure::failed)?;
+    log::info!("{} bytes, {} inodes in {:.2} s", report.bytes, report.inodes, start.elapsed().as_secs_f64());
+    if args.json { print_json(&report).map_err(Failure::failed) } else { Ok(()) }
+}
+
+/// From the content with `SOURCE_DATE_EPOCH`, else random and now (S6).
+fn identify(args: &Tar2ext4) -> Result<Identify, Failure> {
+    let uuid = args.uuid.map(Uuid::into_bytes);
+    if let Some(now) = cli::source_date_epoch()? {
+        return Ok(Identify::ByContent { uuid, now });
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = Timestamp { secs: now.as_secs().cast_signed(), nanos: now.subsec_nanos() };
+    let random = || Uuid::new_v4().into_bytes();
+    Ok(Identify::As(Identity { uuid: uuid.unwrap_or_else(random), hash_seed: random(), now }))
+}
+
+fn open_input(path: Option<&Path>) -> Result<File, Failure> {
+    if let Some(path) = path.filter(|path| *path != Path::new("-")) {
+        return File::open(path).map_err(|error| at(path, error));
+    }
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return Err(Failure::Usage("standard input is a terminal: pipe a tar into tar2ext4 or name one".to_owned()));
+    }
+    let fd = stdin.as_fd().try_clone_to_owned().map_err(Failure::failed)?;
+    // A larger pipe saves switches between the filters; files and old kernels refuse, which is fine.
+    let _ = rustix::pipe::fcntl_setpipe_size(&fd, 1 << 20);
+    Ok(fd.into())
+}
+
+fn print_json(report: &Report) -> io::Result<()> {
+    let json = serde_json::json!({
+        "size": report.bytes,
+        "block_size": oci2ext4::ext4::BLOCK_SIZE,
+        "blocks": report.blocks,
+        "free_blocks": report.free_blocks,
+        "inodes": report.inodes,
+        "free_inodes": report.free_inodes,
+        "uuid": Uuid::from_bytes(report.uuid).to_string(),
+        "label": String::from_utf8_lossy(&report.label),
+    });
+    writeln!(io::stdout().lock(), "{json}")
+}
+
+fn at(path: &Path, error: io::Error) -> Failure {
+    Failure::failed(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}

@@ -25,3 +25,9 @@ mod pipeline_costs;
 mod pipeline_cuts;
 #[path = "cli/self_test.rs"]
 mod self_test;
+#[path = "cli/tar2ext4_output.rs"]
+mod tar2ext4_output;
+#[path = "cli/tar2ext4_scale.rs"]
+mod tar2ext4_scale;
+#[path = "cli/tar2ext4_tree.rs"]
+mod tar2ext4_tree;

@@ -1,6 +1,7 @@
 //! What the three bins share: exit status, messages, sizes, progress, atomic output (S rules).
 
 mod completions;
+mod epoch;
 mod logging;
 mod message;
 #[cfg(feature = "fetch")]
@@ -11,6 +12,7 @@ mod status;
 mod tar2ext4;
 
 pub use completions::completions;
+pub use epoch::source_date_epoch;
 pub use logging::{Common, ProgressMode};
 pub use message::{escape, message_line};
 #[cfg(feature = "fetch")]

@@ -1,1 +1,162 @@
 //! A tar stream to an ext4 image: the adapter between tar, tree and ext4 (I5, E11).
+//!
+//! File content goes to its final blocks as it arrives; names and attributes gather in a tree of one layer, by the
+//! rules that flattening has (F5 to F11; `.wh.` names are ordinary here), and are written when the stream has ended.
+//!
+//! Extended attributes that Linux could not set on ext4 (a namespace like `com.apple.`, `user.` on a symbolic link)
+//! are left out with a warning, as GNU tar and bsdtar do when they extract; what ext4 has no room for is an error.
+
+mod content_hash;
+mod error;
+mod identity;
+mod image_tree;
+mod limits;
+mod read_ahead;
+
+use std::io::{self, BufRead, BufReader, Read};
+
+pub use error::{Error, Problem};
+
+use crate::codec::{Compression, Decoder};
+use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target};
+use crate::meta::{NodeKind, Timestamp};
+use crate::tar::{End, Member, MemberKind, Reader, Segment};
+use crate::tree::{Entry, EntryKind, Marks, Tree, Whiteouts};
+use content_hash::Hashing;
+use identity::Digests;
+use image_tree::ImageTree;
+use read_ahead::ReadAhead;
+
+/// Bytes read from a plain stream at once: as much as a widened pipe holds.
+const BUFFER: usize = 1 << 20;
+
+/// Where an image's UUID and hash seed come from, and what time it is.
+#[derive(Clone, Copy, Debug)]
+pub enum Identify {
+    /// These.
+    As(Identity),
+    /// Derived from the content, which is hashed as it streams (S6). `now` is `SOURCE_DATE_EPOCH`.
+    ByContent {
+        /// The UUID all the same.
+        uuid: Option<[u8; 16]>,
+        /// The time of creation.
+        now: Timestamp,
+    },
+}
+
+/// How to pack.
+#[derive(Clone, Debug)]
+pub struct PackOptions {
+    /// What the image is to be.
+    pub image: Options,
+    /// What tells it from others.
+    pub identity: Identify,
+    /// Accept a stream without end marker (S1, S2).
+    pub allow_missing_eof: bool,
+}
+
+/// Packs a tar stream, plain or compressed with gzip or zstd, into an image on `target`.
+///
+/// The stream is read to its end. Memory grows with the number of members, not with their size (S5).
+///
+/// # Errors
+/// When the stream cannot be read, is malformed or cut; when ext4 cannot hold a member; when the image cannot be
+/// written or its size is too small. `target` is then unfinished.
+pub fn pack(input: impl Read + Send + 'static, target: impl Target, options: &PackOptions) -> Result<Report, Error> {
+    let decoder = Decoder::new(input).map_err(Error::Input)?;
+    if decoder.compression() == Compression::Plain {
+        return pack_plain(BufReader::with_capacity(BUFFER, decoder), target, options);
+    }
+    pack_plain(ReadAhead::spawn(decoder).map_err(Error::Input)?, target, options)
+}
+
+fn pack_plain(input: impl BufRead, target: impl Target, options: &PackOptions) -> Result<Report, Error> {
+    let mut writer = ImageWriter::new(target, &options.image)?;
+    let mut digests = match options.identity {
+        Identify::As(_) => None,
+        Identify::ByContent { .. } => Some(Digests::default()),
+    };
+    let tree = read_tree(input, &mut writer, &mut digests, options.allow_missing_eof)?;
+    let tree = ImageTree(tree.seal());
+    let identity = match options.identity {
+        Identify::As(identity) => identity,
+        Identify::ByContent { uuid, now } => {
+            let (derived, hash_seed) = identity::derive(&tree, &digests.unwrap_or_default());
+            Identity { uuid: uuid.unwrap_or(derived), hash_seed, now }
+        }
+    };
+    Ok(writer.finish(&tree, &identity)?)
+}
+
+/// Reads all members: content to the image, the rest to the tree.
+fn read_tree<T: Target>(
+    input: impl BufRead,
+    writer: &mut ImageWriter<T>,
+    digests: &mut Option<Digests>,
+    allow_missing_eof: bool,
+) -> Result<Tree<FileData>, Error> {
+    let mut reader = Reader::new(input);
+    let mut tree = Tree::new();
+    let mut layer = tree.layer(Whiteouts::None(Marks::new())).map_err(Error::Links)?;
+    while let Some(mut member) = reader.next_member()? {
+        warn(&mut reader);
+        let offset = member.offset;
+        let fits = limits::check(&mut member);
+        let kind = match fits.and_then(|()| entry_kind(&member, &mut reader, writer, digests)) {
+            Ok(kind) => kind,
+            Err(problem) => return Err(Error::Member { member: member.path, offset, problem: Box::new(problem) }),
+        };
+        let entry = Entry { path: &member.path, kind, meta: member.meta, xattrs: member.xattrs.clone() };
+        layer.apply(entry).map_err(|source| Error::Tree { offset, source })?;
+    }
+    warn(&mut reader);
+    if reader.end() != Some(End::Marker) && !allow_missing_eof {
+        return Err(Error::NoEndMarker { offset: reader.offset() });
+    }
+    layer.finish().map_err(Error::Links)?;
+    // S3: the writer must not die of a broken pipe, and a compressed stream is verified at its end.
+    io::copy(&mut reader.into_inner(), &mut io::sink()).map_err(Error::Input)?;
+    Ok(tree)
+}
+
+fn warn<R: BufRead>(reader: &mut Reader<R>) {
+    for warning in reader.take_warnings() {
+        log::warn!("{} at byte {}: {}", error::Shown(&warning.member), warning.offset, warning.skipped);
+    }
+}
+
+/// What a member is to the tree; a file's content is in the image after this.
+fn entry_kind<'m, R: BufRead, T: Target>(
+    member: &'m Member,
+    reader: &mut Reader<R>,
+    writer: &mut ImageWriter<T>,
+    digests: &mut Option<Digests>,
+) -> Result<EntryKind<'m, FileData>, Problem> {
+    Ok(EntryKind::Node(match &member.kind {
+        MemberKind::File => NodeKind::File(content(member, reader, writer, digests)?),
+        MemberKind::HardLink(target) => return Ok(EntryKind::HardLink(target)),
+        MemberKind::Symlink(target) => NodeKind::Symlink(target.as_slice().into()),
+        MemberKind::Directory => NodeKind::Directory,
+        MemberKind::CharDevice(device) => NodeKind::CharDevice(*device),
+        MemberKind::BlockDevice(device) => NodeKind::BlockDevice(*device),
+        MemberKind::Fifo => NodeKind::Fifo,
+    }))
+}
+
+fn content<R: BufRead, T: Target>(
+    member: &Member,
+    reader: &mut Reader<R>,
+    writer: &mut ImageWriter<T>,
+    digests: &mut Option<Digests>,
+) -> Result<FileData, Problem> {
+    let size = member.size;
+    let whole = [Segment { offset: 0, len: size }];
+    let segments = || member.sparse.as_deref().unwrap_or(&whole).iter().map(|segment| (segment.offset, segment.len));
+    let Some(digests) = digests else {
+        return writer.write_sparse(&mut reader.data(), size, segments()).map_err(Problem::Image);
+    };
+    let mut hashing = Hashing::new(reader.data(), segments());
+    let data = writer.write_sparse(&mut hashing, size, segments()).map_err(Problem::Image)?;
+    digests.add(&data, hashing.finish(size));
+    Ok(data)
+}

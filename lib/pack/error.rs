@@ -1,0 +1,90 @@
+use std::fmt;
+use std::io;
+
+use crate::ext4::{self, XattrError};
+use crate::{tar, tree};
+
+/// Why a tar stream did not become an image.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The stream cannot be read, or is no tar.
+    #[error(transparent)]
+    Tar(#[from] tar::Error),
+    /// A member that no image can hold.
+    #[error("{} at byte {offset}: {problem}", Shown(member))]
+    Member {
+        /// Its name as stored.
+        member: Vec<u8>,
+        /// Where its first header stands in the stream; bytes.
+        offset: u64,
+        /// What is wrong with it.
+        #[source]
+        problem: Box<Problem>,
+    },
+    /// A member has no place in the tree.
+    #[error("at byte {offset}: {source}")]
+    Tree {
+        /// Where its first header stands in the stream; bytes.
+        offset: u64,
+        /// Which, and why.
+        source: tree::Error,
+    },
+    /// At the end the tree does not hold together.
+    #[error(transparent)]
+    Links(tree::Error),
+    /// The stream stops where a member or the end marker could follow (S1).
+    #[error(
+        "at byte {offset}: the archive ends without its end marker, two zero blocks: it may be cut \
+         (--allow-missing-eof accepts it)"
+    )]
+    NoEndMarker {
+        /// Where the stream ends; bytes.
+        offset: u64,
+    },
+    /// The stream does not start, or goes wrong after the end marker.
+    #[error("reading the archive: {0}")]
+    Input(#[source] io::Error),
+    /// The image cannot be written.
+    #[error(transparent)]
+    Image(#[from] ext4::Error),
+}
+
+/// Why no image can hold a member (E10).
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// A component of its name is too long.
+    #[error("name of {0} bytes, ext4 allows 255")]
+    Name(usize),
+    /// A symbolic link's target is too long.
+    #[error("symbolic link to {0} bytes, Linux allows 4095")]
+    Symlink(usize),
+    /// A device number does not fit.
+    #[error("device {major}:{minor}, ext4 allows 4095:1048575")]
+    Device {
+        /// The driver.
+        major: u32,
+        /// The unit.
+        minor: u32,
+    },
+    /// An attribute.
+    #[error(transparent)]
+    Xattr(XattrError),
+    /// Its content cannot be written.
+    #[error(transparent)]
+    Image(ext4::Error),
+}
+
+/// A name for a message: bytes that are no UTF-8 as `\xff`. What could drive a terminal is left to the printer.
+pub(super) struct Shown<'a>(pub(super) &'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            f.write_str(chunk.valid())?;
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! `tar2ext4`: where the image goes, and what is left when it does not (S1 to S4, S6).
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::support::{Filter, LoopMount, Snapshot, dumpe2fs, e2fsck_clean, scratch, shell, tool};
+
+/// A small tar: two files and a directory.
+fn small_tar(directory: &Path) -> Vec<u8> {
+    let tree = directory.join("tree");
+    fs::create_dir_all(tree.join("etc")).unwrap();
+    fs::write(tree.join("etc/hostname"), "box\n").unwrap();
+    fs::write(tree.join("data"), vec![5; 100_000]).unwrap();
+    shell("tar -C \"$0\" --sort=name --mtime=@1700000000 --owner=0 --group=0 --numeric-owner -cf - .")
+        .arg(&tree)
+        .run()
+        .succeeds()
+        .stdout
+}
+
+#[test]
+fn a_cut_stream_fails_and_leaves_the_old_file() {
+    let scratch = scratch();
+    let tar = small_tar(scratch.path());
+    let image = scratch.path().join("out/image");
+    fs::create_dir(image.parent().unwrap()).unwrap();
+    fs::write(&image, "old").unwrap();
+    let end = tar.windows(1024).rposition(|end| end.iter().any(|byte| *byte != 0)).unwrap() + 1;
+    for cut in (0..end).step_by(1111).chain([512, 1024, 1536, tar.len() / 512 * 512 - 20 * 512, end - 1]) {
+        let ran = Filter::tar2ext4().arg("-o").arg(&image).stdin(&tar[..cut]).run();
+        ran.fails_with(1, "tar2ext4: ").one_line();
+        assert_eq!(fs::read(&image).unwrap(), b"old");
+        assert_eq!(fs::read_dir(image.parent().unwrap()).unwrap().count(), 1, "something is left beside the image");
+    }
+    Filter::tar2ext4().arg("-o").arg(&image).stdin(tar).run().succeeds().quiet();
+    e2fsck_clean(&image);
+}
+
+#[test]
+fn a_missing_end_marker_can_be_allowed() {
+    let scratch = scratch();
+    let tar = small_tar(scratch.path());
+    let image = scratch.path().join("image");
+    let data_end = tar.iter().rposition(|byte| *byte != 0).unwrap() / 512 * 512 + 512;
+    let cut = &tar[..data_end];
+    let ran = Filter::tar2ext4().arg("-o").arg(&image).stdin(cut).run();
+    ran.fails_with(1, "without its end marker").says("--allow-missing-eof");
+    Filter::tar2ext4().arg("-o").arg(&image).arg("--allow-missing-eof").stdin(cut).run().succeeds().quiet();
+    e2fsck_clean(&image);
+}
+
+#[test]
+fn usage_errors_have_status_2() {
+    let scratch = scratch();
+    let image = scratch.path().join("image");
+    Filter::tar2ext4().run().fails_with(2, "--output");
+    let with = |flags: &[&str]| Filter::tar2ext4().arg("-o").arg(&image).args(flags).run();
+    with(&["--size", "much"]).fails_with(2, "much");
+    with(&["-L", "seventeen bytes!!"]).fails_with(2, "16").one_line();
+    with(&["--offset", "1M"]).fails_with(2, "--size");
+    with(&["--uuid", "none"]).fails_with(2, "none");
+    let epoch = |value| Filter::tar2ext4().env("SOURCE_DATE_EPOCH", value).arg("-o").arg(&image).run();
+    epoch("tomorrow").fails_with(2, "SOURCE_DATE_EPOCH").one_line();
+    assert!(!image.exists());
+}
+
+#[test]
+fn failures_name_the_file() {
+    let scratch = scratch();
+    let at = |name: &str| scratch.path().join(name);
+    let run = |output: &str| Filter::tar2ext4().arg("-o").arg(at(output)).stdin(small_tar(scratch.path())).run();
+    run("no/such/image").fails_with(1, "no/such/image").one_line();
+    run(".").fails_with(1, "neither a regular file nor a block device").one_line();
+    let ran = Filter::tar2ext4().arg("-o").arg(at("image")).arg(at("absent.tar")).run();
+    ran.fails_with(1, "absent.tar").one_line();
+    Filter::tar2ext4()
+        .arg("-o")
+        .arg(at("image"))
+        .stdin("no tar at all ".repeat(99))
+        .run()
+        .fails_with(1, "at byte 0")
+        .one_line();
+}
+
+#[test]
+fn the_size_is_met_to_the_byte_and_what_is_needed_works_as_a_size() {
+    let scratch = scratch();
+    let tar = small_tar(scratch.path());
+    let image = scratch.path().join("image");
+    let sized = |size: &str| Filter::tar2ext4().arg("-o").arg(&image).args(["--size", size]).stdin(&*tar).run();
+    for size in ["1M", "1234567", "129M", "4G"] {
+        sized(size).succeeds().quiet();
+        e2fsck_clean(&image);
+        let bytes = fs::metadata(&image).unwrap().len();
+        assert_eq!(bytes, oci2ext4::cli::parse_size(size).unwrap());
+    }
+    let ran = sized("100K").one_line();
+    let needed = ran.stderr.split("needs ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    ran.fails_with(1, "no space");
+    sized(&needed).succeeds();
+    e2fsck_clean(&image);
+}
+
+#[test]
+fn the_report_is_json() {
+    let scratch = scratch();
+    let image = scratch.path().join("image");
+    let uuid = "01234567-89ab-cdef-0123-456789abcdef";
+    let flags = ["--json", "-L", "report", "-U", uuid, "-s", "8M", "-N", "128"];
+    let ran = Filter::tar2ext4().arg("-o").arg(&image).args(flags).stdin(small_tar(scratch.path())).run().succeeds();
+    let report: serde_json::Value = serde_json::from_str(ran.text()).unwrap();
+    assert_eq!(report["size"], 8 << 20);
+    assert_eq!(report["blocks"], 2048);
+    assert_eq!(report["inodes"], 128);
+    assert_eq!(report["uuid"], uuid);
+    assert_eq!(report["label"], "report");
+    let said = dumpe2fs(&image);
+    let free = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    assert_eq!(report["free_blocks"].to_string(), free("Free blocks:"));
+    assert_eq!(report["free_inodes"].to_string(), free("Free inodes:"));
+}
+
+#[test]
+fn an_offset_touches_nothing_else() {
+    let scratch = scratch();
+    let tar = small_tar(scratch.path());
+    let disk = scratch.path().join("disk");
+    let (before, size, after) = (3 * 512 * 1000, 6 << 20, 777_777);
+    let noise: Vec<u8> =
+        (0..before + size + after).map(|n: usize| (n.wrapping_mul(2_654_435_761) >> 7) as u8).collect();
+    fs::write(&disk, &noise).unwrap();
+    let flags = ["--offset".to_owned(), before.to_string(), "--size".to_owned(), size.to_string()];
+    Filter::tar2ext4().arg("-o").arg(&disk).args(&flags).stdin(&*tar).run().succeeds().quiet();
+    let disk = fs::read(&disk).unwrap();
+    assert!(disk[..before] == noise[..before], "what stands before was touched");
+    assert!(disk[before + size..] == noise[before + size..], "what stands behind was touched");
+    let inside = scratch.path().join("inside");
+    fs::write(&inside, &disk[before..before + size]).unwrap();
+    e2fsck_clean(&inside);
+    let mount = LoopMount::read_only(&inside);
+    assert_eq!(fs::read(mount.path().join("etc/hostname")).unwrap(), b"box\n");
+    assert_eq!(fs::read(mount.path().join("data")).unwrap(), vec![5; 100_000]);
+    mount.unmount();
+    // The disk image has to be there.
+    let absent = scratch.path().join("absent");
+    Filter::tar2ext4().arg("-o").arg(&absent).args(&flags).stdin(tar).run().fails_with(1, "absent");
+    assert!(!absent.exists());
+}
+
+/// A loop device over a file; detached when dropped.
+struct LoopDevice(String);
+
+impl LoopDevice {
+    fn new(file: &Path) -> Self {
+        Self(tool("losetup", ["--find".as_ref(), "--show".as_ref(), file.as_os_str()]).text().trim().to_owned())
+    }
+}
+
+impl Drop for LoopDevice {
+    fn drop(&mut self) {
+        let _ = Filter::tool("losetup").args(["-d", &self.0]).run();
+    }
+}
+
+#[test]
+fn a_block_device_is_filled_and_a_cut_run_is_no_file_system() {
+    let scratch = scratch();
+    let tar = small_tar(scratch.path());
+    let backing = scratch.path().join("backing");
+    let mut file = fs::File::create(&backing).unwrap();
+    for n in 0..24_u8 {
+        file.write_all(&vec![n | 0x40; 1 << 20]).unwrap();
+    }
+    let device = LoopDevice::new(&backing);
+    Filter::tool("mke2fs").args(["-q", "-t", "ext4", &device.0]).run().succeeds();
+
+    // The old file system must not outlive a run that failed.
+    let cut = Filter::tar2ext4().args(["-o", &device.0]).stdin(&tar[..50_000]).run();
+    cut.fails_with(1, "cut").one_line();
+    let mut superblock = [0; 1024];
+    fs::File::open(&device.0).unwrap().read_exact_at(&mut superblock, 1024).unwrap();
+    assert_ne!(superblock[56..58], [0x53, 0xef], "a cut run left the old superblock");
+
+    Filter::tar2ext4().args(["-o", &device.0]).stdin(&*tar).run().succeeds().quiet();
+    e2fsck_clean(&device.0);
+    assert!(dumpe2fs(&device.0).contains("Block count:              6144"));
+    let small = Filter::tar2ext4().args(["-o", &device.0, "--size", "25M"]).stdin(&*tar).run();
+    small.fails_with(1, "the device has only 25165824 bytes").one_line();
+    Filter::tar2ext4().args(["-o", &device.0, "--size", "5M", "--fsync"]).stdin(&*tar).run().succeeds().quiet();
+    e2fsck_clean(&device.0);
+    let mount = LoopMount::with_options(Path::new(&device.0), "ro");
+    let expected = Snapshot::of(scratch.path().join("tree")).mask_path("lost+found", "tar2ext4 makes it");
+    expected.mask_field("*", "mtime", "tar set it").assert_same(&Snapshot::of(mount.path()));
+    // The kernel says who holds it; we do not write over it.
+    let busy = Filter::tar2ext4().args(["-o", &device.0]).stdin(tar).run();
+    busy.fails_with(1, "busy").one_line();
+    mount.unmount();
+}
+
+#[test]
+fn the_same_tree_gives_the_same_bytes_with_source_date_epoch() {
+    let scratch = scratch();
+    let tree = scratch.path().join("tree");
+    small_tar(scratch.path());
+    shell("cd \"$0\"; truncate -s 1M hole; printf x >> hole; ln data etc/link; ln -s data soft; mkfifo fifo")
+        .arg(&tree)
+        .run()
+        .succeeds();
+    let image = |name: &str, tar: &str| {
+        let image = scratch.path().join(name);
+        let script = format!("{tar} | tar2ext4 -o \"$1\"");
+        let ran = shell(&script).arg(&tree).arg(&image).env("SOURCE_DATE_EPOCH", "1700000000").run();
+        ran.succeeds().quiet();
+        e2fsck_clean(&image);
+        fs::read(image).unwrap()
+    };
+    let first = image("first", "tar -C \"$0\" --mtime=@1600000000 --format=gnu -cf - .");
+    for (name, tar) in [
+        ("again", "tar -C \"$0\" --mtime=@1600000000 --format=gnu -cf - ."),
+        ("pax", "tar -C \"$0\" --mtime=@1600000000 --format=pax -cf - ."),
+        ("gzip", "tar -C \"$0\" --mtime=@1600000000 --format=gnu -cf - . | gzip -1"),
+        ("zstd", "tar -C \"$0\" --mtime=@1600000000 --format=gnu -cf - . | zstd -q"),
+    ] {
+        assert!(image(name, tar) == first, "{name}: other bytes");
+    }
+    let other = image("other", "tar -C \"$0\" --mtime=@1600000000 --format=gnu --exclude=./fifo -cf - .");
+    assert_ne!(other[1024 + 104..1024 + 120], first[1024 + 104..1024 + 120], "another content, the same UUID");
+}
