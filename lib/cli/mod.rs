@@ -6,6 +6,7 @@ mod logging;
 mod message;
 #[cfg(feature = "fetch")]
 mod oci_fetch;
+mod oci_flatten;
 mod output;
 mod size;
 mod status;
@@ -17,6 +18,7 @@ pub use logging::{Common, ProgressMode};
 pub use message::{escape, message_line};
 #[cfg(feature = "fetch")]
 pub use oci_fetch::OciFetch;
+pub use oci_flatten::OciFlatten;
 pub use output::{Output, OutputError};
 pub use size::{SizeError, parse_size};
 pub use status::{Failure, run};

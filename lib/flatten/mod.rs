@@ -1,1 +1,180 @@
 //! Layers to one canonical tar stream: the adapter between codec, tar and tree (F and T rules).
+//!
+//! ```text
+//!  manifest --> layer 0 --> decode, hash, spool, index --\
+//!          \--> layer 1 --> decode, hash, spool, index ---+--> merge tree --> canonical tar
+//!           \-> -l DIR  --> list ------------------------/     (in order)     (T1)
+//! ```
+//!
+//! A layer is decoded once, while others are and while `oci-fetch` still runs: its data goes to an unlinked spool
+//! file (plain tars and directories are read in place), what it holds to a compact index. Indexes are merged from the
+//! bottom up. Content moves from the spool to the output only if the result still wants it, within the kernel where
+//! that can be.
+
+mod content;
+mod directory;
+mod error;
+mod exclude;
+mod index;
+mod layer;
+mod merge;
+mod output;
+mod overlay;
+mod spool;
+mod stream;
+mod tarball;
+mod workers;
+mod write;
+
+use std::io::{BufRead, Write};
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Instant;
+
+pub use error::{Error, LayerError};
+pub use exclude::{Exclude, PatternError};
+
+use crate::image::layer_manifest::{self, Record};
+use crate::meta::Timestamp;
+use crate::tree::Tree;
+use content::{Content, Store};
+use layer::Layer;
+use output::Output;
+use workers::{Reading, Workers};
+
+/// How to flatten.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// More layers, stacked on top of the manifest's: tars of any compression, or directories, which are read as a tar
+    /// of them would be.
+    pub layers: Vec<PathBuf>,
+    /// Names to leave out of the result.
+    pub exclude: Vec<Exclude>,
+    /// Times of modification after this one become it.
+    pub clamp_mtime: Option<Timestamp>,
+    /// Where decoded layers are spooled; by default `TMPDIR`, /var/tmp or /tmp.
+    pub tmpdir: Option<PathBuf>,
+    /// How many layers are decoded at once.
+    pub jobs: usize,
+    /// Whether the content of layers is held against their diffIds (F12).
+    pub verify: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let jobs = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { layers: Vec::new(), exclude: Vec::new(), clamp_mtime: None, tmpdir: None, jobs, verify: true }
+    }
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Members.
+    pub entries: u64,
+    /// Bytes of file content.
+    pub bytes: u64,
+}
+
+/// The merged tree, ready to be written.
+#[derive(Debug)]
+pub struct Flattened {
+    tree: crate::tree::Sealed<Content>,
+    stores: Vec<Store>,
+    clamp_mtime: Option<Timestamp>,
+}
+
+/// Reads the layers of `manifest` (a stream of the [`layer_manifest`] format), and those of the options above them.
+///
+/// The manifest is read to its end (S3). Errors are those of the lowest layer that has one.
+///
+/// # Errors
+/// When the manifest or a layer is cut, wrong, or breaks an F rule.
+pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Options) -> Result<Flattened, Error> {
+    if manifest.is_none() && options.layers.is_empty() {
+        return Err(Error::NoLayers);
+    }
+    let start = Instant::now();
+    let workers = Workers::start(options.jobs, options.verify, &spool::directory(options.tmpdir.as_deref()));
+    let readings = queue(manifest, options.layers.clone(), &workers);
+    let mut tree = Tree::new();
+    let mut stores = Vec::new();
+    for reading in readings {
+        let reading = reading?;
+        let indexed = reading.wait()?;
+        stores.push(merge::apply(&mut tree, reading.number, indexed).map_err(|source| reading.error(source))?);
+    }
+    if !options.exclude.is_empty() {
+        tree.retain(|path, is_dir| !options.exclude.iter().any(|exclude| exclude.matches(path, is_dir)));
+    }
+    let tree = tree.seal();
+    log::info!("{} layers, {} inodes merged in {:.3} s", stores.len(), tree.len(), start.elapsed().as_secs_f64());
+    Ok(Flattened { tree, stores, clamp_mtime: options.clamp_mtime })
+}
+
+/// Queues layers as the manifest brings them, on a thread of its own because that may take as long as a download.
+fn queue(
+    manifest: Option<impl BufRead + Send + 'static>,
+    extra: Vec<PathBuf>,
+    workers: &Workers,
+) -> Receiver<Result<Reading, Error>> {
+    let (sender, readings) = channel();
+    let queue = workers.queue();
+    thread::spawn(move || {
+        let mut number = 0;
+        if let Some(manifest) = manifest {
+            let mut reader = layer_manifest::Reader::new(manifest);
+            loop {
+                match reader.next_record() {
+                    Ok(Some(Record::Layer(record))) => {
+                        if sender.send(Ok(queue.add(Layer::of_record(number, record)))).is_err() {
+                            return;
+                        }
+                        number += 1;
+                    }
+                    Ok(Some(Record::Image(_) | Record::End)) => {}
+                    Ok(None) => break,
+                    Err(error) => {
+                        let _ = sender.send(Err(error.into()));
+                        return;
+                    }
+                }
+            }
+        }
+        for path in extra {
+            if sender.send(Ok(queue.add(Layer::extra(number, path)))).is_err() {
+                return;
+            }
+            number += 1;
+        }
+    });
+    readings
+}
+
+impl Flattened {
+    /// Writes the canonical tar to a file descriptor, within the kernel where that can be.
+    ///
+    /// # Errors
+    /// When it cannot be written, or content cannot be read again. Then no end marker was written (S3).
+    pub fn write_to_fd(&self, fd: BorrowedFd<'_>) -> Result<Totals, Error> {
+        self.write(&mut Output::to_fd(fd))
+    }
+
+    /// Writes the canonical tar to any writer.
+    ///
+    /// # Errors
+    /// As [`Flattened::write_to_fd`].
+    pub fn write_to(&self, mut writer: impl Write) -> Result<Totals, Error> {
+        self.write(&mut Output::to_writer(&mut writer))
+    }
+
+    fn write(&self, out: &mut Output<'_>) -> Result<Totals, Error> {
+        let start = Instant::now();
+        let totals = write::write(&self.tree, &self.stores, self.clamp_mtime, out)?;
+        let (entries, seconds) = (totals.entries, start.elapsed().as_secs_f64());
+        log::info!("{entries} entries, {} bytes written in {seconds:.3} s", out.written);
+        Ok(totals)
+    }
+}

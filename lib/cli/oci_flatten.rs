@@ -1,0 +1,141 @@
+//! The command line of `oci-flatten` (DESIGN section 3).
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::{Common, Failure};
+use crate::flatten::{Exclude, Options};
+use crate::meta::Timestamp;
+
+const ABOUT: &str = "Squash the layers of an image into one tar";
+
+const EXAMPLES: &str = "\
+Examples:
+  oci-fetch nginx | oci-flatten > rootfs.tar
+  oci-fetch nginx | oci-flatten -l extra/ -l init.tar.gz | tar2ext4 -o rootfs.ext4
+  oci-flatten -n -l base.tar -l diff.tar.zst --exclude '*.pyc' > merged.tar
+
+Exit status: 0 done, 1 failed (then the tar has no end marker), 2 wrong usage.";
+
+/// Squash the layers of an image into one tar.
+///
+/// Reads a layer manifest, as oci-fetch writes it, from MANIFEST or from standard input, applies the layers bottom to
+/// top with their whiteouts, and writes what is left as one canonical tar to standard output: the same tree always
+/// gives the same bytes.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "oci-flatten", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
+pub struct OciFlatten {
+    /// The layer manifest; standard input without it or with -
+    #[arg(value_name = "MANIFEST", conflicts_with = "no_manifest")]
+    pub manifest: Option<PathBuf>,
+    /// Stack one more layer on top: a tar (plain, gzip or zstd) or a directory; repeatable
+    #[arg(short, long = "layer", value_name = "PATH")]
+    pub layers: Vec<PathBuf>,
+    /// Read no manifest: the layers are those of -l alone
+    #[arg(short, long, requires = "layers")]
+    pub no_manifest: bool,
+    /// Leave out what matches, with everything below it: a name anywhere, or with a / a path from the root; repeatable
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<Exclude>,
+    /// Make later times of modification this one: seconds since 1970 [default: SOURCE_DATE_EPOCH if set]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_negative_numbers = true)]
+    pub clamp_mtime: Option<Timestamp>,
+    /// Where decoded layers are spooled, in files without a name [default: $TMPDIR, else /var/tmp or /tmp]
+    #[arg(long, value_name = "DIR")]
+    pub tmpdir: Option<PathBuf>,
+    /// How many layers to decode at once [default: the number of processors]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Do not hold the content of layers against their diffIds
+    #[arg(long)]
+    pub no_verify: bool,
+    /// What all filters have.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl OciFlatten {
+    /// The options in the library's terms. `source_date_epoch` is the variable of that name.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when it is set to what is no time.
+    pub fn options(&self, source_date_epoch: Option<&str>) -> Result<Options, Failure> {
+        let mut clamp_mtime = self.clamp_mtime;
+        if let (None, Some(epoch)) = (clamp_mtime, source_date_epoch.filter(|epoch| !epoch.is_empty())) {
+            let time = parse_time(epoch).map_err(|error| Failure::Usage(format!("SOURCE_DATE_EPOCH: {error}")))?;
+            clamp_mtime = Some(time);
+        }
+        let defaults = Options::default();
+        Ok(Options {
+            layers: self.layers.clone(),
+            exclude: self.exclude.clone(),
+            clamp_mtime,
+            tmpdir: self.tmpdir.clone(),
+            jobs: self.jobs.map_or(defaults.jobs, usize::from),
+            verify: !self.no_verify,
+        })
+    }
+}
+
+/// Seconds since 1970, with a decimal fraction perhaps, and with an `@` before them as date(1) has it.
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    let malformed = || format!("{text:?} is no time: seconds since 1970 are, such as 1700000000");
+    let number = text.strip_prefix('@').unwrap_or(text);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(fraction) || fraction.len() > 9 || number.ends_with('.') || !digits(whole.trim_start_matches('-')) {
+        return Err(malformed());
+    }
+    let secs: i64 = whole.parse().map_err(|_| malformed())?;
+    let nanos: u32 = format!("{fraction:0<9}").parse().map_err(|_| malformed())?;
+    match (whole.starts_with('-'), nanos) {
+        (true, 1..) => {
+            let secs = secs.checked_sub(1).ok_or_else(malformed)?;
+            Ok(Timestamp { secs, nanos: 1_000_000_000 - nanos })
+        }
+        _ => Ok(Timestamp { secs, nanos }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<OciFlatten, clap::Error> {
+        OciFlatten::try_parse_from(["oci-flatten"].iter().chain(args))
+    }
+
+    #[test]
+    fn the_flags_are_consistent() {
+        use clap::CommandFactory;
+        OciFlatten::command().debug_assert();
+    }
+
+    #[test]
+    fn layers_alone_or_on_a_manifest() {
+        assert!(parse(&["-n", "-l", "a", "--layer", "b"]).unwrap().no_manifest);
+        assert!(parse(&["-n"]).is_err());
+        assert!(parse(&["-n", "-l", "a", "manifest"]).is_err());
+        assert_eq!(parse(&["manifest"]).unwrap().manifest, Some("manifest".into()));
+    }
+
+    #[test]
+    fn times_are_seconds() {
+        assert_eq!(parse_time("1700000000"), Ok(Timestamp::from_secs(1_700_000_000)));
+        assert_eq!(parse_time("@-1.25"), Ok(Timestamp { secs: -2, nanos: 750_000_000 }));
+        for bad in ["", "-", "now", "1.", "1e9", "--1", "1.0000000001", "99999999999999999999"] {
+            assert!(parse_time(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_flag_comes_before_the_environment() {
+        let clamp = |args: &[&str], epoch| parse(args).unwrap().options(epoch).map(|options| options.clamp_mtime);
+        assert_eq!(clamp(&[], Some("5")).unwrap(), Some(Timestamp::from_secs(5)));
+        assert_eq!(clamp(&["--clamp-mtime", "7"], Some("5")).unwrap(), Some(Timestamp::from_secs(7)));
+        assert_eq!(clamp(&[], Some("")).unwrap(), None);
+        assert!(clamp(&[], Some("tomorrow")).is_err());
+    }
+}

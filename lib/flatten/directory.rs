@@ -1,0 +1,226 @@
+//! A layer that is a directory on this machine, read where it stands.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::LayerError;
+use super::content::{Content, Files, Store};
+use super::index::{Index, Item};
+use super::layer::Indexed;
+use super::overlay::{self, Overlay};
+use crate::meta::{Device, Metadata, NodeKind, Timestamp, Xattr, Xattrs};
+use crate::tar::Segment;
+use crate::tree::{Entry, EntryKind, Marks, Whiteouts};
+
+/// What the names, devices and attributes in a directory mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum As {
+    /// What overlay2 means by them (F15).
+    Overlay,
+    /// What they would mean in a tar of the directory.
+    Tar {
+        /// Whether the directory's own inode is an entry.
+        with_root: bool,
+    },
+}
+
+/// Lists a directory; its files are read when they are written out.
+pub(super) fn read(layer: u32, root: &Path, what: As) -> Result<Indexed, LayerError> {
+    let mut reader = Reader {
+        layer,
+        root,
+        what,
+        index: Index::default(),
+        marks: Marks::new(),
+        files: Files::new(root.into()),
+        first_names: HashMap::new(),
+    };
+    let mut directories = vec![Vec::new()];
+    let stat = fs::metadata(root).map_err(|e| reader.io(b"", e))?;
+    if what != (As::Tar { with_root: false }) {
+        reader.entry(b"", &stat)?;
+    }
+    while let Some(directory) = directories.pop() {
+        for name in names(&reader.path(&directory)).map_err(|e| reader.io(&directory, e))? {
+            let mut path = directory.clone();
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name.as_bytes());
+            let stat = fs::symlink_metadata(reader.path(&path)).map_err(|e| reader.io(&path, e))?;
+            if reader.entry(&path, &stat)? && stat.is_dir() {
+                directories.push(path);
+            }
+        }
+    }
+    let Reader { mut index, marks, files, .. } = reader;
+    index.end();
+    let rules = if what == As::Overlay { Whiteouts::None(marks) } else { Whiteouts::Oci(marks) };
+    Ok(Indexed { index, rules, store: Store::Directory(files) })
+}
+
+/// The names in a directory, sorted, so that the same directory gives the same layer everywhere (S6).
+fn names(path: &Path) -> io::Result<Vec<OsString>> {
+    let names: io::Result<Vec<OsString>> = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect();
+    let mut names = names?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+struct Reader<'r> {
+    layer: u32,
+    root: &'r Path,
+    what: As,
+    index: Index,
+    marks: Marks,
+    files: Files,
+    /// The first name of each inode that has several.
+    first_names: HashMap<(u64, u64), Box<[u8]>>,
+}
+
+impl Reader<'_> {
+    /// Adds an entry, or what it stands for; says whether there is an entry now.
+    fn entry(&mut self, path: &[u8], stat: &fs::Metadata) -> Result<bool, LayerError> {
+        let position = u32::try_from(self.index.len).unwrap_or(u32::MAX);
+        let mut xattrs = xattrs(&self.path(path)).map_err(|e| self.io(path, e))?;
+        if self.what == As::Overlay {
+            let strange = |what: String| LayerError::Overlay { name: path.to_vec(), what };
+            let Overlay { whiteout, opaque } = overlay::interpret(stat, &mut xattrs).map_err(strange)?;
+            if whiteout {
+                self.marks.hide(position, path);
+                return Ok(false);
+            }
+            if opaque {
+                self.marks.opaque(position, path);
+            }
+        } else if !path.is_empty() {
+            self.marks.collect(position, path).map_err(|source| LayerError::Member { offset: 0, source })?;
+        }
+        if stat.file_type().is_socket() {
+            log::warn!("{}: socket skipped", String::from_utf8_lossy(path));
+            return Ok(false);
+        }
+        let key = (stat.dev(), stat.ino());
+        let first = self.first_names.get(&key).cloned();
+        let kind = match &first {
+            Some(first) => EntryKind::HardLink(first),
+            None => EntryKind::Node(self.kind(path, stat)?),
+        };
+        if first.is_none() && stat.nlink() > 1 && !stat.is_dir() {
+            self.first_names.insert(key, path.into());
+        }
+        let nanos = u32::try_from(stat.mtime_nsec()).unwrap_or_default();
+        let mode = u16::try_from(stat.mode() & 0o7777).unwrap_or_default();
+        let mtime = Timestamp { secs: stat.mtime(), nanos };
+        let meta = Metadata { mode, uid: stat.uid(), gid: stat.gid(), mtime };
+        let name = if path.is_empty() { b"./" } else { path };
+        let entry = Entry { path: name, kind, meta, xattrs: Xattrs::new(xattrs) };
+        self.index.push(Item { offset: 0, entry });
+        Ok(true)
+    }
+
+    fn kind(&mut self, path: &[u8], stat: &fs::Metadata) -> Result<NodeKind<Content>, LayerError> {
+        let of = stat.file_type();
+        let device = || Device { major: rustix::fs::major(stat.rdev()), minor: rustix::fs::minor(stat.rdev()) };
+        Ok(if of.is_dir() {
+            NodeKind::Directory
+        } else if of.is_symlink() {
+            let target = fs::read_link(self.path(path)).map_err(|e| self.io(path, e))?;
+            NodeKind::Symlink(target.into_os_string().into_vec().into())
+        } else if of.is_char_device() {
+            NodeKind::CharDevice(device())
+        } else if of.is_block_device() {
+            NodeKind::BlockDevice(device())
+        } else if of.is_fifo() {
+            NodeKind::Fifo
+        } else {
+            let at = self.files.push(path, stat);
+            let sparse = self.holes(path, at, stat)?;
+            NodeKind::File(Content { layer: self.layer, at, size: stat.size(), sparse: sparse.map(Box::new) })
+        })
+    }
+
+    /// The data segments of a file that takes less room on its disk than its size asks for: its holes are declared,
+    /// so that a sparse log of 300 GB stays small (T3).
+    fn holes(&self, path: &[u8], number: u64, stat: &fs::Metadata) -> Result<Option<Vec<Segment>>, LayerError> {
+        if stat.blocks().saturating_mul(512) >= stat.size() {
+            return Ok(None);
+        }
+        let opened = self.files.open(number).map_err(|e| self.io(path, e))?;
+        let file = opened.ok_or_else(|| LayerError::Changed(path.to_vec()))?;
+        segments(&file, stat.size()).map_err(|e| self.io(path, e))
+    }
+
+    fn path(&self, path: &[u8]) -> PathBuf {
+        if path.is_empty() { self.root.into() } else { self.root.join(OsStr::from_bytes(path)) }
+    }
+
+    fn io(&self, path: &[u8], source: io::Error) -> LayerError {
+        LayerError::Io { path: self.path(path), source }
+    }
+}
+
+/// Where a file has data, by the file system's own account; `None` when it has no hole to tell of.
+fn segments(file: &fs::File, size: u64) -> io::Result<Option<Vec<Segment>>> {
+    use rustix::fs::{SeekFrom, seek};
+    use rustix::io::Errno;
+    let mut segments = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let start = match seek(file, SeekFrom::Data(at)) {
+            Ok(start) => start.min(size),
+            Err(Errno::NXIO) => break,
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let end = seek(file, SeekFrom::Hole(start))?.min(size);
+        if end <= start {
+            break;
+        }
+        segments.push(Segment { offset: start, len: end - start });
+        at = end;
+    }
+    let whole = segments == [Segment { offset: 0, len: size }];
+    Ok((!whole && size > 0).then_some(segments))
+}
+
+/// All extended attributes of a file itself, not of what it links to.
+fn xattrs(path: &Path) -> io::Result<Vec<Xattr>> {
+    use rustix::fs::{lgetxattr, llistxattr};
+    use rustix::io::Errno;
+    let list = match whole(|buffer| llistxattr(path, buffer)) {
+        Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
+        list => list?,
+    };
+    let mut found = Vec::new();
+    for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        match whole(|buffer| lgetxattr(path, name, buffer)) {
+            Ok(value) => found.push(Xattr { name: name.into(), value: value.into() }),
+            // Removed in the meantime, or shown in the list only.
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(found)
+}
+
+/// Calls with a growing buffer until the answer fits.
+fn whole(call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
+    let mut buffer = vec![0; 256];
+    loop {
+        match call(&mut buffer[..]) {
+            Ok(len) => {
+                buffer.truncate(len);
+                return Ok(buffer);
+            }
+            // The kernel allows 64 KiB for either.
+            Err(rustix::io::Errno::RANGE) if buffer.len() <= 1 << 20 => buffer.resize(buffer.len() * 4, 0),
+            Err(error) => return Err(error),
+        }
+    }
+}

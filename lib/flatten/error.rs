@@ -1,0 +1,140 @@
+use std::io;
+use std::path::PathBuf;
+
+use crate::image::{Digest, layer_manifest};
+use crate::{tar, tree};
+
+/// Why layers could not be flattened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The layer manifest is cut or wrong.
+    #[error("layer manifest: {0}")]
+    Manifest(#[from] layer_manifest::Error),
+    /// A layer is cut or wrong.
+    #[error("{layer}: {source}")]
+    Layer {
+        /// Which one: its number and digest, or its path.
+        layer: String,
+        /// What is wrong with it.
+        source: LayerError,
+    },
+    /// A path given for one more layer cannot be used.
+    #[error("{}: {source}", path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Neither a manifest nor a layer.
+    #[error("there are no layers: no manifest is to be read, and no layer is given")]
+    NoLayers,
+    /// No spool file could be made or written.
+    #[error("spool in {}: {source}", dir.display())]
+    Spool {
+        /// The directory of spool files.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A member that no tar can hold.
+    #[error("{}: {source}", String::from_utf8_lossy(name))]
+    Member {
+        /// Its name.
+        name: Vec<u8>,
+        /// Why.
+        source: tar::WriteError,
+    },
+    /// The content of a file could not be read again.
+    #[error("{}: its content cannot be read again: {source}", String::from_utf8_lossy(name))]
+    Content {
+        /// Its name.
+        name: Vec<u8>,
+        /// What the system said; `UnexpectedEof` when the file it stood in has changed.
+        source: io::Error,
+    },
+    /// The result could not be written.
+    #[error("writing the tar: {0}")]
+    Output(#[source] io::Error),
+    /// A thread of ours ended before its work was done.
+    #[error("a worker thread died")]
+    Worker,
+}
+
+/// What is wrong with a layer.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// It cannot be opened or read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It cannot be opened or read, and was named already.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[source] io::Error),
+    /// The blob is not as long as the manifest says.
+    #[error("{}: {found} bytes long, the manifest says {expected}", path.display())]
+    Size {
+        /// The blob.
+        path: PathBuf,
+        /// Bytes that it should have.
+        expected: u64,
+        /// Bytes that it has.
+        found: u64,
+    },
+    /// Its tar stream is cut or malformed.
+    #[error(transparent)]
+    Tar(#[from] tar::Error),
+    /// Its tar stream ends without the end marker, and nothing else tells that it is whole (F12).
+    #[error("the archive was cut off at byte {offset}: its end marker is missing{hint}")]
+    NoEnd {
+        /// Where it ends.
+        offset: u64,
+        /// Why the diffId does not help.
+        hint: &'static str,
+    },
+    /// The uncompressed stream is not the one the image was made of (F12).
+    #[error("wrong content: its diffId is {found}, the image says {expected}")]
+    DiffId {
+        /// What the image config says.
+        expected: Digest,
+        /// What the stream has.
+        found: Digest,
+    },
+    /// A member breaks the rules of layers.
+    #[error("at byte {offset}: {source}")]
+    Member {
+        /// Where the member's header stands in the uncompressed stream.
+        offset: u64,
+        /// What it breaks.
+        source: tree::Error,
+    },
+    /// The layer as a whole breaks the rules of layers.
+    #[error(transparent)]
+    Tree(tree::Error),
+    /// The spool could not be written.
+    #[error("spool in {}: {source}", dir.display())]
+    Spool {
+        /// The directory of spool files.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something in an overlay2 directory that only the kernel could interpret (F15).
+    #[error("{}: {what}", String::from_utf8_lossy(name))]
+    Overlay {
+        /// The path in the layer.
+        name: Vec<u8>,
+        /// What it is.
+        what: String,
+    },
+    /// A file changed while it was read in place.
+    #[error("{}: changed while it was read", String::from_utf8_lossy(.0))]
+    Changed(Vec<u8>),
+    /// Something to give up for: another layer has failed.
+    #[error("given up")]
+    Cancelled,
+}

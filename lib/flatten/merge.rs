@@ -1,0 +1,26 @@
+//! Applying an indexed layer to the tree.
+
+use super::LayerError;
+use super::content::{Content, Store};
+use super::layer::Indexed;
+use crate::tree::{Tree, Whiteouts};
+
+/// Applies the layer with this number; what is left of it is where its content stands.
+pub(super) fn apply(tree: &mut Tree<Content>, number: u32, layer: Indexed) -> Result<Store, LayerError> {
+    let Indexed { index, mut rules, store } = layer;
+    let (Whiteouts::Oci(marks) | Whiteouts::None(marks)) = &mut rules;
+    if !marks.is_empty() {
+        let mut items = index.read(number);
+        while let Some(item) = items.next() {
+            marks.see(item.entry.path, item.shape());
+        }
+    }
+    let mut layer = tree.layer(rules).map_err(LayerError::Tree)?;
+    let mut items = index.read(number);
+    while let Some(item) = items.next() {
+        let offset = item.offset;
+        layer.apply(item.entry).map_err(|source| LayerError::Member { offset, source })?;
+    }
+    layer.finish().map_err(LayerError::Tree)?;
+    Ok(store)
+}

@@ -1,0 +1,162 @@
+//! Where the tar goes: headers and small files through one large buffer, large files within the kernel.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+
+use rustix::io::Errno;
+
+use super::Error;
+
+/// Bytes of the buffer, and of the pipe behind it where it is one.
+const BUFFER: usize = 1 << 20;
+/// Files up to this size are copied through the buffer: a system call for each would cost more.
+const SMALL: u64 = 64 << 10;
+/// The most that one call of sendfile(2) moves.
+const SENDFILE_MAX: usize = 0x7fff_f000;
+
+/// A buffered stream into a file descriptor or any writer.
+pub(super) struct Output<'w> {
+    sink: Sink<'w>,
+    buffer: Vec<u8>,
+    filled: usize,
+    /// sendfile(2) works with this pair of files.
+    in_kernel: bool,
+    /// Bytes taken so far.
+    pub(super) written: u64,
+}
+
+enum Sink<'w> {
+    Fd(BorrowedFd<'w>),
+    Writer(&'w mut dyn Write),
+}
+
+/// Why content was not copied.
+pub(super) enum CopyError {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+impl CopyError {
+    /// The error for the content of the file `name`.
+    pub(super) fn of(self, name: &[u8]) -> Error {
+        match self {
+            Self::Read(source) => Error::Content { name: name.to_vec(), source },
+            Self::Write(source) => Error::Output(source),
+        }
+    }
+}
+
+impl<'w> Output<'w> {
+    /// Into a file descriptor: a pipe, a file, a device.
+    pub(super) fn to_fd(fd: BorrowedFd<'w>) -> Self {
+        // Not a pipe, or more than this user may have: then it stays as it is.
+        let _ = rustix::pipe::fcntl_setpipe_size(fd, BUFFER);
+        Self::new(Sink::Fd(fd), true)
+    }
+
+    /// Into any writer.
+    pub(super) fn to_writer(writer: &'w mut dyn Write) -> Self {
+        Self::new(Sink::Writer(writer), false)
+    }
+
+    fn new(sink: Sink<'w>, in_kernel: bool) -> Self {
+        Self { sink, buffer: vec![0; BUFFER], filled: 0, in_kernel, written: 0 }
+    }
+
+    /// Takes bytes.
+    pub(super) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        self.written += bytes.len() as u64;
+        while !bytes.is_empty() {
+            if self.filled == self.buffer.len() {
+                self.empty()?;
+            }
+            let len = bytes.len().min(self.buffer.len() - self.filled);
+            self.buffer[self.filled..self.filled + len].copy_from_slice(&bytes[..len]);
+            self.filled += len;
+            bytes = &bytes[len..];
+        }
+        Ok(())
+    }
+
+    /// Takes `len` bytes of `file` from `at` on.
+    pub(super) fn copy(&mut self, file: &File, mut at: u64, mut len: u64) -> Result<(), CopyError> {
+        self.written += len;
+        if self.in_kernel && len > SMALL {
+            self.empty().map_err(CopyError::Write)?;
+            self.send(file, &mut at, &mut len)?;
+        }
+        while len > 0 {
+            if self.filled == self.buffer.len() {
+                self.empty().map_err(CopyError::Write)?;
+            }
+            let room = self.buffer.len() - self.filled;
+            let piece = usize::try_from(len).unwrap_or(usize::MAX).min(room);
+            let place = &mut self.buffer[self.filled..self.filled + piece];
+            file.read_exact_at(place, at).map_err(CopyError::Read)?;
+            self.filled += piece;
+            at += piece as u64;
+            len -= piece as u64;
+        }
+        Ok(())
+    }
+
+    /// Moves as much as the kernel will.
+    fn send(&mut self, file: &File, at: &mut u64, len: &mut u64) -> Result<(), CopyError> {
+        let Sink::Fd(out) = &self.sink else { return Ok(()) };
+        while *len > 0 {
+            let count = usize::try_from(*len).unwrap_or(usize::MAX).min(SENDFILE_MAX);
+            match rustix::fs::sendfile(out, file.as_fd(), Some(at), count) {
+                Ok(0) => return Err(CopyError::Read(io::ErrorKind::UnexpectedEof.into())),
+                Ok(sent) => *len -= sent as u64,
+                Err(Errno::INTR) => {}
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                    self.in_kernel = false;
+                    return Ok(());
+                }
+                Err(Errno::AGAIN) => wait(*out).map_err(CopyError::Write)?,
+                Err(error) => return Err(CopyError::Write(error.into())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over everything taken so far.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.empty()?;
+        match &mut self.sink {
+            Sink::Fd(_) => Ok(()),
+            Sink::Writer(writer) => writer.flush(),
+        }
+    }
+
+    fn empty(&mut self) -> io::Result<()> {
+        let mut bytes = &self.buffer[..self.filled];
+        match &mut self.sink {
+            Sink::Writer(writer) => writer.write_all(bytes)?,
+            Sink::Fd(fd) => {
+                while !bytes.is_empty() {
+                    match rustix::io::write(*fd, bytes) {
+                        Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                        Ok(len) => bytes = &bytes[len..],
+                        Err(Errno::INTR) => {}
+                        Err(Errno::AGAIN) => wait(*fd)?,
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+            }
+        }
+        self.filled = 0;
+        Ok(())
+    }
+}
+
+/// Waits until a descriptor that somebody made non-blocking takes bytes again.
+fn wait(fd: BorrowedFd<'_>) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    match poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,118 @@
+//! A layer that is a tar (F12-F14).
+
+use std::sync::Arc;
+use std::thread;
+
+use super::LayerError;
+use super::content::{Content, Store};
+use super::index::{Index, Item};
+use super::layer::{Blob, How, Indexed, Layer};
+use super::spool::Spool;
+use super::stream::{SpoolingReader, stages};
+use crate::codec::Decoder;
+use crate::image::Digest;
+use crate::meta::NodeKind;
+use crate::tar::{self, End, Member, MemberKind};
+use crate::tree::{self, Entry, EntryKind, Marks, Whiteouts};
+
+/// What eStargz adds at the root of a layer (F14).
+const STARGZ_NAMES: [&[u8]; 3] = [b"stargz.index.json", b".prefetch.landmark", b".no.prefetch.landmark"];
+
+/// Reads a tar to its end. Its content stays in the file if that is plain, else it goes to the spool.
+pub(super) fn read(
+    layer: &Layer,
+    blob: &Blob,
+    spool: &mut Spool,
+    how: &How,
+    diff_id: Option<&Digest>,
+    stargz: bool,
+) -> Result<Indexed, LayerError> {
+    let decoder = Decoder::new(&*blob.file).map_err(|e| layer.io(e))?;
+    let expected = diff_id.filter(|_| how.verify);
+    let (decode, hash, parse) = stages(decoder, expected.map(Digest::algorithm), Arc::clone(&how.cancelled));
+    let (base, file) = if blob.in_place { (0, Arc::clone(&blob.file)) } else { (spool.end(), spool.file()?) };
+    let spool = if blob.in_place { None } else { Some(spool) };
+    let (parsed, found) = thread::scope(|threads| {
+        let decoding = threads.spawn(|| decode.run());
+        let hashing = hash.map(|hash| threads.spawn(|| hash.run()));
+        // Dropped at the end of this statement, the reader lets the decoder end, and that the hasher.
+        let parsed = members(layer.number, parse.reader(spool), base, stargz);
+        let died = decoding.join().is_err();
+        let found = hashing.map(|hashing| hashing.join());
+        match found.transpose() {
+            Ok(found) if !died => (parsed, found),
+            _ => (Err(LayerError::Cancelled), None),
+        }
+    });
+    let Parsed { index, marks, end, offset } = parsed?;
+    if let (Some(expected), Some(found)) = (expected, found)
+        && *expected != found
+    {
+        return Err(LayerError::DiffId { expected: expected.clone(), found });
+    }
+    if end != End::Marker && expected.is_none() {
+        let hint = match diff_id {
+            Some(_) => ", and its diffId is not verified",
+            None => "",
+        };
+        return Err(LayerError::NoEnd { offset, hint });
+    }
+    Ok(Indexed { index, rules: Whiteouts::Oci(marks), store: Store::Tar(file) })
+}
+
+struct Parsed {
+    index: Index,
+    marks: Marks,
+    end: End,
+    offset: u64,
+}
+
+fn members(number: u32, reader: SpoolingReader<'_>, base: u64, stargz: bool) -> Result<Parsed, LayerError> {
+    let mut reader = tar::Reader::new(reader);
+    let mut index = Index::default();
+    let mut marks = Marks::new();
+    while let Some(member) = reader.next_member()? {
+        let at = member.offset;
+        let fail = |source: tree::Error| LayerError::Member { offset: at, source };
+        if stargz && is_stargz(&member.path) {
+            continue;
+        }
+        let position = u32::try_from(index.len).map_err(|_| fail(tree::Error::TooMany(member.path.clone().into())))?;
+        marks.collect(position, &member.path).map_err(fail)?;
+        index.push(item(number, base, &member));
+        for tar::Warning { offset, member, skipped } in reader.take_warnings() {
+            log::warn!("{} at byte {offset}: {skipped}", String::from_utf8_lossy(&member));
+        }
+    }
+    index.end();
+    let offset = reader.offset();
+    let end = reader.end().unwrap_or(End::CleanEof);
+    // Not entries, but part of what the diffId covers.
+    reader.into_inner().drain().map_err(|source| tar::Error { member: None, offset, problem: source.into() })?;
+    Ok(Parsed { index, marks, end, offset })
+}
+
+fn item(layer: u32, base: u64, member: &Member) -> Item<'_> {
+    let kind = match &member.kind {
+        MemberKind::File => EntryKind::Node(NodeKind::File(Content {
+            layer,
+            // Both count bytes of the same stream, which was read that far.
+            at: base.saturating_add(member.data_offset),
+            size: member.size,
+            sparse: member.sparse.clone().map(Box::new),
+        })),
+        MemberKind::HardLink(target) => EntryKind::HardLink(target),
+        MemberKind::Symlink(target) => EntryKind::Node(NodeKind::Symlink(target.as_slice().into())),
+        MemberKind::Directory => EntryKind::Node(NodeKind::Directory),
+        MemberKind::CharDevice(device) => EntryKind::Node(NodeKind::CharDevice(*device)),
+        MemberKind::BlockDevice(device) => EntryKind::Node(NodeKind::BlockDevice(*device)),
+        MemberKind::Fifo => EntryKind::Node(NodeKind::Fifo),
+    };
+    let entry = Entry { path: &member.path, kind, meta: member.meta, xattrs: member.xattrs.clone() };
+    Item { offset: member.offset, entry }
+}
+
+fn is_stargz(path: &[u8]) -> bool {
+    let mut buffer = Vec::new();
+    tree::normalise(path, &mut buffer).is_ok_and(|path| STARGZ_NAMES.contains(&path))
+}

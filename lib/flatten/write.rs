@@ -1,0 +1,124 @@
+//! The merged tree as a canonical tar (T rules).
+
+use std::fs::File;
+use std::io;
+
+use super::content::{Content, Store};
+use super::output::Output;
+use super::{Error, Totals};
+use crate::meta::{NodeKind, Timestamp};
+use crate::tar::{self, Body, END_MARKER, Segment};
+use crate::tree::{InodeView, Sealed, Visit};
+
+/// Zeros for padding and for what segments were widened by.
+static ZEROS: [u8; tar::BLOCK] = [0; tar::BLOCK];
+
+/// Writes everything, the end marker last.
+pub(super) fn write(
+    tree: &Sealed<Content>,
+    stores: &[Store],
+    clamp_mtime: Option<Timestamp>,
+    out: &mut Output<'_>,
+) -> Result<Totals, Error> {
+    let mut totals = Totals::default();
+    let mut header = Vec::new();
+    let (mut name, mut first) = (Vec::new(), Vec::new());
+    let mut walk = tree.walk();
+    while let Some(Visit { path, inode, is_first }) = walk.step() {
+        let InodeView { meta, xattrs, kind, .. } = tree.inode(inode);
+        name.clear();
+        name.extend_from_slice(if path.is_empty() { b"." } else { path });
+        let mut meta = *meta;
+        meta.mtime = clamp_mtime.map_or(meta.mtime, |limit| meta.mtime.min(limit));
+        let entry_kind = match kind {
+            _ if !is_first => {
+                tree.first_path(inode, &mut first);
+                tar::EntryKind::HardLink(&first)
+            }
+            NodeKind::Directory => {
+                name.push(b'/');
+                tar::EntryKind::Directory
+            }
+            NodeKind::File(content) => {
+                tar::EntryKind::File { size: content.size, sparse: content.sparse.as_ref().map(|s| s.as_slice()) }
+            }
+            NodeKind::Symlink(target) => tar::EntryKind::Symlink(target),
+            NodeKind::CharDevice(device) => tar::EntryKind::CharDevice(*device),
+            NodeKind::BlockDevice(device) => tar::EntryKind::BlockDevice(*device),
+            NodeKind::Fifo => tar::EntryKind::Fifo,
+        };
+        // A link's own attributes nobody looks at; its inode's would be read once more with every name.
+        let none = crate::meta::Xattrs::NONE;
+        let xattrs = if is_first { xattrs } else { &none };
+        let entry = tar::Entry { path: &name, kind: entry_kind, meta: &meta, xattrs };
+        header.clear();
+        let body = tar::encode(&entry, &mut header).map_err(|source| Error::Member { name: name.clone(), source })?;
+        out.write(&header).map_err(Error::Output)?;
+        if let NodeKind::File(content) = kind
+            && is_first
+        {
+            copy(content, &body, stores, &name, out)?;
+            totals.bytes += body.len();
+        }
+        out.write(&ZEROS[..body.padding]).map_err(Error::Output)?;
+        totals.entries += 1;
+    }
+    out.write(&END_MARKER).and_then(|()| out.flush()).map_err(Error::Output)?;
+    Ok(totals)
+}
+
+/// Writes the ranges of a file that its header has promised.
+fn copy(content: &Content, body: &Body, stores: &[Store], name: &[u8], out: &mut Output<'_>) -> Result<(), Error> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    let changed = || Error::Content { name: name.to_vec(), source: io::ErrorKind::UnexpectedEof.into() };
+    let failed = |source| Error::Content { name: name.to_vec(), source };
+    match stores.get(usize::try_from(content.layer).unwrap_or(usize::MAX)) {
+        Some(Store::Tar(file)) => match &content.sparse {
+            None => out.copy(file, content.at, content.size).map_err(|e| e.of(name)),
+            Some(segments) => packed(segments, body, content.at, name, file, out),
+        },
+        Some(Store::Directory(files)) => {
+            let file = files.open(content.at).map_err(failed)?.ok_or_else(changed)?;
+            for Segment { offset, len } in &body.segments {
+                out.copy(&file, *offset, *len).map_err(|e| e.of(name))?;
+            }
+            Ok(())
+        }
+        None => Err(changed()),
+    }
+}
+
+/// Segments that stand one after the other from `at` on, widened to what `body` asks for.
+fn packed(
+    stored: &[Segment],
+    body: &Body,
+    mut at: u64,
+    name: &[u8],
+    file: &File,
+    out: &mut Output<'_>,
+) -> Result<(), Error> {
+    let mut stored = stored.iter().peekable();
+    for wide in &body.segments {
+        let end = wide.offset + wide.len;
+        let mut here = wide.offset;
+        while let Some(segment) = stored.next_if(|segment| segment.offset < end) {
+            zeros(segment.offset - here, out)?;
+            out.copy(file, at, segment.len).map_err(|e| e.of(name))?;
+            at += segment.len;
+            here = segment.offset + segment.len;
+        }
+        zeros(end - here, out)?;
+    }
+    Ok(())
+}
+
+fn zeros(mut len: u64, out: &mut Output<'_>) -> Result<(), Error> {
+    while len > 0 {
+        let piece = usize::try_from(len).unwrap_or(usize::MAX).min(ZEROS.len());
+        out.write(&ZEROS[..piece]).map_err(Error::Output)?;
+        len -= piece as u64;
+    }
+    Ok(())
+}
