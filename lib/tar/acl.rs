@@ -2,7 +2,7 @@
 //!
 //! Text entries stand apart by commas or line feeds, `#` begins a comment: `user::rwx`, `user:NAME:rwx:UID`,
 //! `user:UID:rwx`, `mask::r-x`, also `u:`, `g:`, `m:`, `o:`, and Solaris' `mask:r-x` and `other:r-x`. Names say nothing
-//! outside the system they come from: the number counts, and a named entry without one is an error. See star(1),
+//! outside the system they come from (but `root`): the number counts, a named entry without one is an error. See star(1),
 //! acl(5), libarchive's `archive_entry_acl(3)`; for the binary form the kernel's `posix_acl_xattr.h`.
 
 /// What can be wrong with an ACL.
@@ -12,7 +12,7 @@ pub enum AclError {
     #[error("\"{0}\" is no entry")]
     Entry(String),
     /// A named entry has no numeric id.
-    #[error("\"{0}\" has no numeric id")]
+    #[error("\"{0}\" has no numeric id (GNU tar --xattrs-include='*' and bsdtar write one)")]
     NoId(String),
     /// The same entry twice.
     #[error("an entry stands there twice")]
@@ -178,6 +178,7 @@ fn parse_entry(item: &[u8]) -> Result<AclEntry, AclError> {
     };
     let id = if matches!(tag, Tag::User | Tag::Group) {
         let text = std::str::from_utf8(id.unwrap_or(name)).map_err(|_| malformed())?;
+        let text = if text == "root" { "0" } else { text };
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(AclError::NoId(shown()));
         }
@@ -268,6 +269,7 @@ mod tests {
     fn malformed_text_is_refused() {
         let with = |entry: &str| parse_text(format!("user::rw-,group::r--,other::---,mask::rwx,{entry}").as_bytes());
         assert!(with("user:5:r").is_ok());
+        assert_eq!(with("user:root:r"), with("user:0:r--"));
         assert_eq!(with("user:joe:r--"), Err(AclError::NoId("user:joe:r--".into())));
         assert_eq!(with("user:joe:r--:"), Err(AclError::NoId("user:joe:r--:".into())));
         assert_eq!(with("user::r--"), Err(AclError::Twice));

@@ -261,7 +261,8 @@ impl<R: BufRead> Reader<R> {
             b'5' => MemberKind::Directory,
             b'6' => MemberKind::Fifo,
             b'D' if header.dialect == Dialect::Gnu => {
-                self.begin_data(size).map_err(fail)?; // GNU tar's list of names, which is no content
+                self.begin_data(size).map_err(fail)?;
+                self.finish_data()?; // GNU tar's list of what was there, which is no content
                 MemberKind::Directory
             }
             b'M' => return Err(fail(Problem::Unsupported("continued from another volume"))),

@@ -1,13 +1,14 @@
 //! Extended attributes and ACLs as PAX records carry them (I2).
 //!
 //! - `SCHILY.xattr.NAME=value` (star, GNU tar, bsdtar, Go): raw bytes. GNU tar writes `%` and `=` in names as `%25`
-//!   and `%3D`.
+//!   and `%3D`; bsdtar encodes them as in the next.
 //! - `LIBARCHIVE.xattr.NAME=value` (bsdtar): the name URL-encoded, the value in base64 without padding.
 //! - `RHT.security.selinux` (GNU tar): the SELinux context without the NUL that its attribute ends with.
 //! - `SCHILY.acl.access`, `SCHILY.acl.default` (star, GNU tar, bsdtar): ACLs as text, see [`acl`].
 //!
-//! bsdtar writes both of the first two; then SCHILY wins. For a name with an `=` its SCHILY record reads as another
-//! name: that one is recognised and dropped.
+//! bsdtar writes both of the first two; then SCHILY wins. Where older ones wrote a name with an `=` in it, the SCHILY
+//! record reads as another attribute: that one is recognised and dropped. GNU tar's ACL texts have names without
+//! numbers; where it wrote the attribute itself too, that counts and the text does not.
 
 use super::acl::{self, AclError};
 use super::pax::Record;
@@ -22,10 +23,16 @@ pub enum XattrError {
     /// Its value is not the base64 it should be.
     #[error("value of {0} is not base64")]
     Base64(String),
+    /// More names than the kernel can list.
+    #[error("more than {MAX_NAMES} bytes of names")]
+    TooMany,
     /// An ACL is malformed.
     #[error("{0}: {1}")]
     Acl(&'static str, AclError),
 }
+
+/// The most bytes that the names of a file's attributes may take, NULs included: the kernel's `XATTR_LIST_MAX`.
+const MAX_NAMES: usize = 65_536;
 
 /// The name of a file's access ACL.
 pub const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
@@ -92,33 +99,37 @@ impl PaxXattrs {
     /// # Errors
     /// A malformed name, value or ACL.
     pub fn decode(self, mode: u16) -> Result<(Xattrs, u16), XattrError> {
+        for list in [&self.schily, &self.libarchive] {
+            if list.iter().map(|x| x.name.len() + 1).sum::<usize>() > MAX_NAMES {
+                return Err(XattrError::TooMany);
+            }
+        }
         let mut list = Vec::new(); // of two with one name the later wins
         if let Some(context) = self.selinux {
             let value = context.iter().copied().chain((context.last() != Some(&0)).then_some(0)).collect();
             list.push(Xattr { name: (*b"security.selinux").into(), value });
         }
-        for (name, text) in [(ACL_ACCESS, self.access), (ACL_DEFAULT, self.default)] {
-            let what = if name == ACL_ACCESS { "SCHILY.acl.access" } else { "SCHILY.acl.default" };
-            let Some(text) = text else { continue };
-            let acl = acl::parse_text(&text).map_err(|e| XattrError::Acl(what, e))?;
+        let acls = [("SCHILY.acl.access", ACL_ACCESS, self.access), ("SCHILY.acl.default", ACL_DEFAULT, self.default)];
+        for (keyword, name, text) in acls {
+            let Some(text) = text.filter(|_| self.schily.iter().all(|x| *x.name != *name)) else { continue };
+            let acl = acl::parse_text(&text).map_err(|e| XattrError::Acl(keyword, e))?;
             list.push(Xattr { name: name.into(), value: acl.to_xattr().into() });
         }
-        let first_libarchive = list.len();
+        let mut decoded = Vec::with_capacity(self.libarchive.len());
         for Xattr { name, value } in self.libarchive {
-            let raw = url_decode(&name);
             let value = base64_decode(&value).ok_or_else(|| XattrError::Base64(name.escape_ascii().to_string()))?;
-            list.push(Xattr { name: raw.into(), value: value.into() });
+            decoded.push((Xattr { name: url_decode(&name).into(), value: value.into() }, name));
         }
-        let libarchive = first_libarchive..list.len();
         for Xattr { name, value } in self.schily {
-            let others = &list[libarchive.clone()];
-            if others.iter().any(|other| is_cut_at_equals(&name, &value, other)) {
+            if decoded.iter().any(|(other, _)| is_cut_at_equals(&name, &value, other)) {
                 continue;
             }
-            let as_is = others.iter().any(|other| other.name == name);
-            let name = if as_is { name } else { gnu_decode(&name).into() };
+            // The name as its LIBARCHIVE twin has it, whether the two are written alike or this one is raw.
+            let twin = decoded.iter().find(|(other, written)| *written == name || other.name == name);
+            let name = twin.map_or_else(|| gnu_decode(&name).into(), |(other, _)| other.name.clone());
             list.push(Xattr { name, value });
         }
+        list.splice(..0, decoded.into_iter().map(|(xattr, _)| xattr));
         if let Some(bad) = list.iter().find(|x| x.name.is_empty() || x.name.contains(&0)) {
             return Err(XattrError::Name(bad.name.escape_ascii().to_string()));
         }
@@ -278,8 +289,10 @@ mod tests {
 
     #[test]
     fn names_with_an_equals_sign() {
-        // GNU tar's way, and bsdtar's two records, of which the raw one reads as user.a with value "b=foo".
+        // GNU tar's way, bsdtar's way, and bsdtar's old way, where the raw record reads as user.a with value "b=foo".
         assert_eq!(decode(&[("SCHILY.xattr.user.a%3Db", b"foo")]).unwrap(), [("user.a=b".into(), b"foo".to_vec())]);
+        let both = [("LIBARCHIVE.xattr.user.a%3D%20b", &b"Zm9v"[..]), ("SCHILY.xattr.user.a%3D%20b", b"foo")];
+        assert_eq!(decode(&both).unwrap(), [("user.a= b".into(), b"foo".to_vec())]);
         let both = [("LIBARCHIVE.xattr.user.a%3Db", &b"Zm9v"[..]), ("SCHILY.xattr.user.a", b"b=foo")];
         assert_eq!(decode(&both).unwrap(), [("user.a=b".into(), b"foo".to_vec())]);
         let both = [("LIBARCHIVE.xattr.user.a%253Db", &b"Zm9v"[..]), ("SCHILY.xattr.user.a%3Db", b"foo")];
@@ -305,10 +318,23 @@ mod tests {
     }
 
     #[test]
+    fn the_attribute_itself_counts_before_its_text() {
+        let acl = acl::parse_text(b"user::rwx,user:5:r--,group::r-x,mask::r-x,other::---").unwrap();
+        let name = "SCHILY.xattr.system.posix_acl_access";
+        let all = decode(&[("SCHILY.acl.access", b"user::rwx,user:joe:r--"), (name, &acl.to_xattr())]).unwrap();
+        assert_eq!(all, [("system.posix_acl_access".into(), acl.to_xattr())]);
+    }
+
+    #[test]
     fn nameless_and_undecodable_are_errors() {
         assert!(matches!(decode(&[("SCHILY.xattr.", b"x")]), Err(XattrError::Name(_))));
         assert!(matches!(decode(&[("LIBARCHIVE.xattr.a%00", b"Zm9v")]), Err(XattrError::Name(_))));
         assert!(matches!(decode(&[("LIBARCHIVE.xattr.a", b"*")]), Err(XattrError::Base64(_))));
         assert!(matches!(decode(&[("SCHILY.acl.access", b"user::rwx")]), Err(XattrError::Acl(..))));
+        assert!(matches!(decode(&[("SCHILY.xattr.system.posix_acl_access", b"x")]), Err(XattrError::Acl(..))));
+        let long = "x".repeat(1000);
+        let many: Vec<_> = (0..66).map(|i| (format!("SCHILY.xattr.{i}{long}"), &b""[..])).collect();
+        let many: Vec<_> = many.iter().map(|(k, v)| (&**k, *v)).collect();
+        assert_eq!(decode(&many), Err(XattrError::TooMany));
     }
 }

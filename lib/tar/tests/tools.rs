@@ -1,0 +1,170 @@
+//! What we write, others extract.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use fastrand::Rng;
+
+use super::super::*;
+use super::disk::{assert_same, run, scan};
+use super::round_trip::{Sample, random, write};
+use crate::meta::{Timestamp, Xattr, Xattrs};
+
+/// Random members that a file system can hold, each below a directory of its own.
+fn tree(rng: &mut Rng, n: usize) -> Vec<Sample> {
+    let mut samples: Vec<Sample> = Vec::new();
+    for i in 0..n {
+        let mut s = random(rng);
+        s.path.truncate(3000);
+        s.path = [format!("{i:03}/").as_bytes(), s.path.trim_ascii_end()].concat();
+        while s.path.last() == Some(&b'/') {
+            s.path.pop();
+        }
+        let dots = |name: &[u8]| matches!(name, b"" | b"." | b"..");
+        if s.path.split(|&b| b == b'/').any(dots) {
+            continue;
+        }
+        let files: Vec<_> = samples.iter().filter(|s| s.kind == MemberKind::File).collect();
+        let device = |d: Device| Device { major: d.major & 0xfff, minor: d.minor & 0xf_ffff };
+        s.kind = match s.kind {
+            MemberKind::HardLink(_) if files.is_empty() => MemberKind::Fifo,
+            MemberKind::HardLink(_) => {
+                let target = files[rng.usize(..files.len())];
+                (s.meta, s.xattrs) = (target.meta, target.xattrs.clone()); // as it is for a name of one inode
+                MemberKind::HardLink(target.path.clone())
+            }
+            MemberKind::Symlink(mut target) => {
+                target.truncate(3000);
+                s.meta.mode = 0o777;
+                MemberKind::Symlink(target)
+            }
+            // Overlayfs takes 0/0 for a whiteout, and some kernels refuse to make such devices.
+            MemberKind::CharDevice(d) => MemberKind::CharDevice(device(Device { minor: d.minor | 1, ..d })),
+            MemberKind::BlockDevice(d) => MemberKind::BlockDevice(device(Device { minor: d.minor | 1, ..d })),
+            kind => kind,
+        };
+        if s.kind == MemberKind::Directory {
+            s.path.push(b'/');
+        }
+        s.meta.uid &= 0x7fff_ffff; // the id of 2^32-1 is "keep it" for chown(2)
+        s.meta.gid &= 0x7fff_ffff;
+        s.meta.mtime.secs = s.meta.mtime.secs.rem_euclid(17_000_000_000) - 2_147_483_000; // ext4's range
+        if !matches!(s.kind, MemberKind::File | MemberKind::Directory | MemberKind::HardLink(_)) {
+            s.xattrs = Xattrs::NONE; // user.* is for files and directories
+        }
+        if s.xattrs.as_slice().iter().map(|x| x.name.len() + x.value.len()).sum::<usize>() > 3000 {
+            s.xattrs = Xattrs::new(s.xattrs.as_slice()[..1].to_vec());
+        }
+        if matches!(s.kind, MemberKind::File | MemberKind::Directory) && rng.u8(..4) == 0 {
+            let id = rng.u32(..1 << 31);
+            let mut list = s.xattrs.as_slice().to_vec();
+            let text = format!("user::rw-,user:{id}:r-x:{id},group::r--,mask::rwx,other::--x");
+            let value: Box<[u8]> = acl::parse_text(text.as_bytes()).unwrap().to_xattr().into();
+            if s.kind == MemberKind::Directory {
+                list.push(Xattr { name: xattr::ACL_DEFAULT.into(), value: value.clone() });
+            }
+            list.push(Xattr { name: xattr::ACL_ACCESS.into(), value });
+            s.meta.mode = s.meta.mode & 0o7000 | 0o671;
+            s.xattrs = Xattrs::new(list);
+        }
+        samples.push(s);
+    }
+    samples
+}
+
+/// What must stand on disk: each inode's first name, in the order of a walk, is the file.
+fn on_disk(samples: &[Sample], keep: impl Fn(&Xattr) -> bool) -> Vec<Sample> {
+    let mut inodes: HashMap<Vec<u8>, Sample> = HashMap::new();
+    let mut out: Vec<Sample> = samples.to_vec();
+    out.sort_by(|a, b| a.path.cmp(&b.path));
+    for s in &mut out {
+        s.sparse = None;
+        s.xattrs = Xattrs::new(s.xattrs.as_slice().iter().filter(|x| keep(x)).cloned().collect());
+        if s.kind == MemberKind::File {
+            inodes.insert(s.path.clone(), s.clone());
+        }
+        if let MemberKind::HardLink(target) = &s.kind {
+            let Sample { meta, xattrs, .. } = inodes[target].clone();
+            (s.meta, s.xattrs) = (meta, xattrs);
+        }
+    }
+    out
+}
+
+fn extract(archive: &[u8], command: &str, environment: &[(&str, &str)]) -> Vec<Sample> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.tar");
+    fs::write(&file, archive).unwrap();
+    let out = dir.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let script = format!("set -e; cd \"$2\"; {command}");
+    let mut sh = Command::new("sh");
+    sh.args(["-c", &script, "sh"]).arg(&file).arg(&out).envs(environment.iter().copied());
+    run(&mut sh);
+    scan_members(&out)
+}
+
+/// The scan without the directories that only came into being as parents.
+fn scan_members(root: &Path) -> Vec<Sample> {
+    let mut all = scan(root);
+    let paths: Vec<_> = all.iter().map(|s| s.path.clone()).collect();
+    let is_parent = |path: &[u8]| {
+        let next = paths.partition_point(|p| p.as_slice() <= path);
+        paths.get(next).is_some_and(|p| p.starts_with(path))
+    };
+    all.retain(|s| s.kind != MemberKind::Directory || !is_parent(&s.path));
+    all
+}
+
+#[test]
+fn gnu_tar_extracts_what_we_write() {
+    for seed in 0..3 {
+        let samples = tree(&mut Rng::with_seed(seed), 80);
+        let command = "tar --xattrs --xattrs-include='*' --acls --numeric-owner -xpf \"$1\"";
+        let got = extract(&write(&samples), command, &[("LC_ALL", "C")]);
+        // GNU tar does not know the only records that hold such names for bsdtar.
+        assert_same(&got, &on_disk(&samples, |x| xattr::is_plain_name(&x.name)), &format!("GNU tar, seed {seed}"));
+    }
+}
+
+#[test]
+fn bsdtar_extracts_what_we_write() {
+    for (seed, locale) in [(10, "C"), (11, "C.UTF-8")] {
+        let mut samples = tree(&mut Rng::with_seed(seed), 80);
+        for s in &mut samples {
+            if s.meta.mtime.secs < 0 {
+                s.meta.mtime.nanos = 0; // it takes -1.25 for -0.75
+            }
+        }
+        let command = "bsdtar --xattrs --acls --numeric-owner -xpf \"$1\"";
+        let got = extract(&write(&samples), command, &[("LC_ALL", locale)]);
+        assert_same(&got, &on_disk(&samples, |_| true), &format!("bsdtar, seed {seed}, {locale}"));
+    }
+}
+
+#[test]
+fn python_extracts_what_we_write() {
+    for seed in 20..22 {
+        let mut samples = tree(&mut Rng::with_seed(seed), 80);
+        // Its times are floating point numbers, it knows neither xattrs nor any name that is not UTF-8.
+        for s in &mut samples {
+            (s.meta.mtime, s.xattrs) = (Timestamp::EPOCH, Xattrs::NONE);
+        }
+        let names = |s: &Sample| match &s.kind {
+            MemberKind::HardLink(to) | MemberKind::Symlink(to) => [&*s.path, to].concat(),
+            _ => s.path.clone(),
+        };
+        samples.retain(|s| std::str::from_utf8(&names(s)).is_ok());
+        let script = "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(numeric_owner=True)";
+        let command = format!("python3 -c '{script}' \"$1\"");
+        let mut got = extract(&write(&samples), &command, &[("LC_ALL", "C.UTF-8")]);
+        for s in &mut got {
+            if matches!(s.kind, MemberKind::Symlink(_)) {
+                s.meta.mtime = Timestamp::EPOCH; // it leaves those alone
+            }
+        }
+        assert_same(&got, &on_disk(&samples, |_| true), &format!("tarfile, seed {seed}"));
+    }
+}
