@@ -73,6 +73,8 @@ fn change(bitmap: &mut Bitmap, bits: Range<u64>, change: impl Fn(&mut u8, u8)) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::cast_possible_truncation)] // of numbers below 32768
+
     use super::*;
 
     #[test]

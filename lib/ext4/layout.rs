@@ -151,7 +151,7 @@ impl Demand {
             };
             // used + reserved part + max(free part, least) <= blocks, for a part in hundredths of a percent.
             let reserved = part_of(blocks, u64::from(self.options.reserved.hundredths()));
-            let by_part = (layout.used * 100_00).div_ceil(100_00_u64.saturating_sub(part).max(1));
+            let by_part = (layout.used * 10_000).div_ceil(10_000_u64.saturating_sub(part).max(1));
             let by_least = layout.used.saturating_add(least).saturating_add(reserved);
             let wanted = by_part.max(by_least);
             if wanted <= blocks {
@@ -302,7 +302,7 @@ fn journal_blocks(journal: Journal, blocks: u64) -> u64 {
 
 /// A part in hundredths of a percent.
 pub(super) fn part_of(blocks: u64, hundredths: u64) -> u64 {
-    u64::try_from(u128::from(blocks) * u128::from(hundredths) / 100_00).unwrap_or(u64::MAX)
+    u64::try_from(u128::from(blocks) * u128::from(hundredths) / 10_000).unwrap_or(u64::MAX)
 }
 
 /// A block number that was compared with the image's size, or belongs to a layout that is refused for its size.

@@ -30,7 +30,7 @@ fn small_tree() -> TestTree {
 fn steps_of_97_blocks(odd: bool) {
     let tree = small_tree();
     let image = Image::new();
-    let compat = |at: u64| Options { compat: at % 5 == 0, ..Options::default() };
+    let compat = |at: u64| Options { compat: at.is_multiple_of(5), ..Options::default() };
     let least = needed(&compat(0), &tree) / 4096;
     for (at, blocks) in (0..).zip((least..3 * GROUP + 97).step_by(97)) {
         if (at % 2 == 1) != odd {
@@ -95,7 +95,7 @@ fn without_a_size_the_free_space_is_as_asked_for_and_no_mib_more() {
     ] {
         let report = image.write(&Options { free, ..Options::default() }, &tree);
         let share = match free {
-            Free::Percent(part) => report.blocks * u64::from(part.hundredths()) / 100_00,
+            Free::Percent(part) => report.blocks * u64::from(part.hundredths()) / 10_000,
             Free::Default => report.blocks / 10,
             Free::Bytes(_) => 0,
         };
