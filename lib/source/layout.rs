@@ -21,7 +21,7 @@ pub(super) fn fetch<W: Write>(
     out: &mut layer_manifest::Writer<W>,
 ) -> Result<Option<Vec<u8>>, Error> {
     let store = Store::open(dir)?;
-    let image = find(&store, &locator.to_string(), name, options)?;
+    let image = choose(&store, &locator.to_string(), &store.entries()?, name, options)?;
     emit_all(&store, &locator.to_string(), image, out).map(Some)
 }
 
@@ -41,12 +41,18 @@ pub(super) fn emit_all<W: Write>(
     Ok(image.config.bytes)
 }
 
-/// Finds the image called `name` (a tag, a full name or a digest) in a layout.
-pub(super) fn find(store: &Store, shown: &str, name: Option<&str>, options: &Options) -> Result<Image, Error> {
-    let entries = store.entries()?;
+/// Finds the image called `name` (a tag, a full name or a digest) among the entries of a layout's `index.json`, whose
+/// blobs are in `store`.
+pub(super) fn choose(
+    store: &Store,
+    shown: &str,
+    entries: &[Descriptor],
+    name: Option<&str>,
+    options: &Options,
+) -> Result<Image, Error> {
     let resolver = Resolver::new(store, shown.to_owned(), options.platform.as_ref());
     let chosen = match name {
-        Some(name) => named(&entries, name),
+        Some(name) => named(entries, name),
         None => entries.iter().collect(),
     };
     if let (Some(Ok(digest)), true) = (name.map(str::parse::<Digest>), chosen.is_empty()) {
@@ -55,19 +61,19 @@ pub(super) fn find(store: &Store, shown: &str, name: Option<&str>, options: &Opt
             return resolver.resolve(&Descriptor::new("", digest, meta.len()));
         }
     }
-    let names: BTreeSet<&str> = chosen.iter().filter_map(|e| Some(e.annotations.get(REF_NAME)?.as_str())).collect();
+    let names: BTreeSet<&str> = chosen.iter().filter_map(|entry| full_name(entry)).collect();
     let digests: BTreeSet<&Digest> = chosen.iter().map(|entry| &entry.digest).collect();
     let error = |what: String| Err(Error::NotFound { image: shown.to_owned(), what });
     match (digests.len(), names.len()) {
         (0, _) if entries.is_empty() => error("the image layout holds no image".into()),
-        (0, _) => error(format!("no such image; there is {}", offered(&entries))),
+        (0, _) => error(format!("no such image; there is {}", offered(entries))),
         (1, _) => resolver.resolve(chosen[0]),
         // Several manifests of one name, or of none, differ by platform.
         (_, 0 | 1) => {
             let chosen: Vec<Descriptor> = chosen.into_iter().cloned().collect();
             resolver.resolve_among(&chosen)
         }
-        _ => error(format!("several images, so name one: {}", offered(&entries))),
+        _ => error(format!("several images, so name one: {}", offered(entries))),
     }
 }
 
@@ -93,9 +99,15 @@ fn named<'a>(entries: &'a [Descriptor], name: &str) -> Vec<&'a Descriptor> {
     matching(&|e| names(e).iter().any(|n| n.rsplit_once(':').is_some_and(|(_, tag)| tag == name)))
 }
 
+/// An entry's name; containerd and Docker put only the tag where others put the name.
+fn full_name(entry: &Descriptor) -> Option<&str> {
+    let name = [CONTAINERD_NAME, REF_NAME].iter().find_map(|key| entry.annotations.get(*key));
+    name.map(String::as_str)
+}
+
 fn offered(entries: &[Descriptor]) -> String {
     const MOST: usize = 20;
-    let label = |e: &Descriptor| e.annotations.get(REF_NAME).cloned().unwrap_or_else(|| e.digest.to_string());
+    let label = |e: &Descriptor| full_name(e).map_or_else(|| e.digest.to_string(), str::to_owned);
     let mut list: Vec<String> = entries.iter().take(MOST).map(label).collect();
     if entries.len() > MOST {
         list.push(format!("and {} more", entries.len() - MOST));

@@ -7,6 +7,7 @@
 //!                    overlay2:  directories ─────────────────────────────────┘
 //! ```
 
+mod archive;
 mod emit;
 mod error;
 mod layout;
@@ -58,6 +59,9 @@ pub fn fetch<W: Write>(
         Locator::Layout { dir, name } => layout::fetch(locator, dir, name.as_deref(), options, out),
         Locator::Overlay2 { dir } => overlay2::fetch(locator, dir, out).map(|()| None),
         Locator::Registry(reference) => registry::fetch(reference, options, progress, out).map(Some),
-        Locator::Archive { .. } => Err(Error::NotFound { image: locator.to_string(), what: "todo".into() }),
+        Locator::Archive { kind, file, name } => {
+            let archive = archive::Archive { kind: *kind, file, name: name.as_deref() };
+            archive::fetch(&archive, options, progress, out).map(Some)
+        }
     }
 }

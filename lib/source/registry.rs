@@ -156,13 +156,8 @@ impl Remote {
                 false => own_media_type(&bytes),
             };
         }
-        let platform =
-            image.platform.as_ref().and_then(|p| serde_json::to_value(layer_manifest::PlatformRecord::from(p)).ok());
-        let (name, wrapper) = Name::new(reference.store_name(), top, &bytes, platform);
-        if let (Some(wrapper), Some(descriptor)) = (wrapper, &name.wrapper) {
-            self.store.put(&descriptor.digest, &wrapper)?;
-        }
-        Ok(self.store.set_name(&name)?)
+        let name = Name::new(reference.store_name(), top, &bytes, image.platform.as_ref());
+        Ok(self.store.remember(&name)?)
     }
 }
 

@@ -6,7 +6,8 @@ use std::io;
 use serde_json::{Map, Value, json};
 
 use super::{Error, Store};
-use crate::image::{Annotations, Descriptor, Digest, MAX_DOCUMENT, media_type};
+use crate::image::layer_manifest::PlatformRecord;
+use crate::image::{Annotations, Descriptor, Digest, MAX_DOCUMENT, Platform, media_type};
 
 /// The annotation that carries an image's name (OCI image spec, annotations.md).
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -60,11 +61,22 @@ impl Store {
         }))
     }
 
+    /// Lets a name stand for an image, and puts there what readers of image layouts need to find it.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub fn remember(&self, (name, wrapper): &(Name, Option<Vec<u8>>)) -> Result<(), Error> {
+        if let (Some(wrapper), Some(descriptor)) = (wrapper, &name.wrapper) {
+            self.put(&descriptor.digest, wrapper)?;
+        }
+        self.set_name(name)
+    }
+
     /// Lets `name` stand for an image; what it stood for before keeps its blobs.
     ///
     /// # Errors
     /// When `index.json` cannot be read or written.
-    pub fn set_name(&self, name: &Name) -> Result<(), Error> {
+    pub(super) fn set_name(&self, name: &Name) -> Result<(), Error> {
         let _lock = self.lock()?;
         let bytes = self.read_index()?;
         let parsed: Option<Value> =
@@ -135,10 +147,15 @@ fn source(annotations: &Annotations) -> Option<Descriptor> {
 }
 
 impl Name {
-    /// A name for a document of `bytes`. A document that is not OCI's is wrapped in an OCI index, which the caller
-    /// puts in the store too: `platform` says what its image runs on.
+    /// A name for a document, for [`Store::remember`]. One that is not OCI's is wrapped in an OCI index: `platform` says
+    /// what its image runs on.
     #[must_use]
-    pub fn new(name: String, target: Descriptor, document: &[u8], platform: Option<Value>) -> (Self, Option<Vec<u8>>) {
+    pub fn new(
+        name: String,
+        target: Descriptor,
+        document: &[u8],
+        platform: Option<&Platform>,
+    ) -> (Self, Option<Vec<u8>>) {
         let wrapper = match target.media_type.as_str() {
             media_type::DOCKER_LIST => serde_json::from_slice(document).ok().and_then(|list: Value| {
                 // A list has an index's form; only its media type differs.
@@ -149,7 +166,10 @@ impl Name {
                 let mut only = json!({
                     "mediaType": target.media_type, "digest": target.digest, "size": target.size,
                 });
-                only["platform"] = platform.unwrap_or_else(|| json!({"os": "linux", "architecture": "unknown"}));
+                only["platform"] = match platform {
+                    Some(platform) => json!(PlatformRecord::from(platform)),
+                    None => json!({"os": "linux", "architecture": "unknown"}),
+                };
                 Some(json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [only]}))
             }
             _ => None,

@@ -88,12 +88,13 @@ fn names_replace_names_and_leave_others_alone() {
         let target = Descriptor::new(target, Digest::sha256(bytes), bytes.len() as u64);
         Name::new("a/b:c".into(), target, bytes, None)
     };
-    let (one, wrapper) = name(media_type::OCI_MANIFEST, b"{}");
-    assert!(wrapper.is_none());
-    store.set_name(&one).unwrap();
-    let (two, wrapper) = name(media_type::DOCKER_MANIFEST, b"{ }");
-    assert!(wrapper.is_some());
-    store.set_name(&two).unwrap();
+    let one = name(media_type::OCI_MANIFEST, b"{}");
+    assert!(one.1.is_none());
+    store.remember(&one).unwrap();
+    let two = name(media_type::DOCKER_MANIFEST, b"{ }");
+    assert!(two.1.is_some());
+    store.remember(&two).unwrap();
+    let two = two.0;
     let found = store.lookup("a/b:c").unwrap().unwrap();
     assert_eq!(found.target, two.target);
     assert_eq!(found.wrapper, two.wrapper);

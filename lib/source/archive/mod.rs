@@ -1,0 +1,120 @@
+//! `oci-archive:`, `docker-archive:`: tars of images, streamed into the store in one pass, from a pipe too (R7).
+
+mod docker;
+mod unpack;
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use unpack::Unpacked;
+
+use super::locator::ArchiveKind;
+use super::resolve::Image;
+use super::{Error, Item, Locator, Meter, Options, Outcome, Progress, layout};
+use crate::image::layer_manifest;
+use crate::image::{Descriptor, MAX_DOCUMENT};
+use crate::store::{Name, Store};
+
+/// An archive as the user names it.
+pub(super) struct Archive<'a> {
+    pub kind: ArchiveKind,
+    pub file: &'a Path,
+    pub name: Option<&'a str>,
+}
+
+pub(super) fn fetch<W: Write>(
+    archive: &Archive<'_>,
+    options: &Options,
+    progress: &Arc<dyn Progress>,
+    out: &mut layer_manifest::Writer<W>,
+) -> Result<Vec<u8>, Error> {
+    let store = Store::create(&options.store)?;
+    let unpacked = read(archive.file, &store, progress)?;
+    let kind = match (archive.kind, &unpacked.index, &unpacked.manifest) {
+        (ArchiveKind::Oci | ArchiveKind::Any, Some(_), _) => ArchiveKind::Oci,
+        (ArchiveKind::Docker | ArchiveKind::Any, _, Some(_)) => ArchiveKind::Docker,
+        (wanted, _, _) => {
+            let what = match wanted {
+                ArchiveKind::Oci => "not an OCI archive: it holds no index.json",
+                ArchiveKind::Docker => "not a docker save archive: it holds no manifest.json",
+                ArchiveKind::Any => "not an image archive: it holds neither index.json nor manifest.json",
+            };
+            return Err(path_error(archive.file, what));
+        }
+    };
+    let (file, name) = (archive.file.to_path_buf(), archive.name.map(str::to_owned));
+    let shown = Locator::Archive { kind, file, name }.to_string();
+    let image = match kind {
+        ArchiveKind::Docker => docker::find(&store, &unpacked, &shown, archive.name, options)?,
+        ArchiveKind::Oci | ArchiveKind::Any => oci(&store, &unpacked, &shown, archive, options)?,
+    };
+    let digest = image.descriptor.digest.clone();
+    let media_type = image.manifest.media_type.clone();
+    let platform = image.platform.clone();
+    let config = layout::emit_all(&store, &shown, image, out)?;
+    // The names in an archive are only claims, so none of them gets into the store: an archive could call anything
+    // nginx. The digest keeps the image from being swept out by tools that look for names.
+    let bytes = store.document(&digest, MAX_DOCUMENT)?.unwrap_or_default();
+    let target = Descriptor::new(&media_type, digest.clone(), bytes.len() as u64);
+    store.remember(&Name::new(format!("archive@{digest}"), target, &bytes, platform.as_ref()))?;
+    Ok(config)
+}
+
+fn oci(
+    store: &Store,
+    unpacked: &Unpacked,
+    shown: &str,
+    archive: &Archive<'_>,
+    options: &Options,
+) -> Result<Image, Error> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        #[serde(default)]
+        manifests: Option<Vec<Descriptor>>,
+    }
+    let bytes = unpacked.index.as_deref().unwrap_or_default();
+    let index: Index =
+        serde_json::from_slice(bytes).map_err(|e| path_error(archive.file, &format!("index.json: {e}")))?;
+    layout::choose(store, shown, &index.manifests.unwrap_or_default(), archive.name, options)
+}
+
+fn read(file: &Path, store: &Store, progress: &Arc<dyn Progress>) -> Result<Unpacked, Error> {
+    let fail = |e: io::Error| path_error(file, &e.to_string());
+    let (input, size): (Box<dyn Read>, _) = if file == Path::new("-") {
+        (Box::new(io::stdin().lock()), None)
+    } else {
+        let opened = File::open(file).map_err(fail)?;
+        let meta = opened.metadata().map_err(fail)?;
+        if meta.is_dir() {
+            return Err(path_error(file, "is a directory"));
+        }
+        (Box::new(opened), meta.is_file().then_some(meta.len()))
+    };
+    let mut input = Counted { input, meter: progress.start(&Item { layer: None, digest: None, size }), count: 0 };
+    let unpacked = unpack::unpack(&mut input, file, store);
+    input.meter.end(if unpacked.is_ok() { Outcome::Done } else { Outcome::Failed });
+    unpacked
+}
+
+fn path_error(path: &Path, what: &str) -> Error {
+    let path = if path == Path::new("-") { "standard input".into() } else { path.into() };
+    Error::Path { path, what: what.into() }
+}
+
+/// Reports how much of the archive was read.
+struct Counted {
+    input: Box<dyn Read>,
+    meter: Box<dyn Meter>,
+    count: u64,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.input.read(buf)?;
+        self.count = self.count.saturating_add(n as u64);
+        self.meter.at(self.count);
+        Ok(n)
+    }
+}

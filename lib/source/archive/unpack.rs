@@ -1,0 +1,259 @@
+//! An archive's members: small documents into memory, everything else into the store under its digest.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use super::{Error, path_error};
+use crate::codec::Decoder;
+use crate::image::{Digest, MAX_DOCUMENT};
+use crate::store::{Claim, Import, Partial, Store};
+use crate::tar::{End, Member, MemberKind, Reader};
+
+/// Most members of an archive; an image has some three for each layer.
+const MAX_MEMBERS: usize = 100_000;
+
+/// Most links in a row.
+const MAX_LINKS: usize = 40;
+
+/// Bytes read at once.
+const BUFFER: usize = 256 << 10;
+
+/// What an archive held. Its blobs are in the store.
+#[derive(Debug, Default)]
+pub(super) struct Unpacked {
+    /// `index.json` of an OCI image layout.
+    pub index: Option<Vec<u8>>,
+    /// `manifest.json` of docker save.
+    pub manifest: Option<Vec<u8>>,
+    files: HashMap<String, Blob>,
+    links: HashMap<String, String>,
+}
+
+/// A member that is a blob of the store now.
+#[derive(Clone, Debug)]
+pub(super) struct Blob {
+    pub digest: Digest,
+    pub size: u64,
+}
+
+impl Unpacked {
+    /// The blob that a member's name leads to, by way of links.
+    pub(super) fn blob(&self, name: &str) -> Option<&Blob> {
+        let mut name = normal(name)?;
+        for _ in 0..=MAX_LINKS {
+            match self.files.get(&name) {
+                Some(blob) => return Some(blob),
+                None => name = self.links.get(&name)?.clone(),
+            }
+        }
+        None
+    }
+
+    fn count(&self) -> usize {
+        self.files.len() + self.links.len()
+    }
+}
+
+pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unpacked, Error> {
+    let io = |e: io::Error| path_error(file, &e.to_string());
+    let decoder = Decoder::new(input).map_err(io)?;
+    let mut reader = Reader::new(BufReader::with_capacity(BUFFER, decoder));
+    let mut unpacked = Unpacked::default();
+    let not_an_archive = |e: crate::tar::Error| path_error(file, &format!("cannot be read as an image archive: {e}"));
+    while let Some(member) = reader.next_member().map_err(not_an_archive)? {
+        let shown = String::from_utf8_lossy(&member.path).into_owned();
+        // Every name that an image uses is plain text; others cannot be meant.
+        let Some(name) = std::str::from_utf8(&member.path).ok().and_then(normal) else { continue };
+        let fail = |what: String| path_error(file, &format!("{shown} at byte {}: {what}", member.offset));
+        if unpacked.count() >= MAX_MEMBERS {
+            return Err(fail(format!("more than {MAX_MEMBERS} members are too many for an image")));
+        }
+        match &member.kind {
+            MemberKind::File => {
+                take(&mut unpacked, &name, &member, &mut reader.data(), store).map_err(|problem| match problem {
+                    Problem::Archive(what) => fail(what),
+                    Problem::Read(e) => fail(e.to_string()),
+                    Problem::Store(e) => Error::Store(e),
+                })?;
+            }
+            MemberKind::Symlink(target) => {
+                let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
+                let target = std::str::from_utf8(target).ok().and_then(|target| match target.starts_with('/') {
+                    true => normal(target),
+                    false => normal(&format!("{parent}/{target}")),
+                });
+                unpacked.files.remove(&name);
+                unpacked.links.extend(target.map(|target| (name, target)));
+            }
+            MemberKind::HardLink(target) => {
+                let target = std::str::from_utf8(target).ok().and_then(normal);
+                unpacked.files.remove(&name);
+                unpacked.links.extend(target.map(|target| (name, target)));
+            }
+            _ => {}
+        }
+    }
+    if reader.end() != Some(End::Marker) {
+        return Err(path_error(file, "the archive is cut: it ends without its end marker"));
+    }
+    // Compressed bytes may follow, and their checksum counts.
+    io::copy(&mut reader.into_inner(), &mut io::sink()).map_err(io)?;
+    Ok(unpacked)
+}
+
+enum Problem {
+    Archive(String),
+    Read(io::Error),
+    Store(crate::store::Error),
+}
+
+impl From<crate::store::Error> for Problem {
+    fn from(error: crate::store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+fn take(
+    unpacked: &mut Unpacked,
+    name: &str,
+    member: &Member,
+    data: &mut impl BufRead,
+    store: &Store,
+) -> Result<(), Problem> {
+    let document = match name {
+        "index.json" => &mut unpacked.index,
+        "manifest.json" => &mut unpacked.manifest,
+        _ if is_clutter(name) => return Ok(()),
+        _ => {
+            let blob = match declared(name) {
+                Some(digest) => verified(store, digest, member, data)?,
+                None => imported(store, member, data)?,
+            };
+            unpacked.links.remove(name);
+            unpacked.files.insert(name.to_owned(), blob);
+            return Ok(());
+        }
+    };
+    if member.size > MAX_DOCUMENT {
+        return Err(Problem::Archive(format!("{} bytes are too many, {MAX_DOCUMENT} at most", member.size)));
+    }
+    let mut bytes = Vec::new();
+    expand(member, data, |chunk| {
+        bytes.extend_from_slice(chunk);
+        Ok(())
+    })?;
+    *document = Some(bytes);
+    Ok(())
+}
+
+/// What old archives hold beside the image.
+fn is_clutter(name: &str) -> bool {
+    matches!(name, "oci-layout" | "repositories") || name.ends_with("/json") || name.ends_with("/VERSION")
+}
+
+/// The digest in the name of a blob of an OCI image layout.
+fn declared(name: &str) -> Option<Digest> {
+    let (algorithm, hex) = name.strip_prefix("blobs/")?.split_once('/')?;
+    format!("{algorithm}:{hex}").parse().ok()
+}
+
+/// A blob whose name says its digest.
+fn verified(store: &Store, digest: Digest, member: &Member, data: &mut impl BufRead) -> Result<Blob, Problem> {
+    let blob = Blob { digest, size: member.size };
+    let Claim::Partial(mut partial) = store.claim(&blob.digest, blob.size)? else { return Ok(blob) };
+    partial.restart()?;
+    expand(member, data, |chunk| Partial::write(&mut partial, chunk))?;
+    if let Err(mismatch) = partial.verify() {
+        partial.restart()?;
+        return Err(Problem::Archive(mismatch.to_string()));
+    }
+    partial.commit()?;
+    Ok(blob)
+}
+
+/// A blob whose digest comes out of its bytes.
+fn imported(store: &Store, member: &Member, data: &mut impl BufRead) -> Result<Blob, Problem> {
+    let mut import = store.import()?;
+    expand(member, data, |chunk| Import::write(&mut import, chunk))?;
+    let (digest, size, _) = import.finish()?;
+    Ok(Blob { digest, size })
+}
+
+/// Hands out a member's bytes, holes filled with zeros.
+fn expand(
+    member: &Member,
+    data: &mut impl BufRead,
+    mut sink: impl FnMut(&[u8]) -> Result<(), crate::store::Error>,
+) -> Result<(), Problem> {
+    let zeros = |mut count: u64, sink: &mut dyn FnMut(&[u8]) -> Result<(), crate::store::Error>| {
+        let block = [0; 64 << 10];
+        while count > 0 {
+            let n = usize::try_from(count).unwrap_or(usize::MAX).min(block.len());
+            sink(&block[..n])?;
+            count -= n as u64;
+        }
+        Ok::<(), Problem>(())
+    };
+    let whole = [crate::tar::Segment { offset: 0, len: member.size }];
+    let segments = member.sparse.as_deref().unwrap_or(&whole);
+    let mut at = 0;
+    for segment in segments {
+        zeros(segment.offset.saturating_sub(at), &mut sink)?;
+        let mut left = segment.len;
+        while left > 0 {
+            let chunk = data.fill_buf().map_err(Problem::Read)?;
+            let n = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            if n == 0 {
+                return Err(Problem::Archive("its data is cut".into()));
+            }
+            sink(&chunk[..n])?;
+            data.consume(n);
+            left -= n as u64;
+        }
+        at = segment.offset.saturating_add(segment.len);
+    }
+    zeros(member.size.saturating_sub(at), &mut sink)
+}
+
+/// A name without `.`, `..` and doubled slashes; `None` when it leaves the archive or is empty.
+fn normal(name: &str) -> Option<String> {
+    let mut parts = Vec::new();
+    for part in name.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_inside() {
+        assert_eq!(normal("./a//b/../c").as_deref(), Some("a/c"));
+        assert_eq!(normal("id/../other.tar").as_deref(), Some("other.tar"));
+        for bad in ["", ".", "..", "a/../..", "/"] {
+            assert_eq!(normal(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn links_lead_to_blobs_and_loops_to_nothing() {
+        let mut unpacked = Unpacked::default();
+        let blob = Blob { digest: Digest::sha256(b""), size: 0 };
+        unpacked.files.insert("x.tar".into(), blob);
+        unpacked.links.insert("id/layer.tar".into(), "x.tar".into());
+        unpacked.links.insert("a".into(), "b".into());
+        unpacked.links.insert("b".into(), "a".into());
+        assert!(unpacked.blob("./id/layer.tar").is_some());
+        assert!(unpacked.blob("a").is_none());
+        assert!(unpacked.blob("none").is_none());
+    }
+}
