@@ -2,12 +2,11 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Parser;
 use oci2ext4::cli::{self, Failure, OciFetch, Output};
 use oci2ext4::image::layer_manifest::{Record, Writer};
-use oci2ext4::source::{self, Locator, NoProgress, Progress};
+use oci2ext4::source::{self, Locator};
 
 const TOOL: &str = "oci-fetch";
 
@@ -22,9 +21,11 @@ fn fetch(options: &OciFetch) -> Result<(), Failure> {
     options.common.start_logging(TOOL);
     let locator = Locator::parse(&options.image).map_err(Failure::failed)?;
     let config = options.config.as_deref().map(Output::create).transpose().map_err(Failure::failed)?;
-    let progress: Arc<dyn Progress> = Arc::new(NoProgress);
+    let progress = cli::fetch_progress(options.common.progress(), TOOL);
     let mut manifest = Writer::new(io::stdout().lock());
-    let fetched = source::fetch(&locator, &options.options()?, &progress, &mut manifest).map_err(Failure::failed)?;
+    let fetched = source::fetch(&locator, &options.options()?, &progress, &mut manifest);
+    cli::clear_progress();
+    let fetched = fetched.map_err(Failure::failed)?;
     if let Some(output) = config {
         let Some(bytes) = fetched else {
             return Err(Failure::failed(format!("{locator}: has no image config for --config")));

@@ -59,6 +59,7 @@ impl Common {
                 _ => writeln!(out, "{tool}: {text}"),
             }
         });
+        builder.target(env_logger::Target::Pipe(Box::new(super::progress::Messages)));
         // A second call, in a test, keeps the first logger.
         let _ = builder.try_init();
     }

@@ -2,24 +2,30 @@
 
 mod completions;
 mod epoch;
+#[cfg(feature = "fetch")]
+mod fetch_progress;
 mod logging;
 mod message;
 #[cfg(feature = "fetch")]
 mod oci_fetch;
 mod oci_flatten;
 mod output;
+mod progress;
 mod size;
 mod status;
 mod tar2ext4;
 
 pub use completions::completions;
 pub use epoch::source_date_epoch;
+#[cfg(feature = "fetch")]
+pub use fetch_progress::fetch_progress;
 pub use logging::{Common, ProgressMode};
 pub use message::{escape, message_line};
 #[cfg(feature = "fetch")]
 pub use oci_fetch::OciFetch;
 pub use oci_flatten::OciFlatten;
 pub use output::{Output, OutputError};
+pub use progress::clear_progress;
 pub use size::{SizeError, parse_size};
 pub use status::{Failure, run};
 pub use tar2ext4::Tar2ext4;

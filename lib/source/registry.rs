@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Instant;
 
 use super::resolve::{Documents, Image, Resolver};
 use super::{Error, Item, Meter, Options, Outcome, Progress, emit, layout};
@@ -133,6 +134,7 @@ impl Remote {
             Claim::Partial(partial) => partial,
         };
         meter.at(partial.offset());
+        let (since, before) = (Instant::now(), partial.offset());
         let mut sink = Metered { partial, meter };
         let fetched = self.repository.blob(descriptor, &mut sink);
         let Metered { partial, meter } = sink;
@@ -144,7 +146,11 @@ impl Remote {
             }
             None => self.error(source),
         })?;
-        Ok(partial.commit()?)
+        let path = partial.commit()?;
+        let (fetched, time) = (descriptor.size - before.min(descriptor.size), since.elapsed().as_secs_f64());
+        let what = layer.map_or_else(|| "config".into(), |layer| format!("layer {layer}"));
+        log::info!("{what} {}: {fetched} bytes fetched in {time:.2} s", descriptor.digest);
+        Ok(path)
     }
 
     /// Lets the store know the image by its name.
