@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod content;
+mod directories;
 mod sizes;
 mod support;
 mod tools;
