@@ -13,8 +13,10 @@ use oci2ext4::flatten::{Error, flatten};
 const TOOL: &str = "oci-flatten";
 
 fn main() -> ExitCode {
-    let options = OciFlatten::parse();
-    cli::run(TOOL, || run(&options))
+    cli::run(TOOL, || {
+        let answered = cli::completions::<OciFlatten>(std::env::args_os(), &mut io::stdout())?;
+        if answered { Ok(()) } else { run(&OciFlatten::parse()) }
+    })
 }
 
 fn run(options: &OciFlatten) -> Result<(), Failure> {
