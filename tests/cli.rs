@@ -15,6 +15,8 @@ mod support;
 mod architecture;
 #[path = "cli/fetch_registry_test.rs"]
 mod fetch_registry_test;
+#[path = "cli/boot.rs"]
+mod boot;
 #[path = "cli/fuzz_corpus.rs"]
 mod fuzz_corpus;
 #[path = "cli/pipeline.rs"]
