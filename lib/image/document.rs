@@ -57,6 +57,9 @@ pub enum DocumentError {
     /// An artifact that is no image: a chart, a signature, ...
     #[error("not a container image but an artifact of type {0:?}")]
     Artifact(String),
+    /// A layer that only the holder of a key can read.
+    #[error("layer {0} is encrypted ({1}), which is not supported")]
+    Encrypted(usize, String),
     /// More layers than any image has.
     #[error("{0} layers are too many, at most {MAX_LAYERS} are read")]
     TooManyLayers(usize),
@@ -136,6 +139,9 @@ fn manifest(
     if !is_image {
         let kind = artifact_type.unwrap_or_else(|| kind.to_owned());
         return Err(DocumentError::Artifact(kind.chars().take(100).collect()));
+    }
+    if let Some(at) = layers.iter().position(|layer| layer.media_type.ends_with("+encrypted")) {
+        return Err(DocumentError::Encrypted(at, layers[at].media_type.chars().take(100).collect()));
     }
     Ok(Document::Manifest(Box::new(Manifest { media_type, config, layers })))
 }

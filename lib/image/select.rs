@@ -2,11 +2,14 @@
 
 use super::{Descriptor, Platform, media_type};
 
+/// Most platforms that an error lists.
+const MAX_SHOWN: usize = 32;
+
 /// Why an index offers nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
     /// The wanted platform is not there.
-    #[error("no image for {wanted}; there is {offered}")]
+    #[error("no image for {wanted}; there is {}", few(offered))]
     NoPlatform {
         /// What was looked for.
         wanted: Platform,
@@ -53,6 +56,14 @@ pub fn no_platform(wanted: &Platform, offered: impl Iterator<Item = Platform>) -
     SelectError::NoPlatform { wanted: wanted.clone(), offered }
 }
 
+/// The first of a list, and how many there are beside.
+fn few(list: &str) -> String {
+    match list.match_indices(", ").nth(MAX_SHOWN - 1) {
+        Some((at, _)) => format!("{} and {} more", &list[..at], list[at..].matches(", ").count()),
+        None => list.to_owned(),
+    }
+}
+
 fn is_candidate(entry: &Descriptor) -> bool {
     let kind = media_type::essence(&entry.media_type);
     let is_document = kind.is_empty() || media_type::is_index(&kind) || media_type::is_manifest(&kind);
@@ -96,5 +107,8 @@ mod tests {
         let error = chosen(&entries, "linux/s390x").unwrap_err();
         assert_eq!(error, "no image for linux/s390x; there is linux/amd64, linux/arm/v5, linux/arm/v6, linux/arm64");
         assert_eq!(chosen(&entries[..1], "linux/amd64").unwrap_err(), "the image index is empty");
+        let many: Vec<Descriptor> = (100..140).map(|i| entry(&format!("linux/a{i}"), i)).collect();
+        let error = chosen(&many, "linux/s390x").unwrap_err();
+        assert!(error.ends_with(", linux/a130, linux/a131 and 8 more"), "{error}");
     }
 }

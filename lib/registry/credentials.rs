@@ -45,12 +45,8 @@ pub(super) fn lookup(
     if let (Some((user, password)), false) = (&options.user, mirror) {
         return Ok(Some(Credential::Basic { user: user.clone(), password: password.clone() }));
     }
-    if let Some(path) = &options.authfile {
-        let missing = || Error::File { path: path.clone(), what: "no such file".into() };
-        let config = DockerConfig::read(path)?.ok_or_else(missing)?;
-        if let Some(found) = config.lookup(registry, repository) {
-            return Ok(Some(found));
-        }
+    if let Some(found) = authfile(options)?.and_then(|config| config.lookup(registry, repository)) {
+        return Ok(Some(found));
     }
     for path in files() {
         match DockerConfig::read(&path) {
@@ -66,6 +62,16 @@ pub(super) fn lookup(
         }
     }
     Ok(None)
+}
+
+/// What `--authfile` holds. It was asked for, so it must be there, also where no credentials are needed in the end.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn authfile(options: &Options) -> Result<Option<DockerConfig>, Error> {
+    let Some(path) = &options.authfile else { return Ok(None) };
+    let missing = || Error::File { path: path.clone(), what: "no such file".into() };
+    DockerConfig::read(path)?.ok_or_else(missing).map(Some)
 }
 
 /// The files of Podman and Docker that there may be, in the order in which they count.

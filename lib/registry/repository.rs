@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 
+use super::credentials;
 use super::download::{Download, Sink};
 use super::endpoint::Endpoint;
 use super::error::Failure;
@@ -55,6 +56,7 @@ impl Repository {
     /// # Errors
     /// When `registries.conf` cannot be understood or blocks the registry.
     pub fn new(reference: &Reference, options: &Options, cancel: &Arc<Cancel>) -> Result<Self, Error> {
+        credentials::authfile(options)?;
         let transport = Arc::new(Transport::new(options.clone()));
         let by_digest = reference.digest.is_some();
         let places = mirrors::places(reference)?.into_iter().filter(|place| match place.pull {
