@@ -13,10 +13,10 @@ mod support;
 
 #[path = "cli/architecture.rs"]
 mod architecture;
-#[path = "cli/fetch_registry_test.rs"]
-mod fetch_registry_test;
 #[path = "cli/boot.rs"]
 mod boot;
+#[path = "cli/fetch/mod.rs"]
+mod fetch;
 #[path = "cli/fuzz_corpus.rs"]
 mod fuzz_corpus;
 #[path = "cli/pipeline.rs"]

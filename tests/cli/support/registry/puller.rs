@@ -102,7 +102,8 @@ impl Puller {
 pub struct Pull<'a> {
     puller: &'a Puller,
     filter: Filter,
-    retries: bool,
+    retries: usize,
+    timeout: u64,
 }
 
 impl<'a> Pull<'a> {
@@ -131,7 +132,7 @@ impl<'a> Pull<'a> {
         if let Some(store) = store {
             filter = filter.arg("--dir").arg(store);
         }
-        Self { puller, filter, retries: false }
+        Self { puller, filter, retries: 1, timeout: 2 }
     }
 
     pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {
@@ -160,17 +161,28 @@ impl<'a> Pull<'a> {
 
     /// Further attempts; without this call one.
     pub fn retries(mut self, count: usize) -> Self {
-        self.retries = true;
-        self.arg("--retries").arg(count.to_string())
+        self.retries = count;
+        self
+    }
+
+    /// Seconds without a byte; without this call two.
+    pub fn timeout(mut self, seconds: u64) -> Self {
+        self.timeout = seconds;
+        self
     }
 
     fn ready(self) -> Filter {
-        let once = if self.retries { self } else { self.retries(1) };
-        once.filter.arg("--timeout").arg("2")
+        let (retries, timeout) = (self.retries.to_string(), self.timeout.to_string());
+        self.filter.args(["--retries", &retries, "--timeout", &timeout])
     }
 
     pub fn spawn(self) -> Running {
         self.ready().spawn()
+    }
+
+    /// Runs it with no more options than were given, without any judgement.
+    pub fn run_bare(self) -> Ran {
+        self.filter.run()
     }
 
     /// Runs it to its end. No output, no message and no file may tell a secret.
@@ -249,27 +261,39 @@ impl Pulled<'_> {
     /// no `end` record came out, and nothing wrong stands under a blob's name.
     #[track_caller]
     pub fn fails(self, causes: &[&str]) -> Self {
+        let pulled = self.fails_wordily(causes);
+        let mut lines = pulled.ran.stderr.lines().rev().skip(1);
+        let others = lines.find(|line| !line.starts_with("oci-fetch: warning: "));
+        assert!(others.is_none(), "more than one line of error\n{}", pulled.ran.report());
+        assert!(pulled.ran.stderr.len() < 8 << 10, "a long story\n{}", pulled.ran.report());
+        assert_blobs(&pulled.puller.store());
+        pulled
+    }
+
+    /// As [`Self::fails`], after whatever `-v` had to say.
+    #[track_caller]
+    pub fn fails_wordily(self, causes: &[&str]) -> Self {
         assert!(self.ran.status.code() == Some(1), "should have failed with status 1\n{}", self.ran.report());
         assert!(!self.ran.stderr.contains("panicked at"), "panicked\n{}", self.ran.report());
-        let mut lines = self.ran.stderr.lines().rev();
-        let message = lines.next().unwrap_or_default();
+        let message = self.ran.stderr.lines().next_back().unwrap_or_default();
         assert!(message.starts_with("oci-fetch: "), "no message\n{}", self.ran.report());
-        let others = lines.find(|line| !line.starts_with("oci-fetch: warning: "));
-        assert!(others.is_none(), "more than one line of error\n{}", self.ran.report());
-        assert!(self.ran.stderr.len() < 8 << 10, "a long story\n{}", self.ran.report());
         let odd = self.ran.stderr.chars().find(|c| c.is_control() && *c != '\n');
         assert!(odd.is_none(), "{odd:?} on the terminal\n{}", self.ran.report());
         for cause in causes {
             let named = cause.split('|').any(|word| message.to_lowercase().contains(&word.to_lowercase()));
             assert!(named, "no {cause:?} in the message\n{}", self.ran.report());
         }
-        let end = self
-            .ran
-            .stdout
-            .split(|byte| *byte == b'\n')
-            .find(|line| serde_json::from_slice::<Value>(line).is_ok_and(|record| record["type"] == "end"));
+        let mut lines = self.ran.stdout.split(|byte| *byte == b'\n');
+        let end = lines.find(|line| serde_json::from_slice::<Value>(line).is_ok_and(|record| record["type"] == "end"));
         assert!(end.is_none(), "it failed and said `end`\n{}", self.ran.report());
-        assert_blobs(&self.puller.store());
+        self
+    }
+
+    /// A warning names this.
+    #[track_caller]
+    pub fn warns(self, text: &str) -> Self {
+        let mut lines = self.ran.stderr.lines().filter(|line| line.starts_with("oci-fetch: warning: "));
+        assert!(lines.any(|line| line.contains(text)), "no warning says {text:?}\n{}", self.ran.report());
         self
     }
 
@@ -363,6 +387,9 @@ fn complete(store: &Path, descriptor: &Value, root: bool) -> bool {
     let document: Value = serde_json::from_slice(&bytes).expect("a document");
     if let Some(children) = document["manifests"].as_array() {
         return children.iter().all(|child| complete(store, child, false));
+    }
+    if !root {
+        return true; // Read, perhaps, to learn its platform.
     }
     let layers = document["layers"].as_array().into_iter().flatten();
     layers.chain([&document["config"]]).all(|blob| {

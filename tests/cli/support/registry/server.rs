@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -138,13 +138,18 @@ impl Registry {
         Self::start_at(Ipv4Addr::new(127, 0, 0, 2), None)
     }
 
+    /// Plain HTTP on `[::1]`.
+    pub fn start_ipv6() -> Self {
+        Self::start_at(Ipv6Addr::LOCALHOST, None)
+    }
+
     /// HTTPS on 127.0.0.1.
     pub fn start_tls(tls: Arc<ServerConfig>) -> Self {
         Self::start_at(Ipv4Addr::LOCALHOST, Some(tls))
     }
 
-    pub fn start_at(ip: Ipv4Addr, tls: Option<Arc<ServerConfig>>) -> Self {
-        let listener = TcpListener::bind((ip, 0)).expect("a port on loopback");
+    pub fn start_at(ip: impl Into<IpAddr>, tls: Option<Arc<ServerConfig>>) -> Self {
+        let listener = TcpListener::bind((ip.into(), 0)).expect("a port on loopback");
         let address = listener.local_addr().unwrap();
         let state = State {
             documents: HashMap::new(),
@@ -394,7 +399,15 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 /// Answers one request after the other. The stream is closed when it is dropped, at the end.
 fn converse(stream: impl Read + Write, secure: bool, shared: &Shared) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
-    while let Some(request) = read_request(&mut stream, secure)? {
+    loop {
+        let request = match read_request(&mut stream, secure) {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let refusal = Reply::new(400, *b"400 Bad Request").until_close();
+                return send(stream.get_mut(), &refusal, false).and(Err(error));
+            }
+        };
         let reply = shared.answer(&request);
         match send(stream.get_mut(), &reply, request.method == "HEAD")? {
             After::KeepAlive => {}
@@ -407,5 +420,4 @@ fn converse(stream: impl Read + Write, secure: bool, shared: &Shared) -> io::Res
             }
         }
     }
-    Ok(())
 }

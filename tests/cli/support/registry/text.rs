@@ -66,7 +66,7 @@ pub(super) fn secret_marks() -> Vec<Vec<u8>> {
         let start = [0, 2, 3][before];
         let text = text.trim_end_matches('=');
         let end = text.len() - usize::from((before + 6) % 3 != 0);
-        marks.push(text[start..end].as_bytes().to_vec());
+        marks.push(text.as_bytes()[start..end].to_vec());
     }
     marks
 }

@@ -21,6 +21,10 @@ pub(super) fn read_request(stream: &mut impl BufRead, secure: bool) -> io::Resul
     let at = Instant::now();
     let mut words = line.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    if !words.next().is_some_and(|version| version.starts_with("HTTP/1.")) {
+        // TLS, most likely, whose first message always has a line end somewhere.
+        return Err(ErrorKind::InvalidData.into());
+    }
     let mut request = Request {
         method: method.to_owned(),
         target: target.to_owned(),

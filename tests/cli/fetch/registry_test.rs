@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::support::registry::{
-    Authority, Image, Index, Issuer, Layer, Proxy, Ranges, Registry, Request, any, get, head,
+    Authority, Image, Index, Issuer, Layer, Proxy, Ranges, Registry, Reply, Request, any, get, head,
 };
 use crate::support::{Filter, Ran, scratch};
 
@@ -37,8 +37,8 @@ fn faults_come_when_asked_for_and_in_order() {
     registry.when(get("/x").once(), |reply| reply.flipped(0));
     registry.when(get("/x").times(1), |reply| reply.short(3));
     registry.when(get("/x").times(1), |reply| reply.long(2));
-    registry.when(get("/x").times(1), |reply| reply.chunked());
-    registry.when(get("/x").times(1), |reply| reply.until_close());
+    registry.when(get("/x").times(1), Reply::chunked);
+    registry.when(get("/x").times(1), Reply::until_close);
     registry.when(get("/x").times(1), |reply| reply.chunked().cut_at(4));
     registry.when(get("/x").times(1), |reply| reply.stall_at(4));
     let x = || curl(&registry.url("/x"), &["--max-time", "1"]);
@@ -51,7 +51,7 @@ fn faults_come_when_asked_for_and_in_order() {
     x().fails_with(18, "transfer closed").stdout_is("0123");
     x().fails_with(28, "timed out").stdout_is("0123");
     x().succeeds().stdout_is("0123456789");
-    registry.when(any("/x").after(1).once(), |_| crate::support::registry::Reply::redirect(307, "/y"));
+    registry.when(any("/x").after(1).once(), |_| Reply::redirect(307, "/y"));
     x().succeeds().stdout_is("0123456789");
     assert!(curl(&registry.url("/x"), &["-i"]).text().starts_with("HTTP/1.1 307 "));
     registry.heal();

@@ -1,0 +1,418 @@
+//! Who is trusted, when plain HTTP will do, proxies and mirrors (R5).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::support::needs_root;
+use crate::support::registry::{
+    Artifact, Authority, Image, Issuer, Layer, Proxy, Puller, Registry, Reply, any, base64, get,
+};
+
+/// A directory below `/etc`, removed when the test ends.
+struct CertsD(PathBuf);
+
+impl CertsD {
+    fn new(below: &str, host: &str) -> Self {
+        needs_root("write certificates to /etc");
+        let path = Path::new(below).join(host);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        fs::write(self.0.join(name), text).unwrap();
+    }
+}
+
+impl Drop for CertsD {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+        // And what it stands in, when nothing else is there.
+        for parent in self.0.ancestors().skip(1).take(2) {
+            let _ = fs::remove_dir(parent);
+        }
+    }
+}
+
+fn image() -> Image {
+    Image::of([Layer::noise(1, 20_000)])
+}
+
+/// A registry behind TLS with the image `demo`.
+fn secure(authority: &Authority) -> Registry {
+    let registry = Registry::start_tls(authority.server());
+    registry.push("demo", "latest", &image());
+    registry
+}
+
+#[test]
+fn a_private_authority_is_trusted_when_told_to() {
+    let authority = Authority::new();
+    let registry = secure(&authority);
+    let puller = Puller::new();
+    let ca = authority.write(&puller.home());
+    puller.pull(registry.name("demo")).arg("--ca-cert").arg(ca).run().quietly().gets_exactly(&image());
+    assert!(registry.requests().iter().all(|request| request.secure));
+}
+
+#[test]
+fn an_unknown_authority_is_refused() {
+    let registry = secure(&Authority::new());
+    Puller::new().pull(registry.name("demo")).retries(5).run().fails(&["certificate"]).says_nothing();
+    assert!(registry.requests().is_empty());
+}
+
+#[test]
+fn insecure_does_not_switch_off_the_checks() {
+    let registry = secure(&Authority::new());
+    Puller::new().pull(registry.name("demo")).arg("--insecure").run().fails(&["certificate"]).says_nothing();
+    assert!(registry.requests().is_empty());
+}
+
+#[test]
+fn tls_no_verify_accepts_any_certificate() {
+    let authority = Authority::new();
+    for identity in [authority.identity(&["elsewhere.test"]), authority.expired(&["127.0.0.1"])] {
+        let registry = Registry::start_tls(identity.server());
+        registry.push("demo", "latest", &image());
+        Puller::new().pull(registry.name("demo")).arg("--tls-no-verify").run().gets(&image());
+    }
+}
+
+#[test]
+fn a_certificate_for_another_host_or_another_time_is_refused() {
+    let authority = Authority::new();
+    for identity in [authority.identity(&["elsewhere.test"]), authority.expired(&["127.0.0.1"])] {
+        let registry = Registry::start_tls(identity.server());
+        let puller = Puller::new();
+        let ca = authority.write(&puller.home());
+        puller.pull(registry.name("demo")).arg("--ca-cert").arg(ca).run().fails(&["certificate"]).says_nothing();
+        assert!(registry.requests().is_empty());
+    }
+}
+
+#[test]
+fn a_client_shows_its_certificate_when_asked() {
+    let authority = Authority::new();
+    let registry = Registry::start_tls(authority.server_for_known_clients());
+    registry.push("demo", "latest", &image());
+    let puller = Puller::new();
+    let ca = authority.write(&puller.home());
+    let (certificate, key) = authority.identity(&["me"]).write(&puller.home(), "me");
+    let pull = || puller.pull(registry.name("demo")).arg("--ca-cert").arg(&ca);
+    pull().arg("--cert").arg(&certificate).arg("--key").arg(&key).run().gets(&image());
+    pull().run().fails(&["certificate|tls|handshake|alert"]).says_nothing();
+    let (stranger, key) = Authority::new().identity(&["me"]).write(&puller.home(), "stranger");
+    pull()
+        .arg("--cert")
+        .arg(stranger)
+        .arg("--key")
+        .arg(key)
+        .run()
+        .fails(&["certificate|tls|alert|decrypt"])
+        .says_nothing();
+}
+
+#[test]
+fn files_of_certificates_that_are_none_are_named() {
+    let puller = Puller::new();
+    let empty = puller.file("empty.pem", "no PEM here");
+    for flag in ["--ca-cert"] {
+        for path in [&empty, &puller.path("nosuch.pem")] {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            puller.pull("127.0.0.1:1/demo").arg(flag).arg(path).run().fails(&[name]).says_nothing();
+        }
+    }
+    let (certificate, _) = Authority::new().identity(&["me"]).write(&puller.home(), "me");
+    let pull = puller.pull("127.0.0.1:1/demo").arg("--cert").arg(certificate).arg("--key").arg(&empty);
+    pull.run().fails(&["empty.pem"]).says_nothing();
+}
+
+#[test]
+fn certs_d_of_docker_and_of_containers_are_read() {
+    let authority = Authority::new();
+    let identity = authority.identity(&["me"]);
+    for below in ["/etc/docker/certs.d", "/etc/containers/certs.d"] {
+        let registry = Registry::start_tls(authority.server_for_known_clients());
+        registry.push("demo", "latest", &image());
+        let directory = CertsD::new(below, &registry.host());
+        directory.put("ca.crt", &authority.pem());
+        directory.put("client.cert", &identity.certificate);
+        directory.put("client.key", &identity.key);
+        Puller::new().pull(registry.name("demo")).run().quietly().gets(&image());
+    }
+}
+
+#[test]
+fn certs_d_of_another_host_does_not_count() {
+    let authority = Authority::new();
+    let registry = secure(&authority);
+    let directory = CertsD::new("/etc/docker/certs.d", &format!("127.0.0.1:{}0", registry.port()));
+    directory.put("ca.crt", &authority.pem());
+    Puller::new().pull(registry.name("demo")).run().fails(&["certificate"]).says_nothing();
+}
+
+#[test]
+fn plain_http_will_do_on_loopback() {
+    let registry = Registry::start();
+    registry.push("demo", "latest", &image());
+    for host in ["127.0.0.1", "localhost"] {
+        Puller::new().pull(format!("{host}:{}/demo", registry.port())).run().quietly().gets(&image());
+    }
+    for elsewhere in [Registry::start_elsewhere(), Registry::start_ipv6()] {
+        elsewhere.push("demo", "latest", &image());
+        Puller::new().pull(elsewhere.name("demo")).run().quietly().gets(&image());
+    }
+}
+
+#[test]
+fn plain_http_elsewhere_needs_the_flag() {
+    let registry = Registry::start();
+    registry.push("demo", "latest", &image());
+    let proxy = Proxy::to(&registry.host());
+    let puller = Puller::new();
+    let pull = || {
+        let pull = puller.pull("registry.test:5000/demo").retries(0);
+        pull.env("http_proxy", proxy.url()).env("https_proxy", proxy.url())
+    };
+    pull().run().fails(&["registry.test:5000"]).says_nothing();
+    assert!(proxy.requests().iter().all(|request| request.method == "CONNECT"), "it spoke plain HTTP");
+    pull().arg("--tls-no-verify").run().fails(&["registry.test:5000"]).says_nothing();
+    assert!(proxy.requests().iter().all(|request| request.method == "CONNECT"), "it spoke plain HTTP");
+    pull().arg("--insecure").run().gets(&image());
+    assert_eq!(proxy.requests().last().unwrap().method, "GET");
+}
+
+#[test]
+fn a_certificate_error_elsewhere_is_no_reason_for_plain_http() {
+    let registry = secure(&Authority::new());
+    let proxy = Proxy::to(&registry.host());
+    let puller = Puller::new();
+    let pull = puller.pull("registry.test/demo").arg("--insecure");
+    pull.env("http_proxy", proxy.url()).env("https_proxy", proxy.url()).run().fails(&["certificate"]).says_nothing();
+    assert!(proxy.requests().iter().all(|request| request.method == "CONNECT"), "it spoke plain HTTP");
+}
+
+#[test]
+fn https_goes_through_the_proxy_as_a_tunnel() {
+    let authority = Authority::new();
+    let registry = secure(&authority);
+    let proxy = Proxy::to(&registry.host());
+    let puller = Puller::new();
+    let ca = authority.write(&puller.home());
+    for variable in ["https_proxy", "HTTPS_PROXY"] {
+        fs::remove_dir_all(puller.store()).ok();
+        let pull = puller.pull("registry.test/demo").arg("--ca-cert").arg(&ca);
+        pull.env(variable, proxy.url()).run().quietly().gets(&image());
+    }
+    assert!(proxy.requests().iter().all(|request| request.target == "registry.test:443"));
+}
+
+#[test]
+fn the_password_of_a_proxy_goes_to_the_proxy_alone() {
+    let authority = Authority::new();
+    let registry = secure(&authority);
+    let proxy = Proxy::to(&registry.host());
+    let puller = Puller::new();
+    let ca = authority.write(&puller.home());
+    let url = proxy.url().replace("http://", "http://me:SECRET-proxy@");
+    let pull = puller.pull("registry.test/demo").arg("--ca-cert").arg(ca).env("https_proxy", url);
+    pull.run().gets(&image());
+    let expected = format!("Basic {}", base64("me:SECRET-proxy"));
+    assert!(proxy.requests().iter().all(|request| request.header("Proxy-Authorization") == Some(&*expected)));
+    assert!(registry.requests().iter().all(|request| request.header("Proxy-Authorization").is_none()));
+}
+
+#[test]
+fn a_proxy_that_is_not_there_is_an_error_without_its_password() {
+    let registry = Registry::start();
+    let host = registry.host();
+    drop(registry);
+    let puller = Puller::new();
+    let pull = puller.pull("registry.test/demo").env("https_proxy", format!("http://me:SECRET@{host}"));
+    pull.arg("-vv").run().fails_wordily(&["registry.test|proxy"]);
+}
+
+#[test]
+fn no_proxy_is_obeyed() {
+    let registry = Registry::start();
+    registry.push("demo", "latest", &image());
+    let proxy = Proxy::to(&registry.host());
+    let puller = Puller::new();
+    let pull = puller.pull(registry.name("demo")).env("http_proxy", proxy.url()).env("no_proxy", "localhost,127.0.0.1");
+    pull.run().gets(&image());
+    assert!(proxy.requests().is_empty());
+}
+
+#[test]
+fn a_name_without_a_host_is_docker_hubs() {
+    let authority = Authority::new();
+    let identity = authority.identity(&["registry-1.docker.io", "auth.docker.io"]);
+    let registry = Registry::start_tls(identity.server());
+    registry.push("library/demo", "latest", &image());
+    let issuer = Issuer::account("user", "SECRET");
+    registry.issue(&issuer);
+    registry.ask_bearer_at(&issuer, "https://auth.docker.io/token");
+    let proxy = Proxy::to(&registry.host());
+    for (key, name) in
+        [("https://index.docker.io/v1/", "demo"), ("docker.io", "docker.io/demo"), ("docker.io", "docker://demo")]
+    {
+        let puller = Puller::new();
+        let ca = authority.write(&puller.home());
+        puller.docker_config(&json!({ "auths": { key: { "auth": base64("user:SECRET") } } }));
+        let pull = puller.pull(name).arg("--ca-cert").arg(ca).env("https_proxy", proxy.url());
+        let pulled = pull.run().gets(&image());
+        assert_eq!(pulled.records()[0]["reference"], "docker.io/library/demo:latest");
+    }
+}
+
+#[test]
+fn a_mirror_is_asked_first() {
+    let (origin, mirror) = (Registry::start(), Registry::start_elsewhere());
+    for registry in [&origin, &mirror] {
+        registry.push("team/demo", "latest", &image());
+    }
+    let puller = Puller::new();
+    puller.registries_conf(&format!(
+        "[[registry]]\nlocation = \"{}\"\n[[registry.mirror]]\nlocation = \"{}\"\ninsecure = true\n",
+        origin.host(),
+        mirror.host()
+    ));
+    let pulled = puller.pull(origin.name("team/demo")).run().quietly().gets_exactly(&image());
+    assert_eq!(pulled.records()[0]["reference"], origin.name("team/demo:latest"), "named as it was asked for");
+    assert!(origin.requests().is_empty());
+}
+
+#[test]
+fn what_a_mirror_does_not_have_comes_from_the_next_or_the_origin() {
+    let (origin, mirror) = (Registry::start(), Registry::start_elsewhere());
+    let gone = Registry::start();
+    let host = gone.host();
+    drop(gone);
+    origin.push("demo", "latest", &image());
+    let puller = Puller::new();
+    puller.registries_conf(&format!(
+        "[[registry]]\nprefix = \"{0}\"\nlocation = \"{0}\"\n[[registry.mirror]]\nlocation = \"{host}\"\n\
+         [[registry.mirror]]\nlocation = \"{1}\"\n",
+        origin.host(),
+        mirror.host()
+    ));
+    puller.pull(origin.name("demo")).run().gets(&image());
+    assert!(!mirror.requests().is_empty());
+}
+
+#[test]
+fn a_blob_that_a_mirror_spoils_comes_from_the_origin() {
+    let (origin, mirror) = (Registry::start(), Registry::start_elsewhere());
+    for registry in [&origin, &mirror] {
+        registry.push("demo", "latest", &image());
+    }
+    mirror.when(get(&*image().layers[0].digest), |_| Reply::error(404, "BLOB_UNKNOWN", "pruned"));
+    let puller = Puller::new();
+    puller.registries_conf(&format!(
+        "[[registry]]\nlocation = \"{}\"\n[[registry.mirror]]\nlocation = \"{}\"\n",
+        origin.host(),
+        mirror.host()
+    ));
+    puller.pull(origin.name("demo")).run().gets(&image());
+}
+
+#[test]
+fn a_location_leads_elsewhere_and_the_longest_prefix_counts() {
+    let real = Registry::start();
+    real.push("archive/tools/demo", "latest", &image());
+    let puller = Puller::new();
+    puller.registries_conf(&format!(
+        "unqualified-search-registries = [\"docker.io\"]\n\
+         [[registry]]\nprefix = \"old.test\"\nlocation = \"127.0.0.1:1\"\n\
+         [[registry]]\nprefix = \"old.test/team\"\nlocation = \"{0}/archive\"\ninsecure = true\n\
+         [[registry]]\nprefix = \"old.test/te\"\nlocation = \"127.0.0.1:2\"\n",
+        real.host()
+    ));
+    puller.pull("old.test/team/tools/demo").run().gets(&image());
+    puller.registries_conf(&format!(
+        "[[registry]]\nprefix = \"*.old.test\"\nlocation = \"{}/archive/tools\"\n",
+        real.host()
+    ));
+    puller.pull("any.old.test/demo").run().gets(&image());
+}
+
+#[test]
+fn a_blocked_registry_is_not_asked() {
+    let registry = Registry::start();
+    registry.push("demo", "latest", &image());
+    let puller = Puller::new();
+    puller.registries_conf(&format!("[[registry]]\nlocation = \"{}\"\nblocked = true\n", registry.host()));
+    puller.pull(registry.name("demo")).run().fails(&["registries.conf blocks"]).says_nothing();
+    assert!(registry.requests().is_empty());
+}
+
+#[test]
+fn a_mirror_does_not_get_the_origins_password() {
+    let (origin, mirror) = (Registry::start(), Registry::start_elsewhere());
+    origin.push("demo", "latest", &image());
+    origin.ask_basic("user", "SECRET");
+    mirror.ask_basic("user", "SECRET");
+    let puller = Puller::new();
+    puller.docker_config(&json!({ "auths": { origin.host(): { "auth": base64("user:SECRET") } } }));
+    puller.registries_conf(&format!(
+        "[[registry]]\nlocation = \"{}\"\n[[registry.mirror]]\nlocation = \"{}\"\n",
+        origin.host(),
+        mirror.host()
+    ));
+    puller.pull(origin.name("demo")).run().gets(&image());
+    assert!(!mirror.requests().is_empty());
+    assert!(mirror.requests().iter().all(|request| request.header("Authorization").is_none()));
+}
+
+#[test]
+fn a_mirror_for_digests_alone_is_not_asked_for_tags() {
+    let (origin, mirror) = (Registry::start(), Registry::start_elsewhere());
+    for registry in [&origin, &mirror] {
+        registry.push("demo", "latest", &image());
+    }
+    let puller = Puller::new();
+    puller.registries_conf(&format!(
+        "[[registry]]\nlocation = \"{}\"\nmirror-by-digest-only = true\n[[registry.mirror]]\nlocation = \"{}\"\n",
+        origin.host(),
+        mirror.host()
+    ));
+    puller.pull(origin.name("demo")).run().gets(&image());
+    assert!(mirror.asked(any("/manifests/latest")).is_empty());
+    let other = Puller::new();
+    other.registries_conf(&fs::read_to_string(puller.path("registries.conf")).unwrap());
+    origin.forget();
+    other.pull(origin.name(format!("demo@{}", image().root().digest))).run().gets(&image());
+    assert!(origin.requests().is_empty());
+}
+
+#[test]
+fn a_mirror_cannot_pass_off_another_image_for_a_digest() {
+    let (origin, mirror) = (Registry::start(), Registry::start_elsewhere());
+    origin.push("demo", "latest", &image());
+    let wrong = Image::small("wrong");
+    mirror.push("demo", "latest", &wrong);
+    let digest = image().root().digest;
+    let bytes = wrong.root().bytes;
+    mirror.serve(&format!("/v2/demo/manifests/{digest}"), "application/json", bytes);
+    let puller = Puller::new();
+    puller.registries_conf(&format!(
+        "[[registry]]\nlocation = \"{}\"\n[[registry.mirror]]\nlocation = \"{}\"\n",
+        origin.host(),
+        mirror.host()
+    ));
+    let pulled = puller.pull(origin.name(format!("demo@{digest}"))).run();
+    match pulled.ran.status.success() {
+        true => drop(pulled.gets_exactly(&image())),
+        false => drop(pulled.fails(&["digest|sha256"]).says_nothing()),
+    }
+}
+
+#[test]
+fn a_broken_registries_conf_is_named() {
+    let puller = Puller::new();
+    puller.registries_conf("[[registry\n");
+    puller.pull("127.0.0.1:1/demo").run().fails(&["registries.conf"]).says_nothing();
+}
