@@ -17,6 +17,8 @@ mod architecture;
 mod boot;
 #[path = "cli/fetch/mod.rs"]
 mod fetch;
+#[path = "cli/flatten_cases.rs"]
+mod flatten_cases;
 #[path = "cli/fuzz_corpus.rs"]
 mod fuzz_corpus;
 #[path = "cli/pipeline.rs"]

@@ -38,7 +38,7 @@ pub(super) fn read(
         // Dropped at the end of this statement, the reader lets the decoder end, and that the hasher.
         let parsed = members(layer.number, parse.reader(spool), base, stargz);
         let died = decoding.join().is_err();
-        let found = hashing.map(|hashing| hashing.join());
+        let found = hashing.map(thread::ScopedJoinHandle::join);
         match found.transpose() {
             Ok(found) if !died => (parsed, found),
             _ => (Err(LayerError::Cancelled), None),
