@@ -1,6 +1,6 @@
 //! Reading layers in parallel, in any order, and handing them over in theirs.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,12 +34,12 @@ struct Job {
 
 impl Workers {
     /// Starts `jobs` threads, at least one.
-    pub(super) fn start(jobs: usize, verify: bool, tmpdir: &PathBuf) -> Self {
+    pub(super) fn start(jobs: usize, verify: bool, tmpdir: &Path) -> Self {
         let (queue, jobs_in) = channel::<Job>();
         let jobs_in = Arc::new(Mutex::new(jobs_in));
         let cancelled = Arc::new(AtomicBool::new(false));
         for _ in 0..jobs.max(1) {
-            let (jobs_in, tmpdir) = (Arc::clone(&jobs_in), tmpdir.clone());
+            let (jobs_in, tmpdir) = (Arc::clone(&jobs_in), tmpdir.to_path_buf());
             let how = How { verify, cancelled: Arc::clone(&cancelled) };
             thread::spawn(move || work(&jobs_in, Spool::new(tmpdir), &how));
         }
