@@ -17,8 +17,6 @@ mod architecture;
 mod boot;
 #[path = "cli/fetch/mod.rs"]
 mod fetch;
-#[path = "cli/fetch_registry_test.rs"]
-mod fetch_registry_test;
 #[path = "cli/flatten_cases.rs"]
 mod flatten_cases;
 #[path = "cli/fuzz_corpus.rs"]
