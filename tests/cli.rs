@@ -29,6 +29,10 @@ mod pipeline_costs;
 mod pipeline_cuts;
 #[path = "cli/self_test.rs"]
 mod self_test;
+#[path = "cli/tar2ext4_damage.rs"]
+mod tar2ext4_damage;
+#[path = "cli/tar2ext4_dialects.rs"]
+mod tar2ext4_dialects;
 #[path = "cli/tar2ext4_output.rs"]
 mod tar2ext4_output;
 #[path = "cli/tar2ext4_scale.rs"]
