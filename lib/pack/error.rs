@@ -49,6 +49,20 @@ pub enum Error {
     Image(#[from] ext4::Error),
 }
 
+impl Error {
+    /// A member's problem; what went wrong with the archive within its data says by itself where.
+    pub(super) fn of_member(member: Vec<u8>, offset: u64, problem: Problem) -> Self {
+        let problem = match problem {
+            Problem::Image(ext4::Error::Input(error)) => match tar::Error::try_from(error) {
+                Ok(error) => return Self::Tar(error),
+                Err(error) => Problem::Image(ext4::Error::Input(error)),
+            },
+            problem => problem,
+        };
+        Self::Member { member, offset, problem: Box::new(problem) }
+    }
+}
+
 /// Why no image can hold a member (E10).
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {

@@ -104,7 +104,7 @@ fn read_tree<T: Target>(
         let fits = limits::check(&mut member);
         let kind = match fits.and_then(|()| entry_kind(&member, &mut reader, writer, digests)) {
             Ok(kind) => kind,
-            Err(problem) => return Err(Error::Member { member: member.path, offset, problem: Box::new(problem) }),
+            Err(problem) => return Err(Error::of_member(member.path, offset, problem)),
         };
         let entry = Entry { path: &member.path, kind, meta: member.meta, xattrs: member.xattrs.clone() };
         layer.apply(entry).map_err(|source| Error::Tree { offset, source })?;

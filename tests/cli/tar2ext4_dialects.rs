@@ -114,7 +114,8 @@ fn one_image(scripts: &[&str], writers: &[Writer]) {
 
 fn image_of(tar: &Path, directory: &Path) -> PathBuf {
     let image = directory.join("image.ext4");
-    let filter = Filter::tar2ext4().arg("-o").arg(&image).args(["--size", "24M"]).env("SOURCE_DATE_EPOCH", "1700000000");
+    let filter =
+        Filter::tar2ext4().arg("-o").arg(&image).args(["--size", "24M"]).env("SOURCE_DATE_EPOCH", "1700000000");
     filter.stdin_file(tar).run().succeeds().quiet();
     image
 }
