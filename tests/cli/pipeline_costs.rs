@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use crate::support::{Compression, Layout, Meter, e2fsck_clean, scratch, shell};
+use crate::support::{Compression, Layout, PeakMemory, e2fsck_clean, processor_seconds, scratch, shell};
 
 /// Peak memory that no filter may reach on an image of 1 GiB.
 const PEAK_KIB: u64 = 100_000;
@@ -22,18 +22,18 @@ fn memory_does_not_grow_with_the_image() {
     let layout = layout.finish();
 
     let rootfs = scratch.path().join("rootfs.ext4");
-    let meter = Meter::new(scratch.path());
+    let peaks = PeakMemory::new(scratch.path());
     let script = format!(
         "{} oci-fetch \"oci:$0\" | {} oci-flatten | {} tar2ext4 -o \"$1\"",
-        meter.of("fetch"),
-        meter.of("flatten"),
-        meter.of("pack")
+        peaks.of("fetch"),
+        peaks.of("flatten"),
+        peaks.of("pack")
     );
     shell(&script).arg(&layout).arg(&rootfs).run().succeeds();
     e2fsck_clean(&rootfs);
     assert!(std::fs::metadata(&rootfs).unwrap().len() > 1 << 30, "the image is smaller than it should be");
     for name in ["fetch", "flatten", "pack"] {
-        let peak = meter.read(name).peak_kib;
+        let peak = peaks.kib(name);
         println!("{name}: {} MiB", peak / 1024);
         assert!(peak < PEAK_KIB, "{name} took {peak} KiB");
     }
@@ -95,18 +95,8 @@ fn cost_of_files(directory: &Path, count: usize) -> f64 {
     let layout = Layout::new(directory.join(format!("layout-{count}")));
     let layout = layout.layer(&tar.into_inner().unwrap(), Compression::Gzip).finish();
     let rootfs = directory.join(format!("rootfs-{count}.ext4"));
-    let meter = Meter::new(directory);
-    let script = format!(
-        "{} oci-fetch \"oci:$0\" | {} oci-flatten | {} tar2ext4 -o \"$1\"",
-        meter.of("fetch"),
-        meter.of("flatten"),
-        meter.of("pack")
-    );
-    let run = |_| {
-        shell(&script).arg(&layout).arg(&rootfs).run().succeeds();
-        ["fetch", "flatten", "pack"].map(|name| meter.read(name).cpu).iter().sum()
-    };
-    let least = (0..3).map(run).fold(f64::INFINITY, f64::min);
+    let pipeline = r#"oci-fetch "oci:$1" | oci-flatten | tar2ext4 -o "$2""#;
+    let least = (0..3).map(|_| processor_seconds(pipeline, &[&layout, &rootfs])).fold(f64::INFINITY, f64::min);
     e2fsck_clean(&rootfs);
     least
 }

@@ -31,5 +31,5 @@ pub use mount::LoopMount;
 pub use oracle::{debugfs, dumpe2fs, e2fsck_clean, skopeo_push, tool};
 pub use snapshot::Snapshot;
 pub use tools::{needs, needs_root, repository, scratch, test_cache};
-pub use usage::{Meter, Usage};
+pub use usage::{PeakMemory, processor_seconds};
 pub use wire::{Then, Wire};

@@ -1,25 +1,17 @@
-//! What a filter cost: its peak memory and its processor time, as the kernel counted them.
+//! What filters cost, as the kernel counted it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::filter::{Filter, shell};
 use super::tools;
 
-/// The costs of one process.
-#[derive(Clone, Copy, Debug)]
-pub struct Usage {
-    /// Peak resident memory in KiB.
-    pub peak_kib: u64,
-    /// User and system time in seconds.
-    pub cpu: f64,
-}
-
-/// Measures filters inside a shell pipeline: write [`Meter::of`] in front of a command.
-pub struct Meter {
+/// Peak memory of filters inside a shell pipeline: write [`PeakMemory::of`] in front of a command.
+pub struct PeakMemory {
     directory: PathBuf,
 }
 
-impl Meter {
+impl PeakMemory {
     pub fn new(directory: &Path) -> Self {
         tools::needs(&["time"]);
         Self { directory: directory.to_owned() }
@@ -28,18 +20,30 @@ impl Meter {
     /// The words that measure the command after them under `name`.
     pub fn of(&self, name: &str) -> String {
         let time = tools::find("time").expect("needs() found it");
-        format!("{} -f '%M %U %S' -o '{}'", time.display(), self.file(name).display())
+        format!("{} -f %M -o '{}'", time.display(), self.file(name).display())
     }
 
-    /// What the command measured under `name` cost.
-    pub fn read(&self, name: &str) -> Usage {
+    /// The peak resident memory, in KiB, of the command measured under `name`.
+    pub fn kib(&self, name: &str) -> u64 {
         let text = fs::read_to_string(self.file(name)).expect("the measurement");
-        let numbers: Vec<f64> = text.lines().last().unwrap_or("").split(' ').filter_map(|n| n.parse().ok()).collect();
-        assert_eq!(numbers.len(), 3, "time(1) wrote {text:?}");
-        Usage { peak_kib: numbers[0] as u64, cpu: numbers[1] + numbers[2] }
+        text.trim().parse().unwrap_or_else(|_| panic!("time(1) wrote {text:?}"))
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.directory.join(format!("usage-{name}"))
+        self.directory.join(format!("peak-{name}"))
     }
+}
+
+/// Seconds of processor time, user and system, of all processes of a shell pipeline that must succeed.
+///
+/// Unlike the time on the clock it hardly depends on what else the machine does.
+#[track_caller]
+pub fn processor_seconds(pipeline: &str, args: &[&Path]) -> f64 {
+    tools::needs(&["bash"]);
+    // Bash counts milliseconds; time(1) only hundredths.
+    let script = format!("exec bash -c 'TIMEFORMAT=\"%3U %3S\"; time eval \"$0\"; exit $?' '{pipeline}' \"$0\" \"$@\"");
+    let ran = args.iter().fold(shell(&script), Filter::arg).run().succeeds();
+    let times: Vec<f64> = ran.stderr.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    assert_eq!(times.len(), 2, "not two times\n{}", ran.report());
+    times.iter().sum()
 }
