@@ -19,6 +19,8 @@ mod boot;
 mod fetch;
 #[path = "cli/flatten_cases.rs"]
 mod flatten_cases;
+#[path = "cli/flatten_random.rs"]
+mod flatten_random;
 #[path = "cli/fuzz_corpus.rs"]
 mod fuzz_corpus;
 #[path = "cli/pipeline.rs"]
