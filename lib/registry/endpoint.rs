@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::Method;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use reqwest::{Method, StatusCode};
 
 use super::auth::Auth;
 use super::challenge::Challenge;
@@ -110,15 +110,24 @@ impl Endpoint {
         if let Some(scheme) = known {
             return by(scheme);
         }
-        match by("https") {
-            Err(Error::Transport { kind: Failure::NotTls, what, .. })
-                if self.security.plain_http || url::is_loopback_host(&self.host) =>
-            {
-                log::debug!("{}: no HTTPS ({what}), trying plain HTTP", self.host);
-                by("http")
-            }
-            other => other,
+        let error = match by("https") {
+            Err(error) => error,
+            answered => return answered,
+        };
+        let Error::Transport { kind: kind @ (Failure::NotTls | Failure::Silent), what, .. } = &error else {
+            return Err(error);
+        };
+        if !self.security.plain_http && !url::is_loopback_host(&self.host) {
+            return Err(error);
         }
+        log::debug!("{}: no HTTPS ({what}), trying plain HTTP", self.host);
+        let answer = by("http")?;
+        // A server of HTTPS that is slow to shake hands says this to plain HTTP.
+        if *kind == Failure::Silent && answer.response.status() == StatusCode::BAD_REQUEST {
+            *self.scheme.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            return Err(error);
+        }
+        Ok(answer)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server answered, but not with what was asked for.
-    #[error("{url}: {status}{}", .message.as_deref().map(|m| format!(": {m}")).unwrap_or_default())]
+    #[error("{url}: {status}{}{}", said(.message.as_deref()), asked(*.retry_after))]
     Status {
         /// The address, without secrets.
         url: String,
@@ -83,6 +83,8 @@ pub enum Failure {
     NotTls,
     /// A certificate or another part of TLS is wrong: trying again changes nothing.
     Tls,
+    /// The other side accepts connections and is silent: it may be waiting for plain HTTP.
+    Silent,
     /// The connection could not be made, broke or stalled: it may go better next time.
     Transient,
     /// The address or the proxy settings make no sense.
@@ -96,7 +98,7 @@ impl Error {
             Self::Status { code: 408 | 425 | 429 | 500..=599, retry_after, .. } => Some(*retry_after),
             // A signed address may have expired between the redirect and the request.
             Self::Status { code: 400 | 401 | 403, redirected: true, .. } => Some(None),
-            Self::Transport { kind: Failure::Transient | Failure::NotTls, .. } => Some(None),
+            Self::Transport { kind: Failure::Transient | Failure::NotTls | Failure::Silent, .. } => Some(None),
             _ => None,
         }
     }
@@ -106,4 +108,12 @@ impl Error {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Status { code: 404, .. })
     }
+}
+
+fn said(message: Option<&str>) -> String {
+    message.map(|message| format!(": {message}")).unwrap_or_default()
+}
+
+fn asked(wait: Option<Duration>) -> String {
+    wait.map(|wait| format!(" (come back in {} s)", wait.as_secs())).unwrap_or_default()
 }

@@ -214,7 +214,7 @@ impl Repository {
             if index == last || !may_try_elsewhere(&error) {
                 return Err(error);
             }
-            let failed = matches!(&error, Error::Transport { kind: Failure::Transient | Failure::NotTls, .. });
+            let failed = matches!(&error, Error::Transport { kind, .. } if *kind != Failure::Permanent);
             source.down.fetch_or(failed, Ordering::Relaxed);
             log::warn!("mirror {}: {error}; trying the next place", source.endpoint.host());
         }

@@ -21,8 +21,8 @@ const MAX_REDIRECTS: usize = 10;
 const MAX_ERROR_BODY: u64 = 64 << 10;
 const MAX_MESSAGE: usize = 400;
 
-/// How long a handshake may take where plain HTTP would do.
-const TLS_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a handshake may take where plain HTTP would do: on loopback, and elsewhere with `--insecure`.
+const TLS_PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 /// Makes requests. One for a whole run: connections are kept and reused.
 #[derive(Debug)]
@@ -156,7 +156,8 @@ impl Transport {
             .tcp_nodelay(true);
         if !plain && (security.plain_http || url::is_loopback(url)) {
             // A server of plain HTTP may wait for the end of a line that TLS does not send.
-            builder = builder.connect_timeout(self.options.timeout.min(TLS_PATIENCE));
+            let patience = if url::is_loopback(url) { TLS_PATIENCE.0 } else { TLS_PATIENCE.1 };
+            builder = builder.connect_timeout(patience.min(self.options.timeout / 2));
         }
         if url::is_loopback(url) {
             // As Go programs do: a proxy is never asked for this machine.
@@ -262,8 +263,7 @@ fn message(body: &[u8]) -> Option<String> {
     }
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
-    let is_markup = text.starts_with(['<', '{', '[']);
-    (!text.is_empty() && !is_markup).then(|| text.to_owned())
+    (!text.is_empty() && !text.starts_with('<')).then(|| text.to_owned())
 }
 
 fn shorten(text: &str) -> String {
@@ -298,6 +298,7 @@ fn transport_error(url: &Url, error: reqwest::Error, timeout: Duration) -> Error
     };
     let kind = match failure(&error) {
         _ if error.is_builder() => Failure::Permanent,
+        _ if error.is_connect() && error.is_timeout() => Failure::Silent,
         Some(kind) => kind,
         // The resolver's "temporary failure" may pass, "no such name" does not.
         None if error.is_dns() && !what.to_ascii_lowercase().contains("temporary") => Failure::Permanent,
