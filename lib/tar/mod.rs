@@ -25,8 +25,12 @@
 //! - Access ACLs set the permission bits as extracting them would (E11); three-entry ACLs are nothing but these bits.
 
 pub mod acl;
+mod data;
+mod encode;
 mod error;
+mod extensions;
 mod header;
+mod member;
 pub mod number;
 pub mod pax;
 mod reader;
@@ -35,9 +39,11 @@ mod stream;
 mod writer;
 pub mod xattr;
 
+pub use data::Data;
+pub use encode::encode;
 pub use error::{Error, Part, Problem};
-pub use reader::{Data, MAX_GLOBALS, MAX_NAME, MAX_PAX, Reader};
-pub use writer::{Body, END_MARKER, Entry, EntryKind, WriteError, Writer, encode};
+pub use reader::{MAX_GLOBALS, MAX_NAME, MAX_PAX, Reader};
+pub use writer::{Body, END_MARKER, Entry, EntryKind, WriteError, Writer};
 
 use crate::meta::{Device, Metadata, Xattrs};
 

@@ -1,6 +1,7 @@
 //! PAX extended headers: `length keyword=value\n` records and what they say about a member (I2).
 
 use super::number::{self, NumberError};
+use super::sparse::MAX_SEGMENTS;
 use super::xattr::PaxXattrs;
 use crate::meta::Timestamp;
 
@@ -29,6 +30,9 @@ pub enum PaxError {
         /// What is wrong with it.
         problem: NumberError,
     },
+    /// A sparse map has more segments than [`MAX_SEGMENTS`].
+    #[error("sparse map of more than {MAX_SEGMENTS} segments")]
+    TooMany,
     /// A path has a NUL byte in it.
     #[error("{0} has a NUL byte in it")]
     Nul(String),
@@ -101,6 +105,8 @@ pub struct Attributes {
     pub major: Option<u32>,
     /// `SCHILY.devminor`
     pub minor: Option<u32>,
+    /// `SCHILY.realsize`: size of an old sparse file with its holes
+    pub real_size: Option<u64>,
     /// `GNU.sparse.*`
     pub sparse: Sparse,
     /// All that become extended attributes.
@@ -148,7 +154,11 @@ impl Attributes {
             b"mtime" => self.mtime = value(record, number::timestamp)?,
             b"SCHILY.devmajor" => self.major = id(record)?,
             b"SCHILY.devminor" => self.minor = id(record)?,
-            b"SUN.holesdata" => return Err(PaxError::Unsupported(text(record.keyword))),
+            b"SCHILY.realsize" => self.real_size = decimal(record)?,
+            // Where data stands in another way, or in another volume.
+            b"SUN.holesdata" | b"GNU.volume.filename" | b"GNU.volume.size" | b"GNU.volume.offset" => {
+                return Err(PaxError::Unsupported(text(record.keyword)));
+            }
             keyword => {
                 if let Some(rest) = keyword.strip_prefix(b"GNU.sparse.") {
                     self.sparse.apply(rest, record)?;
@@ -173,6 +183,13 @@ impl Sparse {
         self.fresh = true;
     }
 
+    fn check_len(&self) -> Result<(), PaxError> {
+        if self.map.len() > 2 * MAX_SEGMENTS {
+            return Err(PaxError::TooMany);
+        }
+        Ok(())
+    }
+
     fn apply(&mut self, keyword: &[u8], record: Record<'_>) -> Result<(), PaxError> {
         match keyword {
             b"name" => self.name = name(record)?,
@@ -189,11 +206,13 @@ impl Sparse {
                     return Err(number_error(record, NumberError::Malformed)); // not in turn
                 }
                 self.map.extend(decimal(record)?);
+                return self.check_len();
             }
             b"map" => {
                 self.map.clear();
                 for text in record.value.split(|&b| b == b',').filter(|_| !record.value.is_empty()) {
                     self.map.push(number::decimal(text).map_err(|e| number_error(record, e))?);
+                    self.check_len()?;
                 }
             }
             _ => return Err(PaxError::Unsupported(text(record.keyword))),

@@ -128,6 +128,7 @@ fn types() {
     assert_eq!(kind(Raw::new("d/", 0, 0)), MemberKind::Directory);
     assert_eq!(kind(Raw::new("d/", b'0', 0).v7()), MemberKind::Directory);
     assert_eq!(kind(Raw::new("d/", b'0', 0)), MemberKind::File);
+    assert_eq!(names(&[Raw::new("d/", b'0', 600).v7().with(&[1; 600]), plain("z")]), ["d/", "z"]);
     let mut device = Raw::new("c", b'3', 0);
     device.put(329, b"0000005\x000000007\0");
     assert_eq!(kind(device.clone()), MemberKind::CharDevice(Device { major: 5, minor: 7 }));
@@ -359,6 +360,8 @@ fn sparse_maps_that_lie() {
     assert!(error(&[v0("2,1,4", "2"), file("f", b"ab")]).ends_with("it has 3 numbers in place of 4"));
     assert!(error(&[v0("2,1,4,1", "3"), file("f", b"ab")]).ends_with("it has 4 numbers in place of 6"));
     assert!(error(&[v0("2,x", "1"), file("f", b"ab")]).ends_with("GNU.sparse.map \"2,x\" is not a number"));
+    let many = pax(b'x', &[("GNU.sparse.map", &*"1,".repeat(2_100_000))]);
+    assert!(error(&[many, plain("f")]).ends_with("sparse map of more than 1048576 segments"));
     let holes = pax(b'x', &[("SUN.holesdata", " 0 10 20")]);
     assert!(error(&[holes, plain("f")]).ends_with("PAX header: SUN.holesdata is not supported"));
 }
@@ -384,6 +387,8 @@ fn old_sparse_headers_of_gnu_and_star() {
         });
     }
     assert!(error(&[Raw::new("f", b'S', 0).seal()]).contains("no room for its map"));
+    let large = pax(b'x', &[("SCHILY.realsize", "20000")]);
+    assert_eq!(one(&[large, Raw::new("f", b'S', 0).gnu().seal()]).content, [0; 20_000]);
 }
 
 #[test]

@@ -1,0 +1,49 @@
+use std::io::{self, BufRead, Read};
+
+use super::{Error, Part, Problem, Reader};
+
+/// The data of a member: a view of the reader's own buffer that ends where the data does.
+///
+/// An error is an [`Error`] inside an [`io::Error`].
+pub struct Data<'a, R> {
+    pub(super) reader: &'a mut Reader<R>,
+}
+
+impl<R: BufRead> Data<'_, R> {
+    /// How many bytes are left.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.reader.left
+    }
+}
+
+impl<R: BufRead> BufRead for Data<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let Reader { stream, left, name, .. } = &mut *self.reader;
+        if *left == 0 {
+            return Ok(&[]);
+        }
+        let at = stream.offset;
+        let available = stream.fill().map_err(|e| e.of(name))?;
+        if available.is_empty() {
+            return Err(Error::new(Some(name), at, Problem::Cut(Part::Data)).into());
+        }
+        Ok(&available[..available.len().min(usize::try_from(*left).unwrap_or(usize::MAX))])
+    }
+
+    fn consume(&mut self, len: usize) {
+        let len = len.min(usize::try_from(self.reader.left).unwrap_or(usize::MAX));
+        self.reader.stream.consume(len);
+        self.reader.left -= len as u64;
+    }
+}
+
+impl<R: BufRead> Read for Data<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let available = self.fill_buf()?;
+        let len = available.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&available[..len]);
+        self.consume(len);
+        Ok(len)
+    }
+}

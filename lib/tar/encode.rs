@@ -1,0 +1,262 @@
+//! The canonical form of a member (T3): ustar, and PAX records for what ustar cannot hold.
+//!
+//! The records, in this order and only when needed: `hdrcharset=BINARY` before names that are not UTF-8, `path`,
+//! `linkpath`, `size`, `uid`, `gid`, `mtime`, `SCHILY.devmajor`, `SCHILY.devminor`, `GNU.sparse.*` (1.0), `SCHILY.acl.*`,
+//! `SCHILY.xattr.*`, `LIBARCHIVE.xattr.*`. What follows from PAX stands in the header block too as far as it fits.
+//!
+//! An ACL is written twice: raw as `SCHILY.xattr.system.posix_acl_*`, which is what container runtimes restore, and as
+//! text in `SCHILY.acl.*`, which is what GNU tar and bsdtar restore.
+
+use tar::{EntryType, Header};
+
+use super::reader::{MAX_PAX, padding};
+use super::{BLOCK, Body, Entry, EntryKind, Segment, WriteError, acl, sparse, xattr};
+use crate::meta::{Device, Timestamp, Xattrs};
+
+/// Appends to `out` all blocks that stand before the member's data: its PAX header if it needs one, its header, the map
+/// of its holes. The same entry always gives the same bytes.
+///
+/// # Errors
+/// A name that no header can hold, or too many attributes.
+pub fn encode(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<Body, WriteError> {
+    let mut pax = Vec::new();
+    let mut header = Header::new_ustar();
+    let mut body = Body::default();
+    let mut map = Vec::new();
+    let mut device = Device { major: 0, minor: 0 };
+    let mut size = 0;
+    let mut link: &[u8] = b"";
+    let mut real_size = None;
+    let flag = match entry.kind {
+        EntryKind::File { size: whole, sparse } => {
+            (body.segments, size) = (vec![Segment { offset: 0, len: whole }], whole);
+            if let Some(segments) = sparse {
+                body.segments = sparse::widen(segments, whole);
+            }
+            body.segments.retain(|s| s.len > 0);
+            if body.len() != whole {
+                map = text_map(&body.segments, whole);
+                size = map.len() as u64 + body.len();
+                real_size = Some(whole);
+            }
+            body.padding = usize::try_from(padding(size)).unwrap_or_default();
+            EntryType::Regular
+        }
+        EntryKind::HardLink(target) => {
+            link = target;
+            EntryType::Link
+        }
+        EntryKind::Symlink(target) => {
+            link = target;
+            EntryType::Symlink
+        }
+        EntryKind::Directory => EntryType::Directory,
+        EntryKind::CharDevice(d) => {
+            device = d;
+            EntryType::Char
+        }
+        EntryKind::BlockDevice(d) => {
+            device = d;
+            EntryType::Block
+        }
+        EntryKind::Fifo => EntryType::Fifo,
+    };
+    let is_link = matches!(entry.kind, EntryKind::HardLink(_) | EntryKind::Symlink(_));
+    if entry.path.is_empty() || entry.path.contains(&0) || (is_link && link.is_empty()) || link.contains(&0) {
+        return Err(WriteError::Name);
+    }
+
+    let stand_in = real_size.map(|_| sparse_name(entry.path));
+    let path = stand_in.as_deref().unwrap_or(entry.path);
+    let split = split(path);
+    let path_record = (split.is_none() && stand_in.is_none()).then_some(path);
+    let link_record = (link.len() > 100).then_some(link);
+    let sparse_record = stand_in.as_ref().map(|_| entry.path);
+    if [path_record, link_record, sparse_record].into_iter().flatten().any(|n| std::str::from_utf8(n).is_err()) {
+        record(&mut pax, b"hdrcharset", b"BINARY");
+    }
+    path_record.inspect(|name| record(&mut pax, b"path", name));
+    link_record.inspect(|name| record(&mut pax, b"linkpath", name));
+
+    {
+        let old = header.as_old_mut();
+        let meta = entry.meta;
+        octal(&mut old.mode, u64::from(meta.mode & 0o7777));
+        old.linkflag = [flag.as_byte()];
+        put(&mut old.linkname, link);
+        for (field, keyword, value) in [
+            (&mut old.size[..], &b"size"[..], size),
+            (&mut old.uid[..], b"uid", u64::from(meta.uid)),
+            (&mut old.gid[..], b"gid", u64::from(meta.gid)),
+        ] {
+            if !octal(field, value) {
+                record(&mut pax, keyword, value.to_string().as_bytes());
+            }
+        }
+        let whole = u64::try_from(meta.mtime.secs).unwrap_or(0);
+        let fits = octal(&mut old.mtime, whole);
+        if meta.mtime.secs < 0 || meta.mtime.nanos != 0 || !fits {
+            record(&mut pax, b"mtime", decimal(meta.mtime).as_bytes());
+        }
+    }
+    if let Some(ustar) = header.as_ustar_mut() {
+        match split {
+            Some((prefix, name)) => {
+                put(&mut ustar.prefix, prefix);
+                put(&mut ustar.name, name);
+            }
+            None => put(&mut ustar.name, path),
+        }
+        for (field, keyword, value) in [
+            (&mut ustar.dev_major, &b"SCHILY.devmajor"[..], device.major),
+            (&mut ustar.dev_minor, b"SCHILY.devminor", device.minor),
+        ] {
+            if !octal(field, u64::from(value)) {
+                record(&mut pax, keyword, value.to_string().as_bytes());
+            }
+        }
+    }
+    if let (Some(real_size), Some(name)) = (real_size, sparse_record) {
+        record(&mut pax, b"GNU.sparse.major", b"1");
+        record(&mut pax, b"GNU.sparse.minor", b"0");
+        record(&mut pax, b"GNU.sparse.name", name);
+        record(&mut pax, b"GNU.sparse.realsize", real_size.to_string().as_bytes());
+    }
+    xattr_records(&mut pax, entry.xattrs);
+
+    if pax.len() as u64 > MAX_PAX {
+        return Err(WriteError::TooLong(pax.len()));
+    }
+    if !pax.is_empty() {
+        pax_member(out, entry.path, &pax);
+    }
+    seal(&mut header);
+    out.extend_from_slice(header.as_bytes());
+    out.extend_from_slice(&map);
+    Ok(body)
+}
+
+/// The `x` member: its name and attributes say nothing, and depend on nothing but the member's name.
+fn pax_member(out: &mut Vec<u8>, path: &[u8], pax: &[u8]) {
+    let mut header = Header::new_ustar();
+    let old = header.as_old_mut();
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    let base = path.rsplit(|&b| b == b'/').next().unwrap_or_default();
+    put(&mut old.name, &[b"PaxHeaders/", base].concat());
+    octal(&mut old.mode, 0o644);
+    octal(&mut old.uid, 0);
+    octal(&mut old.gid, 0);
+    octal(&mut old.size, pax.len() as u64);
+    octal(&mut old.mtime, 0);
+    old.linkflag = [EntryType::XHeader.as_byte()];
+    if let Some(ustar) = header.as_ustar_mut() {
+        octal(&mut ustar.dev_major, 0);
+        octal(&mut ustar.dev_minor, 0);
+    }
+    seal(&mut header);
+    out.extend_from_slice(header.as_bytes());
+    out.extend_from_slice(pax);
+    out.resize(out.len().next_multiple_of(BLOCK), 0);
+}
+
+fn xattr_records(pax: &mut Vec<u8>, xattrs: &Xattrs) {
+    for (name, keyword) in [(xattr::ACL_ACCESS, &b"SCHILY.acl.access"[..]), (xattr::ACL_DEFAULT, b"SCHILY.acl.default")]
+    {
+        // A value that is no valid ACL has no text; readers see it raw.
+        if let Some(acl) = xattrs.get(name).and_then(|value| acl::parse_xattr(value).ok()) {
+            record(pax, keyword, acl.to_text().as_bytes());
+        }
+    }
+    let (plain, encoded): (Vec<_>, Vec<_>) = xattrs.as_slice().iter().partition(|x| xattr::is_plain_name(&x.name));
+    for x in plain {
+        record(pax, &[b"SCHILY.xattr.", &*x.name].concat(), &x.value);
+    }
+    for x in encoded {
+        let keyword = [b"LIBARCHIVE.xattr.", &*xattr::url_encode(&x.name)].concat();
+        record(pax, &keyword, &xattr::base64_encode(&x.value));
+    }
+}
+
+/// Appends `length keyword=value\n`; the length counts its own digits too.
+fn record(pax: &mut Vec<u8>, keyword: &[u8], value: &[u8]) {
+    let rest = keyword.len() + value.len() + 3;
+    let mut len = rest + 1;
+    while rest + len.to_string().len() != len {
+        len = rest + len.to_string().len();
+    }
+    pax.extend_from_slice(len.to_string().as_bytes());
+    for part in [&b" "[..], keyword, b"=", value, b"\n"] {
+        pax.extend_from_slice(part);
+    }
+}
+
+/// Seconds with as many decimals as it takes.
+fn decimal(time: Timestamp) -> String {
+    if time.nanos == 0 {
+        return time.secs.to_string();
+    }
+    let (sign, secs, nanos) = if time.secs < 0 {
+        ("-", (time.secs + 1).unsigned_abs(), 1_000_000_000 - time.nanos)
+    } else {
+        ("", time.secs.unsigned_abs(), time.nanos)
+    };
+    format!("{sign}{secs}.{nanos:09}").trim_end_matches('0').to_owned()
+}
+
+/// Prefix and name of a path that ustar can hold. The prefix is as long as it can be, as GNU tar has it.
+fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    if path.len() <= 100 {
+        return Some((b"", path));
+    }
+    let slash = path[..path.len() - 1].iter().take(156).rposition(|&b| b == b'/').filter(|&at| at > 0)?;
+    let (prefix, name) = (&path[..slash], &path[slash + 1..]);
+    (name.len() <= 100).then_some((prefix, name))
+}
+
+/// What a sparse file is called for tools that would unpack map and data as its content, as GNU tar has it.
+fn sparse_name(path: &[u8]) -> Vec<u8> {
+    let slash = path.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+    let (directory, base) = path.split_at(slash);
+    [directory, b"GNUSparseFile.0/", base].concat()
+}
+
+/// PAX 1.0's map: how many segments, then each one's offset and length; an empty one at the end says how far a last
+/// hole goes.
+fn text_map(segments: &[Segment], size: u64) -> Vec<u8> {
+    let end = segments.last().map_or(0, |s| s.offset + s.len);
+    let last = (end < size).then_some(Segment { offset: size, len: 0 });
+    let mut map = format!("{}\n", segments.len() + usize::from(last.is_some())).into_bytes();
+    for segment in segments.iter().chain(&last) {
+        map.extend_from_slice(format!("{}\n{}\n", segment.offset, segment.len).as_bytes());
+    }
+    map.resize(map.len().next_multiple_of(BLOCK), 0);
+    map
+}
+
+/// Fills a field with `value` in octal and a NUL; zeros when it does not fit, and then says so.
+fn octal(field: &mut [u8], value: u64) -> bool {
+    let digits = field.len() - 1;
+    let text = format!("{value:0digits$o}");
+    let fits = text.len() == digits;
+    field[..digits].fill(b'0');
+    field[digits] = 0;
+    if fits {
+        field[..digits].copy_from_slice(text.as_bytes());
+    }
+    fits
+}
+
+/// As much of `bytes` as the field takes.
+fn put(field: &mut [u8], bytes: &[u8]) {
+    let len = bytes.len().min(field.len());
+    field[..len].copy_from_slice(&bytes[..len]);
+}
+
+/// Sets the checksum, in POSIX's form: six digits, NUL, blank.
+fn seal(header: &mut Header) {
+    header.as_old_mut().cksum = *b"        ";
+    let sum: u64 = header.as_bytes().iter().map(|&b| u64::from(b)).sum();
+    let cksum = &mut header.as_old_mut().cksum;
+    octal(&mut cksum[..7], sum);
+    cksum[7] = b' ';
+}
