@@ -80,9 +80,9 @@ fn members(number: u32, reader: SpoolingReader<'_>, base: u64, stargz: bool) -> 
         let position = u32::try_from(index.len).map_err(|_| fail(tree::Error::TooMany(member.path.clone().into())))?;
         marks.collect(position, &member.path).map_err(fail)?;
         index.push(item(number, base, &member));
-        for tar::Warning { offset, member, skipped } in reader.take_warnings() {
-            log::warn!("{} at byte {offset}: {skipped}", String::from_utf8_lossy(&member));
-        }
+    }
+    for tar::Warning { offset, member, skipped } in reader.take_warnings() {
+        log::warn!("{} at byte {offset}: {skipped}", String::from_utf8_lossy(&member));
     }
     index.end();
     let offset = reader.offset();
