@@ -37,6 +37,8 @@ mod tar2ext4_damage;
 mod tar2ext4_dialects;
 #[path = "cli/tar2ext4_output.rs"]
 mod tar2ext4_output;
+#[path = "cli/tar2ext4_random.rs"]
+mod tar2ext4_random;
 #[path = "cli/tar2ext4_scale.rs"]
 mod tar2ext4_scale;
 #[path = "cli/tar2ext4_tree.rs"]

@@ -112,7 +112,7 @@ pub enum InodeError {
     /// Something else has the name that `e2fsck` needs for a directory.
     #[error("lost+found must be a directory")]
     LostFound,
-    /// A time before 1901-12-13 or after 2446-05-10.
-    #[error("time {0} s since 1970 is outside ext4's range (1901 to 2446)")]
+    /// A time before 1901-12-13 or after 2310-04-03.
+    #[error("time {0} s since 1970 is outside ext4's range (1901 to 2310)")]
     Time(i64),
 }

@@ -129,12 +129,17 @@ pub(super) const fn directory(mode: u16) -> u16 {
     file_mode::S_IFDIR | mode
 }
 
+/// The first second that `e2fsck` takes for a damaged time before 1970: 2310-04-04.
+///
+/// The format goes on to 2446, but an old kernel wrote negative times as this range and `e2fsck` turns it back (E2).
+const LATEST: i64 = (3 << 32) - (1 << 31);
+
 /// Seconds, and the word that holds nanoseconds and two more bits of seconds.
 fn encode_time(time: Timestamp) -> Result<(u32, u32), InodeError> {
     let refuse = || InodeError::Time(time.secs);
     // 32 bits with sign, and how often 2^32 is added to them: 0 to 3.
     let epoch = time.secs.checked_add(1 << 31).ok_or_else(refuse)? >> 32;
-    let epoch = u32::try_from(epoch).ok().filter(|&epoch| epoch < 4).ok_or_else(refuse)?;
+    let epoch = u32::try_from(epoch).ok().filter(|_| time.secs < LATEST).ok_or_else(refuse)?;
     let [a, b, c, d, ..] = time.secs.to_le_bytes();
     Ok((u32::from_le_bytes([a, b, c, d]), (time.nanos << 2) | epoch))
 }
@@ -179,12 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn times_from_1901_to_2446_survive() {
-        for secs in [-(1 << 31), -1, 0, 1, (1 << 31) - 1, 1 << 31, 1 << 32, 5_000_000_000, (1 << 34) - (1 << 31) - 1] {
+    fn times_from_1901_to_2310_survive() {
+        for secs in [-(1 << 31), -1, 0, 1, (1 << 31) - 1, 1 << 31, 1 << 32, 5_000_000_000, 10_737_418_239] {
             let time = Timestamp { secs, nanos: 999_999_999 };
             assert_eq!(decode_time(encode_time(time).unwrap()), time);
         }
-        for secs in [-(1 << 31) - 1, (1 << 34) - (1 << 31), i64::MIN, i64::MAX] {
+        for secs in [-(1 << 31) - 1, 10_737_418_240, 1 << 34, i64::MIN, i64::MAX] {
             assert!(encode_time(Timestamp::from_secs(secs)).is_err(), "{secs}");
         }
     }
