@@ -231,7 +231,8 @@ fn a_listed_size_must_be_true() {
 
 #[test]
 fn sizes_of_layers_and_configs_must_be_true() {
-    let edits: [(fn(&mut Value), &str); 5] = [
+    type Edit = fn(&mut Value);
+    let edits: [(Edit, &str); 5] = [
         (|manifest| manifest["layers"][0]["size"] = json!(10), "a layer too small"),
         (|manifest| manifest["layers"][0]["size"] = json!(100_000_000), "a layer too large"),
         (|manifest| manifest["layers"][0]["size"] = json!(-1), "a negative layer"),
