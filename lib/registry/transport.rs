@@ -106,6 +106,10 @@ impl Transport {
             let _ = next.set_username("");
             let _ = next.set_password(None);
             if !url::same_origin(&request.url, &next) {
+                // A form carries a refresh token.
+                if request.form.is_some() {
+                    return Err(bad("redirects credentials to another host".into()));
+                }
                 request.headers.remove(AUTHORIZATION);
                 redirected = true;
             }
