@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::peers::{layout, skopeo};
 use crate::support::registry::{
-    DockerRegistry, Image, Layer, Puller, assert_whole, docker_archive, docker_archive_old, oci_archive, oci_layout,
+    DockerRegistry, Image, Layer, Puller, assert_whole, docker_archive, docker_archive_25, docker_archive_old,
+    oci_archive, oci_layout,
 };
 use crate::support::{Filter, shell, tool};
 
@@ -94,6 +95,26 @@ fn docker_save_of_old_is_read_with_its_symlinks() {
     let archive = puller.file("image.tar", docker_archive_old(&["demo:latest"], &image));
     let pulled = puller.pull(format!("docker-archive:{}", archive.display())).run().quietly().ran;
     assert_archive(&pulled.stdout, &image);
+}
+
+#[test]
+fn docker_save_since_version_25_is_read_by_either_of_its_lists() {
+    let puller = Puller::new();
+    let one = puller.file("one.tar", docker_archive_25(&[("demo:latest", &image())]));
+    let two = puller.file("two.tar", docker_archive_25(&[("demo:latest", &image()), ("other:latest", &other())]));
+    for (archive, name, expected) in [
+        (&one, "", image()),
+        (&one, ":demo", image()),
+        (&two, ":demo:latest", image()),
+        (&two, ":other", other()),
+        (&two, ":docker.io/library/other:latest", other()),
+    ] {
+        for prefix in ["", "docker-archive:", "oci-archive:"] {
+            let pulled = puller.pull(format!("{prefix}{}{name}", archive.display())).run();
+            assert_archive(&pulled.ran.succeeds().quiet().stdout, &expected);
+        }
+    }
+    puller.pull(&two).run().fails(&["demo:latest", "other:latest"]).says_nothing();
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn assert_no_credentials(server: &Registry) {
     for request in server.requests() {
         assert_eq!(authorization(&request), None, "{} {}", request.method, request.target);
         assert_eq!(request.header("Cookie"), None);
+        assert!(request.headers.iter().all(|(_, value)| !value.contains("SECRET")), "{:?}", request.headers);
         assert!(!request.body.contains("SECRET"), "{}", request.body);
     }
 }
@@ -451,6 +452,22 @@ fn a_token_server_that_redirects_does_not_pass_credentials_on() {
     registry.when(any("/token"), move |_| Reply::redirect(307, &to));
     puller.pull(registry.name("team/demo")).run().fails(&["token|auth|401|redirect"]).says_nothing();
     assert_no_credentials(&elsewhere);
+}
+
+#[test]
+fn a_token_server_that_redirects_does_not_pass_an_identity_token_on() {
+    for status in [301, 302, 303, 307, 308] {
+        let (_, registry, puller) = one();
+        let elsewhere = Registry::start_elsewhere();
+        let issuer = Issuer::identity("SECRET-identity");
+        elsewhere.issue(&issuer);
+        registry.ask_bearer(&issuer);
+        puller.docker_config(&json!({ "auths": { registry.host(): { "identitytoken": "SECRET-identity" } } }));
+        let to = elsewhere.url("/token");
+        registry.when(any("/token"), move |_| Reply::redirect(status, &to));
+        puller.pull(registry.name("team/demo")).run().fails(&["token|auth|401|redirect"]).says_nothing();
+        assert_no_credentials(&elsewhere);
+    }
 }
 
 #[test]

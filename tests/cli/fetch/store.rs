@@ -160,6 +160,28 @@ fn skopeo_reads_an_image_of_an_index_from_the_store() {
 }
 
 #[test]
+fn images_of_dockers_make_are_readable_by_others_and_stay_what_they_are() {
+    let image = Image::of([Layer::noise(1, 30_000), Layer::file("a", "b")]).docker();
+    let registry = Registry::start();
+    registry.push("demo", "one", &image);
+    registry.push("demo", "list", &Index::of([&Image::small("x").platform("linux/s390x").docker(), &image]).docker());
+    let puller = Puller::new();
+    for tag in ["one", "list"] {
+        let name = registry.name(format!("demo:{tag}"));
+        let first = puller.pull(&name).run().quietly().gets_exactly(&image);
+        let second = puller.pull(&name).run().quietly().gets_exactly(&image);
+        let third = puller.pull(&name).arg("--offline").run().quietly().gets_exactly(&image);
+        assert_eq!(first.ran.stdout, second.ran.stdout);
+        assert_eq!(first.ran.stdout, third.ran.stdout);
+        assert_eq!(registry.asked(get(format!("/manifests/{tag}"))).len(), 1, "the second pull is one HEAD");
+        let store = format!("oci:{}:{name}", puller.store().display());
+        assert_eq!(tool("skopeo", ["inspect", "--config", "--raw", &store]).stdout, image.config());
+        let copy = format!("dir:{}", puller.path(tag).display());
+        tool("skopeo", ["--insecure-policy", "copy", "-q", &store, &copy]);
+    }
+}
+
+#[test]
 fn the_store_may_be_a_layout_that_another_tool_made() {
     let (image, registry, puller) = one();
     let there = Image::small("there");

@@ -186,6 +186,21 @@ fn plain_http_elsewhere_needs_the_flag() {
 }
 
 #[test]
+fn a_redirect_does_not_lead_to_plain_http_elsewhere() {
+    let authority = Authority::new();
+    let registry = secure(&authority);
+    let plain = Registry::start();
+    plain.serve("/layer", "application/octet-stream", &*image().layers[0].bytes);
+    registry.when(get(&*image().layers[0].digest), |_| Reply::redirect(307, "http://bucket.test/layer?sig=SECRET"));
+    let proxy = Proxy::to(&plain.host());
+    let puller = Puller::new();
+    let ca = authority.write(&puller.home());
+    let pull = puller.pull(registry.name("demo")).arg("--ca-cert").arg(ca);
+    pull.env("http_proxy", proxy.url()).run().fails(&["bucket.test", "HTTP"]);
+    assert!(proxy.requests().is_empty());
+}
+
+#[test]
 fn a_certificate_error_elsewhere_is_no_reason_for_plain_http() {
     let registry = secure(&Authority::new());
     let proxy = Proxy::to(&registry.host());

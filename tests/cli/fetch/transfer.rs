@@ -59,7 +59,7 @@ fn a_layer_is_announced_while_the_next_is_still_on_the_wire() {
     registry.when(get(blob(&image.layers[1])), |reply| reply.stall_at(1000));
     let puller = Puller::new();
     let out = puller.path("manifest");
-    let running = puller.pull(registry.name("demo")).retries(100).stdout_file(&out).spawn();
+    let running = puller.pull(registry.name("demo")).retries(100).timeout(1).stdout_file(&out).spawn();
     let start = Instant::now();
     while fs::read_to_string(&out).unwrap_or_default().lines().count() < 2 {
         assert!(start.elapsed() < Duration::from_secs(60), "no record of layer 0");
@@ -82,7 +82,7 @@ fn layers_come_in_parallel_as_many_as_jobs_says() {
         for layer in &layers {
             registry.when(get(blob(layer)).once(), |reply| reply.stall_at(10));
         }
-        Puller::new().pull(registry.name("demo")).args(["-j", jobs]).timeout(1).run().gets(&image);
+        Puller::new().pull(registry.name("demo")).args(["-j", jobs]).timeout(1).retries(3).run().gets(&image);
         let config = format!("/blobs/{}", digest(&image.config()));
         let asked = registry.asked(get("/blobs/"));
         let mut paths: Vec<&str> = asked.iter().map(Request::path).collect();
@@ -145,7 +145,7 @@ fn a_connection_that_breaks_inside_the_manifest_is_tried_again() {
 fn a_stalled_body_is_given_up_and_resumed() {
     let (image, registry, puller) = one_layer();
     registry.when(get(blob(&image.layers[0])).once(), |reply| reply.stall_at(100_000));
-    puller.pull(registry.name("demo")).run().gets(&image);
+    puller.pull(registry.name("demo")).timeout(1).retries(3).run().gets(&image);
     assert!(registry.asked(get(blob(&image.layers[0])))[1].header("Range").is_some());
 }
 
@@ -153,14 +153,59 @@ fn a_stalled_body_is_given_up_and_resumed() {
 fn a_body_that_always_stalls_fails_and_says_so() {
     let (image, registry, puller) = one_layer();
     registry.when(get(blob(&image.layers[0])), |reply| reply.stall_at(10));
-    puller.pull(registry.name("demo")).run().fails(&["timed out|timeout|stall|no byte"]);
+    puller.pull(registry.name("demo")).timeout(1).run().fails(&["timed out|timeout|stall|no byte"]);
 }
 
 #[test]
 fn a_stalled_manifest_fails_and_says_so() {
     let (_, registry, puller) = one_layer();
     registry.when(get("/manifests/"), |reply| reply.stall_at(10));
-    puller.pull(registry.name("demo")).run().fails(&["timed out|timeout|stall|no byte"]).says_nothing();
+    puller.pull(registry.name("demo")).timeout(1).run().fails(&["timed out|timeout|stall|no byte"]).says_nothing();
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let (image, registry, puller) = one_layer();
+    registry.when(get("/manifests/").once(), Reply::never);
+    registry.when(get("/blobs/").once(), Reply::never);
+    puller.pull(registry.name("demo")).timeout(1).retries(3).run().gets(&image);
+    registry.when(any("/manifests/"), Reply::never);
+    puller.pull(registry.name("demo:other")).timeout(1).run().fails(&["no answer|timed out|timeout"]).says_nothing();
+}
+
+#[test]
+fn a_header_without_end_is_not_read_to_its_end() {
+    let (_, registry, puller) = one_layer();
+    registry.when(any("/manifests/"), |reply| reply.header("X-Long", &"x".repeat(64 << 20)));
+    puller.pull(registry.name("demo")).run().fails(&["header|parse|large|broke|error"]).says_nothing();
+}
+
+#[test]
+fn a_plain_server_that_waits_for_a_line_is_spoken_to_in_the_end() {
+    let (image, registry, puller) = one_layer();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let behind = registry.host();
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let behind = behind.clone();
+            thread::spawn(move || {
+                let mut first = [0];
+                if client.peek(&mut first).is_err() || first == [0x16] {
+                    // TLS: it says nothing, and waits for more.
+                    let mut rest = Vec::new();
+                    let _ = std::io::Read::read_to_end(&mut &client, &mut rest);
+                    return;
+                }
+                let server = std::net::TcpStream::connect(behind).unwrap();
+                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                thread::spawn(move || std::io::copy(&mut &from, &mut &to));
+                let _ = std::io::copy(&mut &server, &mut &client);
+                let _ = client.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    });
+    puller.pull(format!("{host}/demo")).timeout(2).run().gets(&image);
 }
 
 #[test]
@@ -168,7 +213,7 @@ fn a_slow_body_is_no_stalled_body() {
     let (image, registry, puller) = one_layer();
     // Slower in all than --timeout, but never without a byte for so long.
     registry.when(get(blob(&image.layers[0])), |reply| reply.slow(20_000, Duration::from_millis(300)));
-    puller.pull(registry.name("demo")).retries(0).run().gets(&image);
+    puller.pull(registry.name("demo")).timeout(2).retries(0).run().gets(&image);
 }
 
 #[test]
@@ -189,7 +234,7 @@ fn a_long_body_is_refused() {
 fn an_endless_chunked_body_is_cut_off_at_its_size() {
     let (image, registry, puller) = one_layer();
     let path = blob(&image.layers[0]);
-    registry.when(get(path), |reply| reply.long(300 << 20).chunked());
+    registry.when(get(path), |reply| reply.endless().chunked());
     puller.pull(registry.name("demo")).retries(0).run().fails(&["sha256:", "byte|size|long"]);
     for part in parts_in_flight(&puller.store()) {
         assert!(fs::metadata(&part).unwrap().len() < 1 << 20, "{} took it all", part.display());

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::image::{Artifact, Image, tar_of};
+use super::image::{Artifact, Image, Layer, tar_of};
 
 /// Writes an OCI image layout, adding to what is there, with these reference names.
 pub fn oci_layout(directory: &Path, named: &[(&str, &dyn LayoutArtifact)]) {
@@ -76,6 +76,34 @@ pub fn docker_archive(named: &[(&[&str], &Image)]) -> Vec<u8> {
         files.push((config_name, config));
     }
     files.push(("manifest.json".to_owned(), json!(manifest).to_string().into_bytes()));
+    pack(&files)
+}
+
+/// `docker save` since version 25: an OCI layout with uncompressed layers, whose names are annotations of containerd's,
+/// and a `manifest.json` beside.
+pub fn docker_archive_25(named: &[(&str, &Image)]) -> Vec<u8> {
+    let (mut files, mut manifests, mut saved) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, image) in named {
+        let plain = |layer: &Layer| Layer::plain(&uncompressed(&layer.bytes));
+        let mut image = (*image).clone();
+        image.layers = image.layers.iter().map(plain).collect();
+        let path = |digest: &str| format!("blobs/{}", digest.replace(':', "/"));
+        for part in image.parts() {
+            files.push((path(&part.digest), part.bytes.to_vec()));
+        }
+        let mut descriptor = image.descriptor();
+        let tag = name.rsplit(':').next().unwrap();
+        descriptor["annotations"] = json!({ "io.containerd.image.name": format!("docker.io/library/{name}"), "org.opencontainers.image.ref.name": tag });
+        manifests.push(descriptor);
+        let layers: Vec<String> = image.layers.iter().map(|layer| path(&layer.digest)).collect();
+        saved.push(json!({ "Config": path(&super::digest(&image.config())), "RepoTags": [name], "Layers": layers }));
+    }
+    files.push((
+        "index.json".to_owned(),
+        json!({ "schemaVersion": 2, "manifests": manifests }).to_string().into_bytes(),
+    ));
+    files.push(("manifest.json".to_owned(), json!(saved).to_string().into_bytes()));
+    files.push(("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()));
     pack(&files)
 }
 

@@ -84,6 +84,7 @@ pub(super) enum Ending {
     Whole,
     CutAt(u64),
     StallAt(u64),
+    Never,
 }
 
 /// A reply about to be sent. The methods that change it read as what the client will meet.
@@ -162,6 +163,19 @@ impl Reply {
         let mut bytes = self.bytes();
         bytes.resize(bytes.len() + extra, b'+');
         self.body(bytes)
+    }
+
+    /// So many bytes more than anybody wants, made as they are sent.
+    pub fn endless(mut self) -> Self {
+        self.body = Body::Repeated { block: vec![b'+'; 1 << 16].into(), len: 1 << 40 };
+        self.range = (0, 1 << 40);
+        self
+    }
+
+    /// Nothing comes, not even a status line.
+    pub fn never(mut self) -> Self {
+        self.ending = Ending::Never;
+        self
     }
 
     /// One byte of what is sent is another.

@@ -23,7 +23,7 @@ mod text;
 mod tls;
 mod wire;
 
-pub use archive::{docker_archive, docker_archive_old, oci_archive, oci_layout};
+pub use archive::{docker_archive, docker_archive_25, docker_archive_old, oci_archive, oci_layout};
 pub use guard::{Guard, Issuer};
 pub use http::{Reply, Request};
 pub use image::{Artifact, Image, Index, Layer, Part, digest, host_architecture, sha512};

@@ -132,7 +132,7 @@ impl<'a> Pull<'a> {
         if let Some(store) = store {
             filter = filter.arg("--dir").arg(store);
         }
-        Self { puller, filter, retries: 1, timeout: 2 }
+        Self { puller, filter, retries: 1, timeout: 20 }
     }
 
     pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {
@@ -165,7 +165,7 @@ impl<'a> Pull<'a> {
         self
     }
 
-    /// Seconds without a byte; without this call two.
+    /// Seconds without a byte; without this call twenty, which no loaded machine should need.
     pub fn timeout(mut self, seconds: u64) -> Self {
         self.timeout = seconds;
         self

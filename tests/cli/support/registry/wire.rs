@@ -57,6 +57,9 @@ fn read_line(stream: &mut impl BufRead) -> io::Result<Option<String>> {
 
 /// Sends `reply`; to a HEAD request without its body.
 pub(super) fn send(stream: &mut impl Write, reply: &Reply, head: bool) -> io::Result<After> {
+    if matches!(reply.ending, Ending::Never) {
+        return Ok(After::Hang);
+    }
     let (start, end) = reply.range;
     let mut text = format!("HTTP/1.1 {} {}\r\n", reply.status, reason(reply.status));
     for (name, value) in &reply.headers {
@@ -86,7 +89,7 @@ pub(super) fn send(stream: &mut impl Write, reply: &Reply, head: bool) -> io::Re
         return Ok(after);
     }
     let stop = match reply.ending {
-        Ending::Whole => end,
+        Ending::Whole | Ending::Never => end,
         Ending::CutAt(bytes) | Ending::StallAt(bytes) => end.min(start + bytes),
     };
     let chunked = matches!(reply.framing, Framing::Chunked);
@@ -115,7 +118,7 @@ pub(super) fn send(stream: &mut impl Write, reply: &Reply, head: bool) -> io::Re
     Ok(match reply.ending {
         Ending::Whole => after,
         Ending::CutAt(_) => After::Close,
-        Ending::StallAt(_) => After::Hang,
+        Ending::StallAt(_) | Ending::Never => After::Hang,
     })
 }
 
