@@ -6,6 +6,25 @@ use std::io::{BufRead, Read, Write};
 use oci2ext4::tar::{Body, Entry, EntryKind, Member, MemberKind, Reader, Writer};
 
 pub fn check(bytes: &[u8]) {
+    check_stream(bytes);
+    check_stream(&sealed(bytes));
+}
+
+/// The stream with right checksums in all that looks like a header: no fuzzer guesses them, and what is behind them
+/// wants to be tried.
+fn sealed(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for block in bytes.chunks_exact_mut(512) {
+        if block[257..262] == *b"ustar" {
+            block[148..156].fill(b' ');
+            let sum: u32 = block.iter().map(|&byte| u32::from(byte)).sum();
+            block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        }
+    }
+    bytes
+}
+
+fn check_stream(bytes: &[u8]) {
     let Some(members) = read(bytes) else { return };
     let mut end = 0;
     for (member, data) in &members {
