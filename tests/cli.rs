@@ -15,6 +15,8 @@ mod support;
 mod architecture;
 #[path = "cli/boot.rs"]
 mod boot;
+#[path = "cli/documents.rs"]
+mod documents;
 #[path = "cli/fetch/mod.rs"]
 mod fetch;
 #[path = "cli/flatten_cases.rs"]

@@ -90,6 +90,25 @@ pub struct Flattened {
 ///
 /// The manifest is read to its end (S3). Errors are those of the lowest layer that has one.
 ///
+/// ```
+/// use oci2ext4::flatten::{Options, flatten};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let (base, top) = (dir.path().join("base"), dir.path().join("top"));
+/// # std::fs::create_dir_all(base.join("etc"))?;
+/// # std::fs::create_dir_all(top.join("etc"))?;
+/// std::fs::write(base.join("etc/hosts"), "127.0.0.1 localhost\n")?;
+/// std::fs::write(top.join("etc/motd"), "Welcome\n")?;
+///
+/// // Two directories; a manifest would come first: Some(std::io::stdin().lock()), or bytes that `fetch` wrote.
+/// let options = Options { layers: vec![base, top], ..Options::default() };
+/// let merged = flatten(None::<&[u8]>, &options)?;
+/// let mut tar = Vec::new(); // any writer; `write_to_fd` is faster where there is a file or a pipe
+/// let totals = merged.write_to(&mut tar)?;
+/// assert_eq!(totals.entries, 4); // ./ etc/ etc/hosts etc/motd
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// When the manifest or a layer is cut, wrong, or breaks an F rule.
 pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Options) -> Result<Flattened, Error> {

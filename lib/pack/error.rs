@@ -21,6 +21,15 @@ pub enum Error {
         #[source]
         problem: Box<Problem>,
     },
+    /// An entry that no image can hold.
+    #[error("{}: {problem}", Shown(path))]
+    Entry {
+        /// Its path as given.
+        path: Vec<u8>,
+        /// What is wrong with it.
+        #[source]
+        problem: Box<Problem>,
+    },
     /// A member has no place in the tree.
     #[error("at byte {offset}: {source}")]
     Tree {
@@ -50,6 +59,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(super) fn entry(path: &[u8], problem: Problem) -> Self {
+        Self::Entry { path: path.to_vec(), problem: Box::new(problem) }
+    }
+
     /// A member's problem; what went wrong with the archive within its data says by itself where.
     pub(super) fn of_member(member: Vec<u8>, offset: u64, problem: Problem) -> Self {
         let problem = match problem {

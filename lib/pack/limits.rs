@@ -1,8 +1,8 @@
 //! What ext4 cannot hold is refused where it stands in the archive (E10), not when the image is finished.
 
 use super::error::{Problem, Shown};
-use crate::ext4::{FileType, NAME_MAX, XattrError, check_xattr_name, check_xattrs};
-use crate::meta::{Device, Xattrs};
+use crate::ext4::{FileData, FileType, NAME_MAX, check_xattr_name, check_xattrs};
+use crate::meta::{Device, Metadata, NodeKind, Xattr, Xattrs};
 use crate::tar::{Member, MemberKind};
 
 /// The longest symbolic link that Linux reads: `PATH_MAX` less its NUL.
@@ -13,39 +13,58 @@ const MINOR_MAX: u32 = 0xf_ffff;
 
 /// Refuses what no ext4 image can hold; leaves attributes out that Linux would not set either, with a warning.
 pub(super) fn check(member: &mut Member) -> Result<(), Problem> {
-    let longest = member.path.split(|&byte| byte == b'/').map(<[u8]>::len).max().unwrap_or(0);
-    if longest > NAME_MAX {
-        return Err(Problem::Name(longest));
-    }
-    match &member.kind {
-        MemberKind::Symlink(target) if target.len() > SYMLINK_MAX => return Err(Problem::Symlink(target.len())),
-        MemberKind::CharDevice(Device { major, minor }) | MemberKind::BlockDevice(Device { major, minor })
-            if *major > MAJOR_MAX || *minor > MINOR_MAX =>
-        {
-            return Err(Problem::Device { major: *major, minor: *minor });
-        }
-        _ => {}
-    }
-    if member.xattrs.is_empty() {
-        return Ok(());
-    }
-    let file_type = match member.kind {
+    check_name(&member.path)?;
+    let file_type = match &member.kind {
         MemberKind::HardLink(_) => return Ok(()), // a link changes no attributes (F8)
         MemberKind::File => FileType::File,
         MemberKind::Directory => FileType::Directory,
-        MemberKind::Symlink(_) => FileType::Symlink,
-        MemberKind::CharDevice(_) => FileType::CharDevice,
-        MemberKind::BlockDevice(_) => FileType::BlockDevice,
+        MemberKind::Symlink(target) => check_symlink(target)?,
+        MemberKind::CharDevice(device) => check_device(*device, FileType::CharDevice)?,
+        MemberKind::BlockDevice(device) => check_device(*device, FileType::BlockDevice)?,
         MemberKind::Fifo => FileType::Fifo,
     };
-    let unsupported: Vec<XattrError> =
-        member.xattrs.as_slice().iter().filter_map(|xattr| check_xattr_name(&xattr.name, file_type).err()).collect();
-    if !unsupported.is_empty() {
-        for reason in &unsupported {
+    if member.xattrs.is_empty() {
+        return Ok(());
+    }
+    let supported = |xattr: &&Xattr| check_xattr_name(&xattr.name, file_type).is_ok();
+    if !member.xattrs.as_slice().iter().all(|xattr| supported(&xattr)) {
+        for reason in member.xattrs.as_slice().iter().filter_map(|x| check_xattr_name(&x.name, file_type).err()) {
             log::warn!("{} at byte {}: {reason}; left out", Shown(&member.path), member.offset);
         }
-        let kept = member.xattrs.as_slice().iter().filter(|xattr| check_xattr_name(&xattr.name, file_type).is_ok());
-        member.xattrs = Xattrs::new(kept.cloned().collect());
+        member.xattrs = Xattrs::new(member.xattrs.as_slice().iter().filter(supported).cloned().collect());
     }
     check_xattrs(member.meta.mode, file_type, &member.xattrs).map_err(Problem::Xattr)
+}
+
+/// Refuses what no ext4 image can hold.
+pub(super) fn check_node(
+    path: &[u8],
+    kind: &NodeKind<FileData>,
+    meta: Metadata,
+    xattrs: &Xattrs,
+) -> Result<(), Problem> {
+    check_name(path)?;
+    let file_type = match kind {
+        NodeKind::Symlink(target) => check_symlink(target)?,
+        NodeKind::CharDevice(device) | NodeKind::BlockDevice(device) => check_device(*device, kind.into())?,
+        NodeKind::Directory | NodeKind::File(_) | NodeKind::Fifo => kind.into(),
+    };
+    for xattr in xattrs.as_slice() {
+        check_xattr_name(&xattr.name, file_type).map_err(Problem::Xattr)?;
+    }
+    check_xattrs(meta.mode, file_type, xattrs).map_err(Problem::Xattr)
+}
+
+fn check_name(path: &[u8]) -> Result<(), Problem> {
+    let longest = path.split(|&byte| byte == b'/').map(<[u8]>::len).max().unwrap_or(0);
+    if longest > NAME_MAX { Err(Problem::Name(longest)) } else { Ok(()) }
+}
+
+fn check_symlink(target: &[u8]) -> Result<FileType, Problem> {
+    if target.len() > SYMLINK_MAX { Err(Problem::Symlink(target.len())) } else { Ok(FileType::Symlink) }
+}
+
+fn check_device(device: Device, file_type: FileType) -> Result<FileType, Problem> {
+    let Device { major, minor } = device;
+    if major > MAJOR_MAX || minor > MINOR_MAX { Err(Problem::Device { major, minor }) } else { Ok(file_type) }
 }

@@ -6,6 +6,7 @@
 //! Extended attributes that Linux could not set on ext4 (a namespace like `com.apple.`, `user.` on a symbolic link)
 //! are left out with a warning, as GNU tar and bsdtar do when they extract; what ext4 has no room for is an error.
 
+mod builder;
 mod content_hash;
 mod error;
 mod identity;
@@ -15,6 +16,7 @@ mod read_ahead;
 
 use std::io::{self, BufRead, BufReader, Read};
 
+pub use builder::{ImageBuilder, NoContent};
 pub use error::{Error, Problem};
 
 use crate::codec::{Compression, Decoder};
@@ -58,6 +60,19 @@ pub struct PackOptions {
 /// Packs a tar stream, plain or compressed with gzip or zstd, into an image on `target`.
 ///
 /// The stream is read to its end. Memory grows with the number of members, not with their size (S5).
+///
+/// ```
+/// use oci2ext4::ext4::{FreshFile, Identity, Options};
+/// use oci2ext4::pack::{Identify, PackOptions, pack};
+///
+/// let empty_archive: &[u8] = &[0; 1024]; // two blocks of zeros
+/// let file = tempfile::tempfile()?;
+/// let identity = Identify::As(Identity { uuid: [7; 16], ..Identity::default() });
+/// let options = PackOptions { image: Options::default(), identity, allow_missing_eof: false };
+/// let report = pack(empty_archive, FreshFile(file), &options)?;
+/// assert!(report.free_blocks * 4096 >= 16 << 20);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// When the stream cannot be read, is malformed or cut; when ext4 cannot hold a member; when the image cannot be

@@ -55,3 +55,19 @@ pub struct Options {
     /// File of credentials to look into first.
     pub authfile: Option<PathBuf>,
 }
+
+impl Default for Options {
+    /// As the filter has it without flags: 30 seconds, 5 further attempts, HTTPS with the system's authorities.
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            retries: 5,
+            insecure: false,
+            tls_no_verify: false,
+            ca_cert: None,
+            identity: None,
+            user: None,
+            authfile: None,
+        }
+    }
+}

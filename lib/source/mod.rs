@@ -47,6 +47,45 @@ pub struct Options {
 /// that is the caller's, when nothing can fail any more (S3). Returns the image's config, verbatim; `None` where the
 /// source has none.
 ///
+/// ```
+/// use std::sync::Arc;
+/// use oci2ext4::image::{Digest, layer_manifest::{Record, Writer}};
+/// use oci2ext4::source::{Locator, NoProgress, Options, Progress, fetch};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let put = |bytes: &[u8]| -> std::io::Result<(Digest, usize)> {
+/// #     let digest = Digest::sha256(bytes);
+/// #     std::fs::create_dir_all(dir.path().join("blobs/sha256"))?;
+/// #     std::fs::write(dir.path().join("blobs/sha256").join(digest.hex()), bytes)?;
+/// #     Ok((digest, bytes.len()))
+/// # };
+/// # let (layer, layer_size) = put(&[0; 1024])?;
+/// # let (config, config_size) = put(format!(
+/// #     r#"{{"os":"linux","architecture":"amd64","rootfs":{{"type":"layers","diff_ids":["{layer}"]}}}}"#
+/// # ).as_bytes())?;
+/// # let (manifest, manifest_size) = put(format!(
+/// #     r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config}","size":{config_size}}},
+/// #     "layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{layer}","size":{layer_size}}}]}}"#
+/// # ).as_bytes())?;
+/// # std::fs::write(dir.path().join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
+/// # std::fs::write(dir.path().join("index.json"), format!(
+/// #     r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{manifest}","size":{manifest_size}}}]}}"#
+/// # ))?;
+/// # let (layout, store) = (dir.path().to_str().unwrap(), dir.path().join("store"));
+/// let locator = Locator::parse(&format!("oci:{layout}"))?; // or a registry's `nginx:1.27`
+/// let registry = oci2ext4::registry::Options::default();
+/// let options = Options { store, platform: None, jobs: 4, offline: false, registry };
+/// let progress: Arc<dyn Progress> = Arc::new(NoProgress);
+///
+/// let mut manifest = Vec::new(); // or a pipe
+/// let mut writer = Writer::new(&mut manifest);
+/// let config = fetch(&locator, &options, &progress, &mut writer)?;
+/// writer.write(&Record::End)?;
+/// assert!(config.is_some());
+/// assert_eq!(manifest.iter().filter(|byte| **byte == b'\n').count(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// When the image cannot be found, fetched or verified.
 pub fn fetch<W: Write>(

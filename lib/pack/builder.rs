@@ -1,0 +1,121 @@
+//! An image by calls instead of from a tar stream.
+
+use std::io::BufRead;
+
+use super::image_tree::ImageTree;
+use super::limits;
+use super::{Error, Problem};
+use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target};
+use crate::meta::{Metadata, NodeKind, Xattrs};
+use crate::tree::{Entry, EntryKind, Marks, Tree, Whiteouts};
+
+/// Builds an image entry by entry, by the same rules as members of a tar stream (I5): missing parents are made, the last
+/// of a name wins, a directory given twice keeps its children.
+///
+/// ```
+/// use oci2ext4::ext4::{FreshFile, Identity, Options};
+/// use oci2ext4::meta::{Metadata, NodeKind, Timestamp, Xattr, Xattrs};
+/// use oci2ext4::pack::ImageBuilder;
+///
+/// let file = tempfile::tempfile()?;
+/// let mut image = ImageBuilder::new(FreshFile(file), &Options::default())?;
+/// let meta = |mode| Metadata { mode, uid: 0, gid: 0, mtime: Timestamp::from_secs(1_700_000_000) };
+/// let capability = Xattr { name: (*b"user.note").into(), value: (*b"hello").into() };
+///
+/// image.node(b"etc", NodeKind::Directory, meta(0o755), Xattrs::NONE)?;
+/// image.file(b"etc/motd", &mut &b"Welcome\n"[..], 8, meta(0o644), Xattrs::new(vec![capability]))?;
+/// image.link(b"etc/issue", b"etc/motd")?;
+/// image.node(b"bin", NodeKind::Symlink((*b"usr/bin").into()), meta(0o777), Xattrs::NONE)?;
+///
+/// let report = image.finish(&Identity { uuid: [7; 16], ..Identity::default() })?;
+/// assert_eq!(report.bytes % 4096, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ImageBuilder<T> {
+    writer: ImageWriter<T>,
+    tree: Tree<FileData>,
+}
+
+impl<T: Target> ImageBuilder<T> {
+    /// Begins an image on `target`.
+    ///
+    /// # Errors
+    /// When an option is out of range or the target cannot be written.
+    pub fn new(target: T, options: &Options) -> Result<Self, Error> {
+        Ok(Self { writer: ImageWriter::new(target, options)?, tree: Tree::new() })
+    }
+
+    /// A regular file with the next `size` bytes of `input` as its content, written to its final place at once.
+    ///
+    /// # Errors
+    /// When `input` ends before, ext4 cannot hold the file, or the target cannot be written.
+    pub fn file(
+        &mut self,
+        path: &[u8],
+        input: &mut impl BufRead,
+        size: u64,
+        meta: Metadata,
+        xattrs: Xattrs,
+    ) -> Result<(), Error> {
+        let data = self.writer.write_data(input, size);
+        let data = data.map_err(|error| Error::entry(path, Problem::Image(error)))?;
+        self.enter(path, NodeKind::File(data), meta, xattrs)
+    }
+
+    /// An inode that is no regular file: a directory, a symbolic link, a device, a FIFO. With the path `.` the root's own
+    /// attributes. A [`NodeKind::File`] can hold only content of this image and is for [`ImageBuilder::file`] to make.
+    ///
+    /// # Errors
+    /// When ext4 cannot hold it, or its path breaks a rule.
+    pub fn node(
+        &mut self,
+        path: &[u8],
+        kind: NodeKind<NoContent>,
+        meta: Metadata,
+        xattrs: Xattrs,
+    ) -> Result<(), Error> {
+        let kind = match kind {
+            NodeKind::Directory => NodeKind::Directory,
+            NodeKind::Symlink(target) => NodeKind::Symlink(target),
+            NodeKind::CharDevice(device) => NodeKind::CharDevice(device),
+            NodeKind::BlockDevice(device) => NodeKind::BlockDevice(device),
+            NodeKind::Fifo => NodeKind::Fifo,
+            NodeKind::File(never) => match never {},
+        };
+        self.enter(path, kind, meta, xattrs)
+    }
+
+    /// One more name of what has the name `target` now.
+    ///
+    /// # Errors
+    /// When there is no such name, or it is a directory's.
+    pub fn link(&mut self, path: &[u8], target: &[u8]) -> Result<(), Error> {
+        let meta = Metadata::IMPLIED_DIRECTORY; // nobody's: a link has no attributes (F8)
+        self.apply(Entry { path, kind: EntryKind::HardLink(target), meta, xattrs: Xattrs::NONE })
+    }
+
+    /// Writes everything else and completes the image.
+    ///
+    /// # Errors
+    /// When the image is too small for its content, or the target cannot be written.
+    pub fn finish(self, identity: &Identity) -> Result<Report, Error> {
+        Ok(self.writer.finish(&ImageTree(self.tree.seal()), identity)?)
+    }
+
+    fn enter(&mut self, path: &[u8], kind: NodeKind<FileData>, meta: Metadata, xattrs: Xattrs) -> Result<(), Error> {
+        limits::check_node(path, &kind, meta, &xattrs).map_err(|problem| Error::entry(path, problem))?;
+        self.apply(Entry { path, kind: EntryKind::Node(kind), meta, xattrs })
+    }
+
+    /// Each call is a layer of its own: whatever it refers to must be there already.
+    fn apply(&mut self, entry: Entry<'_, FileData>) -> Result<(), Error> {
+        let mut layer = self.tree.layer(Whiteouts::None(Marks::new())).map_err(Error::Links)?;
+        layer.apply(entry).map_err(Error::Links)?;
+        layer.finish().map_err(Error::Links)
+    }
+}
+
+/// The content of nodes that have none: no value of it exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoContent {}
