@@ -25,6 +25,8 @@ mod flatten_cases;
 mod flatten_random;
 #[path = "cli/fuzz_corpus.rs"]
 mod fuzz_corpus;
+#[path = "cli/install.rs"]
+mod install;
 #[path = "cli/pipeline.rs"]
 mod pipeline;
 #[path = "cli/pipeline_costs.rs"]

@@ -87,6 +87,11 @@ impl Snapshot {
         self.entries.len()
     }
 
+    /// Every name, escaped, in order.
+    pub fn paths(&self) -> Vec<String> {
+        self.entries.keys().map(|name| name.escape_ascii().to_string()).collect()
+    }
+
     /// One line for each name.
     pub fn text(&self) -> String {
         self.entries.iter().fold(String::new(), |mut text, (name, fields)| {
