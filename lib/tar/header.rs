@@ -23,6 +23,7 @@ pub(super) struct Header {
     pub(super) dialect: Dialect,
 }
 
+const USTAR_PREFIX: std::ops::Range<usize> = 345..500;
 /// star(5): a shorter prefix, then times, and its magic at the very end.
 const STAR_PREFIX: std::ops::Range<usize> = 345..476;
 const STAR_ATIME: usize = 476;
@@ -78,12 +79,24 @@ impl Header {
         let prefix: &[u8] = match (self.dialect, self.raw.as_ustar()) {
             (Dialect::Ustar, Some(ustar)) => until_nul(&ustar.prefix),
             (Dialect::Star, _) => until_nul(&self.raw.as_bytes()[STAR_PREFIX]),
+            (Dialect::Gnu, _) => self.misplaced_prefix().unwrap_or_default(),
             _ => b"",
         };
         if prefix.is_empty() {
             return name.to_vec();
         }
         [prefix, b"/", name].concat()
+    }
+
+    /// A prefix where GNU headers have times. Go before 1.8 wrote such, so image layers of that age have them; as
+    /// today's Go does, text is taken for a prefix where the times would be no numbers.
+    fn misplaced_prefix(&self) -> Option<&[u8]> {
+        let gnu = self.raw.as_gnu().filter(|_| self.flag() != b'S')?;
+        let is_text = |time: &[u8]| time[0] != 0 && number::field(time).is_err();
+        if !is_text(&gnu.atime) && !is_text(&gnu.ctime) {
+            return None;
+        }
+        Some(until_nul(&self.raw.as_bytes()[USTAR_PREFIX])).filter(|prefix| prefix.is_ascii())
     }
 
     pub(super) fn link_name(&self) -> &[u8] {

@@ -9,7 +9,8 @@
 //! Where dialects and tools disagree, this reader decides:
 //!
 //! - A header is GNU's with the magic `"ustar  \0"`, ustar with `"ustar\0"` and any version, star with `tar\0` in its
-//!   last four bytes, else v7. Only ustar (155 bytes) and star (131 bytes) have a prefix.
+//!   last four bytes, else v7. Only ustar (155 bytes) and star (131 bytes) have a prefix; but where GNU's times are no
+//!   numbers they are the prefix that Go before 1.8 put there.
 //! - A name ends at its first NUL. A PAX name with a NUL in it is refused: a C program would see another name.
 //! - A number field that is all NUL is 0, as everywhere; an all blank one is malformed, as in GNU tar.
 //! - Type NUL with a trailing slash is a directory (Go, Python), so is `0` in a v7 header.

@@ -82,6 +82,20 @@ pub enum WriteError {
 ///
 /// The data of a file is the caller's to write, straight to [`Writer::get_mut`] or behind it (after a flush, by
 /// splice): the bytes that [`Writer::header`] asks for, then [`Writer::pad`].
+///
+/// ```
+/// use oci2ext4::meta::{Metadata, Timestamp, Xattrs};
+/// use oci2ext4::tar::{Entry, EntryKind, Writer};
+/// use std::io::Write;
+/// let mut writer = Writer::new(Vec::new());
+/// let meta = Metadata { mode: 0o644, uid: 0, gid: 0, mtime: Timestamp::EPOCH };
+/// let kind = EntryKind::File { size: 5, sparse: None };
+/// let body = writer.header(&Entry { path: b"etc/motd", kind, meta: &meta, xattrs: &Xattrs::NONE })?;
+/// writer.get_mut().write_all(b"hello")?;
+/// writer.pad(&body)?;
+/// assert_eq!(writer.finish()?.len(), 4 * 512);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Writer<W> {
     out: W,
     block: Vec<u8>,

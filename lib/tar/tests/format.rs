@@ -103,7 +103,10 @@ fn only_ustar_and_star_have_a_prefix() {
     let with = |raw: Raw| one(&[{ raw }.put(345, b"pre/fix").clone().seal()]).path;
     assert_eq!(with(Raw::new("name", b'0', 0)), b"pre/fix/name");
     assert_eq!(with(Raw::new("name", b'0', 0).v7()), b"name");
-    assert_eq!(with(Raw::new("name", b'0', 0).gnu()), b"name"); // GNU's atime stands there
+    let mut gnu = Raw::new("name", b'0', 0).gnu();
+    assert_eq!(with(gnu.clone()), b"pre/fix/name"); // as Go wrote it once
+    gnu.put(345, b"14777777777\x0014777777777\0");
+    assert_eq!(one(&[gnu.seal()]).path, b"name"); // times
     let mut any_version = Raw::new("name", b'0', 0);
     any_version.put(263, b"  ");
     assert_eq!(with(any_version), b"pre/fix/name");
@@ -316,6 +319,40 @@ fn ends() {
     let x = pax(b'x', &[("path", "p")]);
     assert_eq!(cut(&x), "at byte 1024: the archive is cut off inside an extended header's member");
     assert_eq!(cut(&x[..600]), "ignored at byte 600: the archive is cut off inside a PAX header");
+}
+
+/// A stream of a header and then zeros, as many as it takes.
+struct Endless<'a>(&'a [u8]);
+
+impl std::io::BufRead for Endless<'_> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+        Ok(if self.0.is_empty() { &ZEROS } else { self.0 })
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.0 = self.0.get(len..).unwrap_or_default();
+    }
+}
+
+impl std::io::Read for Endless<'_> {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Ok(0) // nobody reads it this way
+    }
+}
+
+#[test]
+fn files_beyond_8_gib() {
+    const SIZE: u64 = (9 << 30) + 1;
+    let mut base256 = Raw::new("f", b'0', 0);
+    base256.put(124, &[0x80, 0, 0, 0]).put(128, &SIZE.to_be_bytes());
+    for header in [[base256.seal()].concat(), [pax(b'x', &[("size", &SIZE.to_string())]), plain("f")].concat()] {
+        let mut reader = Reader::new(Endless(&header));
+        let member = reader.next_member().unwrap().unwrap();
+        assert_eq!((member.size, member.stored, member.data_offset), (SIZE, SIZE, header.len() as u64));
+        assert!(reader.next_member().unwrap().is_none());
+        assert_eq!((reader.end(), reader.offset()), (Some(End::Marker), header.len() as u64 + SIZE + 511 + 1024));
+    }
 }
 
 #[test]

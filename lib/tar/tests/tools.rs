@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -174,5 +175,37 @@ fn python_extracts_what_we_write() {
             }
         }
         assert_same(&got, &on_disk(&samples, |_| true), &format!("tarfile, seed {seed}"));
+    }
+}
+
+#[test]
+fn all_list_files_beyond_8_gib() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tar");
+    let file = fs::File::create(&path).unwrap();
+    let (dense, holes) = ((9 << 30) + 1, 10 << 40);
+    let segments = [Segment { offset: 3 << 40, len: 512 }];
+    let kinds = [("dense", dense, None), ("holes", holes, Some(&segments[..])), ("last", 3, None)];
+    let mut at = 0;
+    for (name, size, sparse) in kinds {
+        let kind = EntryKind::File { size, sparse };
+        let meta = Metadata::IMPLIED_DIRECTORY;
+        let mut header = Vec::new();
+        let entry = Entry { path: name.as_bytes(), kind, meta: &meta, xattrs: &Xattrs::NONE };
+        let body = encode(&entry, &mut header).unwrap();
+        file.write_all_at(&header, at).unwrap();
+        at += header.len() as u64 + body.len() + body.padding as u64;
+    }
+    file.set_len(at + 1024).unwrap();
+    let script = "import sys, tarfile; [print(m.size, m.name) for m in tarfile.open(sys.argv[1])]";
+    for list in ["tar -tvf", "bsdtar -tvf", &format!("python3 -c '{script}'")] {
+        let mut sh = Command::new("sh");
+        let listing = run(sh.args(["-c", &format!("{list} \"$1\""), "sh"]).arg(&path));
+        let listing = String::from_utf8_lossy(&listing);
+        let lines: Vec<_> = listing.lines().collect();
+        assert_eq!(lines.len(), 3, "{list}: {listing}");
+        for (line, (name, size, _)) in lines.iter().zip(kinds) {
+            assert!(line.contains(&size.to_string()) && line.ends_with(name), "{list}: {line}");
+        }
     }
 }
