@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
 use clap::Parser;
-use oci2ext4::cli::{self, Failure, Output, Tar2ext4};
-use oci2ext4::ext4::{FreshFile, Identity, InPlace, Report};
+use oci2ext4::cli::{self, Failure, Output, Tar2ext4, WatchedInput};
+use oci2ext4::ext4::{self, FreshFile, Identity, InPlace, Report};
 use oci2ext4::meta::Timestamp;
-use oci2ext4::pack::{Identify, PackOptions, pack};
+use oci2ext4::pack::{self, Identify, PackOptions};
 use uuid::Uuid;
 
 const TOOL: &str = "tar2ext4";
@@ -45,12 +45,19 @@ fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {
     }
     let options = PackOptions { image, identity, allow_missing_eof: args.allow_missing_eof };
     let start = Instant::now();
+    let progress = args.common.progress();
+    let input = WatchedInput::new(input, progress);
     let report = match output.is_in_place() {
-        true => pack(input, InPlace(file), &options),
-        false => pack(input, FreshFile(file), &options),
+        true => pack::pack(input, InPlace(file), &options),
+        false => pack::pack(input, FreshFile(file), &options),
     };
-    let report = report.map_err(Failure::failed)?;
+    cli::clear_progress();
+    let report = report.map_err(|error| match error {
+        pack::Error::Image(ext4::Error::Option(text)) => Failure::Usage(text),
+        error => Failure::failed(error),
+    })?;
     output.commit(args.fsync).map_err(Failure::failed)?;
+    cli::packed(progress, TOOL, report.bytes, report.inodes, start);
     log::info!("{} bytes, {} inodes in {:.2} s", report.bytes, report.inodes, start.elapsed().as_secs_f64());
     if args.json { print_json(&report).map_err(Failure::failed) } else { Ok(()) }
 }
@@ -84,7 +91,7 @@ fn open_input(path: Option<&Path>) -> Result<File, Failure> {
 fn print_json(report: &Report) -> io::Result<()> {
     let json = serde_json::json!({
         "size": report.bytes,
-        "block_size": oci2ext4::ext4::BLOCK_SIZE,
+        "block_size": ext4::BLOCK_SIZE,
         "blocks": report.blocks,
         "free_blocks": report.free_blocks,
         "inodes": report.inodes,

@@ -3,14 +3,11 @@
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use indicatif::{MultiProgress, ProgressDrawTarget};
-#[cfg(feature = "fetch")]
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The bars of this process, once there are some: messages go above them.
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
 
-#[cfg(feature = "fetch")]
 /// A bar for something of `total` bytes, known or not.
 pub(super) fn bar(label: &str, total: Option<u64>) -> ProgressBar {
     let bars = BARS.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));

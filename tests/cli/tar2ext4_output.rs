@@ -4,6 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
 
 use crate::support::{Filter, LoopMount, Snapshot, dumpe2fs, e2fsck_clean, scratch, shell, tool};
 
@@ -61,6 +64,7 @@ fn usage_errors_have_status_2() {
     with(&["-L", "seventeen bytes!!"]).fails_with(2, "16").one_line();
     with(&["--offset", "1M"]).fails_with(2, "--size");
     with(&["--uuid", "none"]).fails_with(2, "none");
+    with(&["--free", "80%", "--reserved", "20"]).fails_with(2, "90 %").one_line();
     let epoch = |value| Filter::tar2ext4().env("SOURCE_DATE_EPOCH", value).arg("-o").arg(&image).run();
     epoch("tomorrow").fails_with(2, "SOURCE_DATE_EPOCH").one_line();
     assert!(!image.exists());
@@ -197,6 +201,63 @@ fn a_block_device_is_filled_and_a_cut_run_is_no_file_system() {
     let busy = Filter::tar2ext4().args(["-o", &device.0]).stdin(tar).run();
     busy.fails_with(1, "busy").one_line();
     mount.unmount();
+}
+
+/// Starts a run that has read the first `bytes` of the tar and waits for more, and sends it `signal`.
+fn stop_within(image: &Path, directory: &Path, tar: &[u8], bytes: usize, signal: Signal) {
+    let fifo = directory.join("fifo");
+    let _ = fs::remove_file(&fifo);
+    tool("mkfifo", [&fifo]);
+    let running = Filter::tar2ext4().arg("-o").arg(image).arg(&fifo).spawn();
+    let mut writer = fs::File::options().write(true).open(&fifo).unwrap();
+    writer.write_all(&tar[..bytes]).unwrap();
+    // The pipe is empty when all was read.
+    while rustix::io::ioctl_fionread(&writer).unwrap() > 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(u64::try_from(bytes % 20).unwrap()));
+    running.signal(signal);
+    let ran = running.wait();
+    assert!(!ran.status.success(), "{}", ran.report());
+}
+
+#[test]
+fn a_killed_run_leaves_the_old_file_and_nothing_else() {
+    let scratch = scratch();
+    let tar = small_tar(scratch.path());
+    let image = scratch.path().join("out/image");
+    fs::create_dir(image.parent().unwrap()).unwrap();
+    fs::write(&image, "old").unwrap();
+    for (at, signal) in [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP].into_iter().cycle().take(20).enumerate()
+    {
+        stop_within(&image, scratch.path(), &tar, (at + 1) * tar.len() / 23, signal);
+        assert_eq!(fs::read(&image).unwrap(), b"old");
+        assert_eq!(fs::read_dir(image.parent().unwrap()).unwrap().count(), 1, "something is left beside the image");
+    }
+}
+
+#[test]
+fn a_killed_run_leaves_no_file_system_on_a_device() {
+    let scratch = scratch();
+    let tar = small_tar(scratch.path());
+    let backing = scratch.path().join("backing");
+    fs::File::create(&backing).unwrap().set_len(64 << 20).unwrap();
+    let device = LoopDevice::new(&backing);
+    for at in 1..6 {
+        Filter::tool("mke2fs").args(["-q", "-F", "-t", "ext4", &device.0]).run().succeeds();
+        stop_within(Path::new(&device.0), scratch.path(), &tar, at * tar.len() / 7, Signal::KILL);
+        let probe = Filter::tool("blkid").args(["-p", "-s", "TYPE", &device.0]).run();
+        assert!(!probe.text().contains("ext4"), "a killed run looks like a file system\n{}", probe.report());
+    }
+}
+
+#[test]
+fn progress_can_be_plain() {
+    let scratch = scratch();
+    let image = scratch.path().join("image");
+    let run =
+        Filter::tar2ext4().arg("-o").arg(&image).args(["--progress", "plain"]).stdin(small_tar(scratch.path())).run();
+    run.succeeds().says("tar2ext4: packed: ").one_line();
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn check(seed: u64) {
     if random.bool() {
         option(true, format!("--size={size}"));
     } else {
-        option(random.bool(), format!("--free={}%", random.u8(1..90)));
+        option(random.bool(), format!("--free={}%", random.u8(1..70)));
     }
     let image = scratch.path().join("image");
     let run = Filter::tar2ext4().arg("-o").arg(&image).args(&flags).stdin_file(&tar).run();
