@@ -116,9 +116,15 @@ fn the_features_are_those_of_mke2fs() {
 
 #[test]
 fn the_journal_is_as_large_as_mke2fs_makes_it() {
-    for (size, journal) in
-        [(8, 1024), (128, 4096), (1024, 8192), (2048, 16_384), (16 << 10, 32_768), (40 << 10, 65_536)]
-    {
+    for (size, journal) in [
+        (8, 1024),
+        (128, 4096),
+        (1024, 8192),
+        (2048, 16_384),
+        (16 << 10, 32_768),
+        (40 << 10, 65_536),
+        (130 << 10, 262_144),
+    ] {
         let image = Image::new();
         let options = Options { size: Some(size * MIB), journal: Some(Journal::Auto), ..Options::default() };
         image.write(&options, &TestTree::new());
