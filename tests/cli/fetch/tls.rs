@@ -378,7 +378,11 @@ fn a_mirror_does_not_get_the_origins_password() {
         mirror.host()
     ));
     puller.pull(origin.name("demo")).run().gets(&image());
-    assert!(!mirror.requests().is_empty());
+    puller.docker_config(&json!({}));
+    fs::remove_dir_all(puller.store()).unwrap();
+    let pull = puller.pull(origin.name("demo")).args(["--username", "user", "--password-stdin"]).stdin("SECRET");
+    pull.run().gets(&image());
+    assert!(mirror.requests().len() > 1);
     assert!(mirror.requests().iter().all(|request| request.header("Authorization").is_none()));
 }
 
