@@ -294,7 +294,7 @@ mod tests {
             output.file().write_all(text.as_bytes()).unwrap();
             output.commit(fsync).unwrap();
             assert_eq!(std::fs::read(&target).unwrap(), text.as_bytes());
-            assert_eq!(listing(dir.path()), [target.clone()]);
+            assert_eq!(listing(dir.path()), std::slice::from_ref(&target));
             std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o640)).unwrap();
         }
         Output::create(&target).unwrap().commit(false).unwrap();

@@ -7,8 +7,11 @@ mod pax;
 mod sparse_map;
 mod tar_reader;
 
-/// A target's name, which is its corpus's too, and its check, which panics on a counterexample.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// What a target does with its input; it panics on a counterexample.
+pub type Check = fn(&[u8]);
+
+/// A target's name, which is its corpus's too, and its check.
+pub const TARGETS: &[(&str, Check)] = &[
     ("image-document", image_document::check),
     ("image-reference", image_reference::check),
     ("layer-manifest", layer_manifest::check),
