@@ -73,10 +73,4 @@ impl Descriptor {
         self.annotations.get(REFERENCE_TYPE).is_some_and(|kind| kind == "attestation-manifest")
             || self.platform.as_ref().is_some_and(|p| p.os == "unknown" && p.architecture == "unknown")
     }
-
-    /// The media type that is only true of layers that may not be redistributed.
-    #[must_use]
-    pub fn is_foreign(&self) -> bool {
-        self.media_type.contains(".nondistributable.") || self.media_type.contains(".foreign.")
-    }
 }

@@ -102,12 +102,6 @@ impl Error {
             _ => None,
         }
     }
-
-    /// Whether the server says that it has no such thing.
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Status { code: 404, .. })
-    }
 }
 
 fn said(message: Option<&str>) -> String {

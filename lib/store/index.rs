@@ -77,6 +77,10 @@ impl Store {
     /// # Errors
     /// When `index.json` cannot be read or written.
     pub(super) fn set_name(&self, name: &Name) -> Result<(), Error> {
+        // Nothing to do needs no lock: a store that cannot be written still serves what it has.
+        if self.entries_as_written()?.contains(&entry(name)) {
+            return Ok(());
+        }
         let _lock = self.lock()?;
         let bytes = self.read_index()?;
         let parsed: Option<Value> =
@@ -92,13 +96,16 @@ impl Store {
             *list = json!([]);
         }
         if let Value::Array(list) = list {
-            if list.contains(&entry) {
-                return Ok(());
-            }
             list.retain(|e| e["annotations"][REF_NAME].as_str() != Some(&name.name));
             list.push(entry);
         }
         self.replace("index.json", Value::Object(index).to_string().as_bytes())
+    }
+
+    fn entries_as_written(&self) -> Result<Vec<Value>, Error> {
+        let Some(bytes) = self.read_index()? else { return Ok(Vec::new()) };
+        let index: Value = serde_json::from_slice(&bytes).map_err(|e| self.index_error(e))?;
+        Ok(index["manifests"].as_array().cloned().unwrap_or_default())
     }
 
     fn read_index(&self) -> Result<Option<Vec<u8>>, Error> {

@@ -115,7 +115,8 @@ fn check_platform(config: &Config, shown: &str, options: &Options) -> Result<(),
     Ok(())
 }
 
-/// The image with this name (`nginx`, `docker.io/library/nginx:latest`, a config's digest), or the only one.
+/// The image with this name (`nginx`, `docker.io/library/nginx:latest`, a config's digest, `@0` for the first as in
+/// skopeo), or the only one.
 fn choose<'a>(saved: &'a [Saved], name: Option<&str>) -> Result<&'a Saved, String> {
     let tags = |image: &'a Saved| image.repo_tags.iter().flatten();
     let Some(name) = name else {
@@ -125,6 +126,9 @@ fn choose<'a>(saved: &'a [Saved], name: Option<&str>) -> Result<&'a Saved, Strin
             _ => Err(format!("several images, so name one: {}", offered(saved))),
         };
     };
+    if let Some(number) = name.strip_prefix('@').and_then(|number| number.parse::<usize>().ok()) {
+        return saved.get(number).ok_or_else(|| format!("no image {name:?}; there are {}", saved.len()));
+    }
     let familiar = |text: &str| text.parse::<Reference>().ok().map(|reference| reference.to_string());
     let wanted = familiar(name);
     let found = saved.iter().find(|image| {
@@ -176,6 +180,8 @@ mod tests {
         for name in ["nginx", "nginx:1", "docker.io/library/nginx:latest", "library/nginx"] {
             assert_eq!(found(name).unwrap(), "a.json", "{name}");
         }
+        assert_eq!(found("@0").unwrap(), "a.json");
+        assert!(found("@2").unwrap_err().contains("there are 2"));
         assert!(found(&format!("sha256:{hex}")).unwrap().ends_with(hex));
         assert!(found("nginx:2").unwrap_err().contains("there is nginx:latest, blobs/sha256/"));
         assert!(choose(&saved, None).err().unwrap().contains("several images"));

@@ -4,6 +4,7 @@ mod archives;
 mod auth;
 mod documents;
 mod messages;
+mod parallel;
 mod peers;
 mod platforms;
 mod registry_test;
