@@ -54,6 +54,9 @@ pub enum DocumentError {
     /// Neither an index nor a manifest.
     #[error("neither an image manifest nor an image index{}", .0.as_deref().map(|t| format!(": {t:?}")).unwrap_or_default())]
     Unknown(Option<String>),
+    /// Index and manifest in one.
+    #[error("an image index and an image manifest in one: it could mean two things")]
+    Ambiguous,
     /// An artifact that is no image: a chart, a signature, ...
     #[error("not a container image but an artifact of type {0:?}")]
     Artifact(String),
@@ -102,6 +105,10 @@ impl Document {
         let stated = Some(own).filter(|t| !t.is_empty()).or(declared.filter(known));
         if let Some(other) = stated.as_ref().filter(|t| !known(t)) {
             return Err(DocumentError::Unknown(Some(other.chars().take(100).collect())));
+        }
+        // Whoever reads it as the other kind would see another image (CVE-2021-41190).
+        if raw.manifests.is_some() && (raw.config.is_some() || raw.layers.is_some()) {
+            return Err(DocumentError::Ambiguous);
         }
         match (stated, raw.manifests, raw.config, raw.layers) {
             (Some(t), Some(manifests), _, _) if media_type::is_index(&t) => {
@@ -181,6 +188,8 @@ mod tests {
         says(r#"{"schemaVersion":1,"fsLayers":[]}"#, "schema 1");
         says("\"x\"", "not a valid image manifest");
         says("{}", "neither");
+        says(r#"{"manifests":[],"layers":[]}"#, "two things");
+        says(r#"{"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"layers":[]}"#, "two things");
         says(r#"{"mediaType":"application/x"}"#, "application/x");
         says(
             r#"{"config":{"mediaType":"application/vnd.cncf.helm.config.v1+json","digest":"$D","size":2},"layers":[]}"#,

@@ -7,10 +7,14 @@ use serde_json::{Map, Value, json};
 
 use super::{Error, Store};
 use crate::image::layer_manifest::PlatformRecord;
-use crate::image::{Annotations, Descriptor, Digest, MAX_DOCUMENT, Platform, media_type};
+use crate::image::{Annotations, Descriptor, Digest, Platform, media_type};
 
 /// The annotation that carries an image's name (OCI image spec, annotations.md).
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// Most bytes of `index.json`. It grows with every name the store ever learnt, so it may be longer than a document
+/// that comes from elsewhere.
+const MAX_INDEX: u64 = 64 << 20;
 
 /// The annotation of ours that says what the registry's tag pointed at, where that differs from the entry: readers of
 /// image layouts take OCI's media types only, so a Docker manifest stands in the index wrapped in an OCI index.
@@ -117,9 +121,9 @@ impl Store {
             Err(e) => return Err(Error::at(&path, "cannot open")(e)),
         };
         let mut bytes = Vec::new();
-        file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(Error::at(&path, "cannot read"))?;
-        if bytes.len() as u64 > MAX_DOCUMENT {
-            return Err(Error::TooLong { path, max: MAX_DOCUMENT });
+        file.take(MAX_INDEX + 1).read_to_end(&mut bytes).map_err(Error::at(&path, "cannot read"))?;
+        if bytes.len() as u64 > MAX_INDEX {
+            return Err(Error::TooLong { path, max: MAX_INDEX });
         }
         Ok(Some(bytes))
     }
