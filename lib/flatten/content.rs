@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::output::{CopyError, Output};
+use super::spool::Spool;
 use crate::tar::Segment;
 
 /// The content of one file: a range of a layer's [`Store`].
@@ -25,10 +27,33 @@ pub(super) struct Content {
 /// What holds the content of a layer's files.
 #[derive(Debug)]
 pub(super) enum Store {
-    /// A plain tar: the layer itself, or the spool.
+    /// A plain tar, the layer itself.
     Tar(Arc<File>),
+    /// What was decoded.
+    Spool(Spool),
     /// A directory on this machine.
     Directory(Files),
+}
+
+impl Store {
+    /// Writes stored bytes of a tar out; of a spool each byte once.
+    pub(super) fn copy(&mut self, at: u64, len: u64, out: &mut Output<'_>) -> Result<(), CopyError> {
+        match self {
+            Self::Tar(file) => out.copy(file, at, len),
+            Self::Spool(spool) => spool.copy(at, len, out),
+            Self::Directory(_) => Err(CopyError::Read(io::ErrorKind::Unsupported.into())),
+        }
+    }
+}
+
+impl Content {
+    /// Stored bytes: its size without its holes.
+    pub(super) fn stored(&self) -> u64 {
+        match &self.sparse {
+            None => self.size,
+            Some(segments) => segments.iter().map(|segment| segment.len).sum(),
+        }
+    }
 }
 
 /// The regular files of a directory, by number.

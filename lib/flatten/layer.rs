@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::content::Store;
 use super::index::Index;
-use super::spool::Spool;
+use super::spool::Room;
 use super::{LayerError, directory, tarball};
 use crate::codec::Compression;
 use crate::image::Digest;
@@ -54,6 +54,7 @@ pub(super) struct Indexed {
 #[derive(Clone, Debug)]
 pub(super) struct How {
     pub(super) verify: bool,
+    pub(super) room: Arc<Room>,
     pub(super) cancelled: Arc<AtomicBool>,
 }
 
@@ -79,7 +80,7 @@ impl Layer {
     }
 
     /// Reads the layer to its end, verifies it, and keeps what its entries are and where their content is.
-    pub(super) fn read(&self, spool: &mut Spool, how: &How) -> Result<Indexed, LayerError> {
+    pub(super) fn read(&self, how: &How) -> Result<Indexed, LayerError> {
         match &self.kind {
             Kind::Overlay => directory::read(self.number, &self.path, directory::As::Overlay),
             Kind::Extra if std::fs::metadata(&self.path).map_err(|e| self.io(e))?.is_dir() => {
@@ -87,9 +88,9 @@ impl Layer {
                 // attributes, or a directory made by mktemp would close a whole image to its users.
                 directory::read(self.number, &self.path, directory::As::Tar { with_root: self.number == 0 })
             }
-            Kind::Extra => tarball::read(self, &self.open(None)?, spool, how, None, false),
+            Kind::Extra => tarball::read(self, &self.open(None)?, how, None, false),
             Kind::Blob { size, diff_id, stargz } => {
-                tarball::read(self, &self.open(*size)?, spool, how, diff_id.as_ref(), *stargz)
+                tarball::read(self, &self.open(*size)?, how, diff_id.as_ref(), *stargz)
             }
         }
     }

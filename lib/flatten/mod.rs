@@ -42,6 +42,7 @@ use crate::tree::Tree;
 use content::{Content, Store};
 use layer::Layer;
 use output::Output;
+use spool::Room;
 use workers::{Reading, Workers};
 
 /// How to flatten.
@@ -116,7 +117,8 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
         return Err(Error::NoLayers);
     }
     let start = Instant::now();
-    let workers = Workers::start(options.jobs, options.verify, &spool::directory(options.tmpdir.as_deref()));
+    let room = Room::new(spool::directory(options.tmpdir.as_deref()));
+    let workers = Workers::start(options.jobs, options.verify, room);
     let readings = queue(manifest, options.layers.clone(), &workers);
     let mut tree = Tree::new();
     let mut stores = Vec::new();
@@ -177,7 +179,7 @@ impl Flattened {
     ///
     /// # Errors
     /// When it cannot be written, or content cannot be read again. Then no end marker was written (S3).
-    pub fn write_to_fd(&self, fd: BorrowedFd<'_>) -> Result<Totals, Error> {
+    pub fn write_to_fd(self, fd: BorrowedFd<'_>) -> Result<Totals, Error> {
         self.write(&mut Output::to_fd(fd))
     }
 
@@ -185,13 +187,13 @@ impl Flattened {
     ///
     /// # Errors
     /// As [`Flattened::write_to_fd`].
-    pub fn write_to(&self, mut writer: impl Write) -> Result<Totals, Error> {
+    pub fn write_to(self, mut writer: impl Write) -> Result<Totals, Error> {
         self.write(&mut Output::to_writer(&mut writer))
     }
 
-    fn write(&self, out: &mut Output<'_>) -> Result<Totals, Error> {
+    fn write(mut self, out: &mut Output<'_>) -> Result<Totals, Error> {
         let start = Instant::now();
-        let totals = write::write(&self.tree, &self.stores, self.clamp_mtime, out)?;
+        let totals = write::write(&self.tree, &mut self.stores, self.clamp_mtime, out)?;
         let (entries, seconds) = (totals.entries, start.elapsed().as_secs_f64());
         log::info!("{entries} entries, {} bytes written in {seconds:.3} s", out.written);
         Ok(totals)

@@ -22,7 +22,6 @@ const STARGZ_NAMES: [&[u8]; 3] = [b"stargz.index.json", b".prefetch.landmark", b
 pub(super) fn read(
     layer: &Layer,
     blob: &Blob,
-    spool: &mut Spool,
     how: &How,
     diff_id: Option<&Digest>,
     stargz: bool,
@@ -30,13 +29,12 @@ pub(super) fn read(
     let decoder = Decoder::new(&*blob.file).map_err(|e| layer.io(e))?;
     let expected = diff_id.filter(|_| how.verify);
     let (decode, hash, parse) = stages(decoder, expected.map(Digest::algorithm), Arc::clone(&how.cancelled));
-    let (base, file) = if blob.in_place { (0, Arc::clone(&blob.file)) } else { (spool.end(), spool.file()?) };
-    let spool = if blob.in_place { None } else { Some(spool) };
+    let mut spool = (!blob.in_place).then(|| Spool::new(Arc::clone(&how.room)));
     let (parsed, found) = thread::scope(|threads| {
         let decoding = threads.spawn(|| decode.run());
         let hashing = hash.map(|hash| threads.spawn(|| hash.run()));
         // Dropped at the end of this statement, the reader lets the decoder end, and that the hasher.
-        let parsed = members(layer.number, parse.reader(spool), base, stargz);
+        let parsed = members(layer.number, parse.reader(spool.as_mut()), stargz);
         let died = decoding.join().is_err();
         let found = hashing.map(thread::ScopedJoinHandle::join);
         match found.transpose() {
@@ -57,7 +55,8 @@ pub(super) fn read(
         };
         return Err(LayerError::NoEnd { offset, hint });
     }
-    Ok(Indexed { index, rules: Whiteouts::Oci(marks), store: Store::Tar(file) })
+    let store = spool.map_or_else(|| Store::Tar(Arc::clone(&blob.file)), Store::Spool);
+    Ok(Indexed { index, rules: Whiteouts::Oci(marks), store })
 }
 
 struct Parsed {
@@ -67,7 +66,7 @@ struct Parsed {
     offset: u64,
 }
 
-fn members(number: u32, reader: SpoolingReader<'_>, base: u64, stargz: bool) -> Result<Parsed, LayerError> {
+fn members(number: u32, reader: SpoolingReader<'_>, stargz: bool) -> Result<Parsed, LayerError> {
     let mut reader = tar::Reader::new(reader);
     let mut index = Index::default();
     let mut marks = Marks::new();
@@ -79,7 +78,7 @@ fn members(number: u32, reader: SpoolingReader<'_>, base: u64, stargz: bool) -> 
         }
         let position = u32::try_from(index.len).map_err(|_| fail(tree::Error::TooMany(member.path.clone().into())))?;
         marks.collect(position, &member.path).map_err(fail)?;
-        index.push(item(number, base, &member));
+        index.push(item(number, &member));
     }
     for tar::Warning { offset, member, skipped } in reader.take_warnings() {
         log::warn!("{} at byte {offset}: {skipped}", String::from_utf8_lossy(&member));
@@ -92,12 +91,11 @@ fn members(number: u32, reader: SpoolingReader<'_>, base: u64, stargz: bool) -> 
     Ok(Parsed { index, marks, end, offset })
 }
 
-fn item(layer: u32, base: u64, member: &Member) -> Item<'_> {
+fn item(layer: u32, member: &Member) -> Item<'_> {
     let kind = match &member.kind {
         MemberKind::File => EntryKind::Node(NodeKind::File(Content {
             layer,
-            // Both count bytes of the same stream, which was read that far.
-            at: base.saturating_add(member.data_offset),
+            at: member.data_offset,
             size: member.size,
             sparse: member.sparse.clone().map(Box::new),
         })),

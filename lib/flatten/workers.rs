@@ -1,6 +1,5 @@
 //! Reading layers in parallel, in any order, and handing them over in theirs.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::layer::{How, Indexed, Layer};
-use super::spool::Spool;
+use super::spool::Room;
 use super::{Error, LayerError};
 
 /// Threads that read layers. Dropped, they give up what they are at.
@@ -34,14 +33,14 @@ struct Job {
 
 impl Workers {
     /// Starts `jobs` threads, at least one.
-    pub(super) fn start(jobs: usize, verify: bool, tmpdir: &Path) -> Self {
+    pub(super) fn start(jobs: usize, verify: bool, room: Room) -> Self {
         let (queue, jobs_in) = channel::<Job>();
         let jobs_in = Arc::new(Mutex::new(jobs_in));
-        let cancelled = Arc::new(AtomicBool::new(false));
+        let (cancelled, room) = (Arc::new(AtomicBool::new(false)), Arc::new(room));
         for _ in 0..jobs.max(1) {
-            let (jobs_in, tmpdir) = (Arc::clone(&jobs_in), tmpdir.to_path_buf());
-            let how = How { verify, cancelled: Arc::clone(&cancelled) };
-            thread::spawn(move || work(&jobs_in, Spool::new(tmpdir), &how));
+            let jobs_in = Arc::clone(&jobs_in);
+            let how = How { verify, room: Arc::clone(&room), cancelled: Arc::clone(&cancelled) };
+            thread::spawn(move || work(&jobs_in, &how));
         }
         Self { queue, cancelled }
     }
@@ -86,13 +85,13 @@ impl Reading {
     }
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>, mut spool: Spool, how: &How) {
+fn work(jobs: &Mutex<Receiver<Job>>, how: &How) {
     loop {
         // Held while waiting: who waits for a job waits for the lock or in the channel, it is the same.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { layer, result }) = job else { return };
         let start = Instant::now();
-        let read = layer.read(&mut spool, how);
+        let read = layer.read(how);
         if let Ok(indexed) = &read {
             log::info!("{}: {} entries read in {:.3} s", layer.label, indexed.index.len, start.elapsed().as_secs_f64());
         }

@@ -1,6 +1,5 @@
 //! The merged tree as a canonical tar (T rules).
 
-use std::fs::File;
 use std::io;
 
 use super::content::{Content, Store};
@@ -8,7 +7,7 @@ use super::output::Output;
 use super::{Error, Totals};
 use crate::meta::{NodeKind, Timestamp};
 use crate::tar::{self, Body, END_MARKER, Segment};
-use crate::tree::{InodeView, Sealed, Visit};
+use crate::tree::{InodeId, InodeView, Sealed, Visit};
 
 /// Zeros for padding and for what segments were widened by.
 static ZEROS: [u8; tar::BLOCK] = [0; tar::BLOCK];
@@ -16,10 +15,11 @@ static ZEROS: [u8; tar::BLOCK] = [0; tar::BLOCK];
 /// Writes everything, the end marker last.
 pub(super) fn write(
     tree: &Sealed<Content>,
-    stores: &[Store],
+    stores: &mut [Store],
     clamp_mtime: Option<Timestamp>,
     out: &mut Output<'_>,
 ) -> Result<Totals, Error> {
+    want(tree, stores);
     let mut totals = Totals::default();
     let mut header = Vec::new();
     let (mut name, mut first) = (Vec::new(), Vec::new());
@@ -67,18 +67,30 @@ pub(super) fn write(
     Ok(totals)
 }
 
+/// Tells the spools what of them will be written, so that they can give the rest back.
+fn want(tree: &Sealed<Content>, stores: &mut [Store]) {
+    for id in (0..).map(InodeId).take(tree.len()) {
+        if let NodeKind::File(content) = tree.inode(id).kind
+            && let Some(Store::Spool(spool)) = usize::try_from(content.layer).ok().and_then(|at| stores.get_mut(at))
+        {
+            spool.want(content.at, content.stored());
+        }
+    }
+    for store in stores {
+        if let Store::Spool(spool) = store {
+            spool.trim();
+        }
+    }
+}
+
 /// Writes the ranges of a file that its header has promised.
-fn copy(content: &Content, body: &Body, stores: &[Store], name: &[u8], out: &mut Output<'_>) -> Result<(), Error> {
+fn copy(content: &Content, body: &Body, stores: &mut [Store], name: &[u8], out: &mut Output<'_>) -> Result<(), Error> {
     if body.is_empty() {
         return Ok(());
     }
     let changed = || Error::Content { name: name.to_vec(), source: io::ErrorKind::UnexpectedEof.into() };
     let failed = |source| Error::Content { name: name.to_vec(), source };
-    match stores.get(usize::try_from(content.layer).unwrap_or(usize::MAX)) {
-        Some(Store::Tar(file)) => match &content.sparse {
-            None => out.copy(file, content.at, content.size).map_err(|e| e.of(name)),
-            Some(segments) => packed(segments, body, content.at, name, file, out),
-        },
+    match stores.get_mut(usize::try_from(content.layer).unwrap_or(usize::MAX)) {
         Some(Store::Directory(files)) => {
             let file = files.open(content.at).map_err(failed)?.ok_or_else(changed)?;
             for Segment { offset, len } in &body.segments {
@@ -86,6 +98,10 @@ fn copy(content: &Content, body: &Body, stores: &[Store], name: &[u8], out: &mut
             }
             Ok(())
         }
+        Some(store) => match &content.sparse {
+            None => store.copy(content.at, content.size, out).map_err(|e| e.of(name)),
+            Some(segments) => packed(segments, body, content.at, name, store, out),
+        },
         None => Err(changed()),
     }
 }
@@ -96,7 +112,7 @@ fn packed(
     body: &Body,
     mut at: u64,
     name: &[u8],
-    file: &File,
+    store: &mut Store,
     out: &mut Output<'_>,
 ) -> Result<(), Error> {
     let mut stored = stored.iter().peekable();
@@ -105,7 +121,7 @@ fn packed(
         let mut here = wide.offset;
         while let Some(segment) = stored.next_if(|segment| segment.offset < end) {
             zeros(segment.offset - here, out)?;
-            out.copy(file, at, segment.len).map_err(|e| e.of(name))?;
+            store.copy(at, segment.len, out).map_err(|e| e.of(name))?;
             at += segment.len;
             here = segment.offset + segment.len;
         }
