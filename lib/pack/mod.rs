@@ -14,12 +14,12 @@ mod image_tree;
 mod limits;
 mod read_ahead;
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 
 pub use builder::{ImageBuilder, NoContent};
 pub use error::{Error, Problem};
 
-use crate::codec::{Compression, Decoder};
+use crate::codec::Decoder;
 use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target};
 use crate::meta::{NodeKind, Timestamp};
 use crate::tar::{End, Member, MemberKind, Reader, Segment};
@@ -28,9 +28,6 @@ use content_hash::Hashing;
 use identity::Digests;
 use image_tree::ImageTree;
 use read_ahead::ReadAhead;
-
-/// Bytes read from a plain stream at once: as much as a widened pipe holds.
-const BUFFER: usize = 1 << 20;
 
 /// Where an image's UUID and hash seed come from, and what time it is.
 #[derive(Clone, Copy, Debug)]
@@ -78,10 +75,8 @@ pub struct PackOptions {
 /// When the stream cannot be read, is malformed or cut; when ext4 cannot hold a member; when the image cannot be
 /// written or its size is too small. `target` is then unfinished.
 pub fn pack(input: impl Read + Send + 'static, target: impl Target, options: &PackOptions) -> Result<Report, Error> {
+    // A plain stream too: reading a pipe is a copy as large as the one into the image, and there is a core for it.
     let decoder = Decoder::new(input).map_err(Error::Input)?;
-    if decoder.compression() == Compression::Plain {
-        return pack_plain(BufReader::with_capacity(BUFFER, decoder), target, options);
-    }
     pack_plain(ReadAhead::spawn(decoder).map_err(Error::Input)?, target, options)
 }
 

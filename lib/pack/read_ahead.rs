@@ -1,4 +1,4 @@
-//! Decoding on another core: a thread reads while the image is written.
+//! Reading and decoding on another core: a thread reads while the image is written.
 
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
