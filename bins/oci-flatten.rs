@@ -1,14 +1,15 @@
 //! Squashes the layers of a layer manifest into one canonical tar on standard output.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::os::fd::AsFd;
+use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use oci2ext4::cli::{self, Failure, OciFlatten};
 use oci2ext4::flatten::{Error, flatten};
+use rustix::fs::{FileType, fstat};
 
 const TOOL: &str = "oci-flatten";
 
@@ -19,17 +20,36 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(options: &OciFlatten) -> Result<(), Failure> {
-    options.common.start_logging(TOOL);
-    let epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
-    let manifest = if options.no_manifest { None } else { Some(open(options.manifest.as_deref())?) };
-    let flattened = flatten(manifest, &options.options(epoch.as_deref())?).map_err(Failure::failed)?;
-    flattened.write_to_fd(io::stdout().as_fd()).map_err(Failure::failed)?;
-    Ok(())
+fn run(args: &OciFlatten) -> Result<(), Failure> {
+    args.common.start_logging(TOOL);
+    let mut options = args.options(cli::source_date_epoch()?);
+    if io::stdout().is_terminal() {
+        return Err(Failure::Usage(
+            "standard output is a terminal: pipe the tar somewhere or name a file after >".into(),
+        ));
+    }
+    let manifest = if args.no_manifest { None } else { Some(open(args.manifest.as_deref())?) };
+    // Behind oci-fetch and before tar2ext4 the terminal is theirs.
+    let fetching = manifest.is_some() && is_pipe(io::stdin().as_fd());
+    let packing = is_pipe(io::stdout().as_fd());
+    options.progress = cli::flatten_progress(args.common.progress(), TOOL, !fetching, !packing);
+    let flattened = flatten(manifest, &options).map_err(Failure::failed);
+    let written = flattened.and_then(|tree| tree.write_to_fd(io::stdout().as_fd()).map_err(Failure::failed));
+    cli::clear_progress();
+    written.map(|_| ())
+}
+
+fn is_pipe(fd: BorrowedFd<'_>) -> bool {
+    fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
 }
 
 fn open(path: Option<&Path>) -> Result<Box<dyn BufRead + Send>, Failure> {
     match path.filter(|path| *path != Path::new("-")) {
+        None if io::stdin().is_terminal() => {
+            let text =
+                "standard input is a terminal: pipe oci-fetch into oci-flatten, name a manifest, or use -n with -l";
+            Err(Failure::Usage(text.into()))
+        }
         None => Ok(Box::new(BufReader::new(io::stdin()))),
         Some(path) => {
             let file = File::open(path).map_err(|source| Error::Path { path: path.into(), source });

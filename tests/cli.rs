@@ -21,8 +21,12 @@ mod documents;
 mod fetch;
 #[path = "cli/flatten_cases.rs"]
 mod flatten_cases;
+#[path = "cli/flatten_overlay.rs"]
+mod flatten_overlay;
 #[path = "cli/flatten_random.rs"]
 mod flatten_random;
+#[path = "cli/flatten_run.rs"]
+mod flatten_run;
 #[path = "cli/fuzz_corpus.rs"]
 mod fuzz_corpus;
 #[path = "cli/install.rs"]

@@ -4,6 +4,7 @@ mod completions;
 mod epoch;
 #[cfg(feature = "fetch")]
 mod fetch_progress;
+mod flatten_progress;
 mod logging;
 mod message;
 #[cfg(feature = "fetch")]
@@ -20,6 +21,7 @@ pub use completions::completions;
 pub use epoch::source_date_epoch;
 #[cfg(feature = "fetch")]
 pub use fetch_progress::fetch_progress;
+pub use flatten_progress::flatten_progress;
 pub use logging::{Common, ProgressMode};
 pub use message::{escape, message_line};
 #[cfg(feature = "fetch")]

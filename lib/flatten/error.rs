@@ -2,6 +2,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::image::{Digest, layer_manifest};
+use crate::tree::show;
 use crate::{tar, tree};
 
 /// Why layers could not be flattened.
@@ -38,7 +39,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A member that no tar can hold.
-    #[error("{}: {source}", String::from_utf8_lossy(name))]
+    #[error("{}: {source}", show(name))]
     Member {
         /// Its name.
         name: Vec<u8>,
@@ -46,7 +47,7 @@ pub enum Error {
         source: tar::WriteError,
     },
     /// The content of a file could not be read again.
-    #[error("{}: its content cannot be read again: {source}", String::from_utf8_lossy(name))]
+    #[error("{}: its content cannot be read again: {source}", show(name))]
     Content {
         /// Its name.
         name: Vec<u8>,
@@ -104,6 +105,14 @@ pub enum LayerError {
         /// What the stream has.
         found: Digest,
     },
+    /// The blob is not the one that the image names. Told only where there is no diffId.
+    #[error("wrong content: the blob's digest is {found}, the image says {expected}")]
+    Digest {
+        /// What the image manifest says.
+        expected: Digest,
+        /// What the blob has.
+        found: Digest,
+    },
     /// A member breaks the rules of layers.
     #[error("at byte {offset}: {source}")]
     Member {
@@ -124,7 +133,7 @@ pub enum LayerError {
         source: io::Error,
     },
     /// Something in an overlay2 directory that only the kernel could interpret (F15).
-    #[error("{}: {what}", String::from_utf8_lossy(name))]
+    #[error("{}: {what}", show(name))]
     Overlay {
         /// The path in the layer.
         name: Vec<u8>,
@@ -132,7 +141,7 @@ pub enum LayerError {
         what: String,
     },
     /// A file changed while it was read in place.
-    #[error("{}: changed while it was read", String::from_utf8_lossy(.0))]
+    #[error("{}: changed while it was read", show(.0))]
     Changed(Vec<u8>),
     /// Something to give up for: another layer has failed.
     #[error("given up")]

@@ -2,22 +2,24 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::blob::Blob;
 use super::content::Store;
 use super::index::Index;
 use super::spool::Room;
-use super::{LayerError, directory, tarball};
-use crate::codec::Compression;
+use super::{LayerError, Progress, directory, tarball};
 use crate::image::Digest;
 use crate::image::layer_manifest::{DIRECTORY_MEDIA_TYPE, LayerRecord};
 use crate::tree::Whiteouts;
 
 /// The annotation that eStargz layers carry (F14).
 const STARGZ: &str = "containerd.io/snapshot/stargz/toc.digest";
+
+/// How many plain tars are read in place; further ones are spooled, for open files are few.
+const MAX_IN_PLACE: usize = 256;
 
 /// A layer to read.
 #[derive(Debug)]
@@ -35,11 +37,25 @@ pub(super) struct Layer {
 #[derive(Debug)]
 pub(super) enum Kind {
     /// A layer of an image, a tar of any compression.
-    Blob { size: Option<u64>, diff_id: Option<Digest>, stargz: bool },
+    Blob { size: Option<u64>, identity: Identity<Digest>, stargz: bool },
     /// A directory as overlay2 has it (F15).
     Overlay,
     /// A tar or directory given by the user, read as a tar of it would be.
     Extra,
+}
+
+/// What a layer's bytes must be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity<D> {
+    /// The digest of its tar, uncompressed.
+    pub(super) diff_id: Option<D>,
+    /// The digest of its blob as stored.
+    pub(super) digest: Option<D>,
+}
+
+impl<D> Identity<D> {
+    /// Nothing is known.
+    pub(super) const NONE: Self = Self { diff_id: None, digest: None };
 }
 
 /// A layer that was read.
@@ -56,6 +72,9 @@ pub(super) struct How {
     pub(super) verify: bool,
     pub(super) room: Arc<Room>,
     pub(super) cancelled: Arc<AtomicBool>,
+    pub(super) progress: Option<Arc<dyn Progress>>,
+    /// How many plain tars were opened to be read in place.
+    pub(super) in_place: Arc<AtomicUsize>,
 }
 
 impl Layer {
@@ -70,7 +89,8 @@ impl Layer {
             None => format!("layer {number}"),
         };
         let stargz = record.annotations.contains_key(STARGZ);
-        let kind = Kind::Blob { size: record.size, diff_id: record.diff_id, stargz };
+        let identity = Identity { diff_id: record.diff_id, digest: record.digest };
+        let kind = Kind::Blob { size: record.size, identity, stargz };
         Self { number, label, path: record.path, kind }
     }
 
@@ -88,24 +108,25 @@ impl Layer {
                 // attributes, or a directory made by mktemp would close a whole image to its users.
                 directory::read(self.number, &self.path, directory::As::Tar { with_root: self.number == 0 })
             }
-            Kind::Extra => tarball::read(self, &self.open(None)?, how, None, false),
-            Kind::Blob { size, diff_id, stargz } => {
-                tarball::read(self, &self.open(*size)?, how, diff_id.as_ref(), *stargz)
+            Kind::Extra => tarball::read(self, &self.open(None, how)?, how, Identity::NONE, false),
+            Kind::Blob { size, identity, stargz } => {
+                let identity = Identity { diff_id: identity.diff_id.as_ref(), digest: identity.digest.as_ref() };
+                tarball::read(self, &self.open(*size, how)?, how, identity, *stargz)
             }
         }
     }
 
-    fn open(&self, size: Option<u64>) -> Result<Blob, LayerError> {
+    fn open(&self, size: Option<u64>, how: &How) -> Result<Blob, LayerError> {
         let file = File::open(&self.path).map_err(|e| self.io(e))?;
-        let stat = file.metadata().map_err(|e| self.io(e))?;
-        if stat.is_dir() {
-            return Err(self.io(io::ErrorKind::IsADirectory.into()));
+        let mut blob = Blob::new(file).map_err(|e| self.io(e))?;
+        if let (Some(expected), Some(found)) = (size, blob.size)
+            && expected != found
+        {
+            return Err(LayerError::Size { path: self.path.clone(), expected, found });
         }
-        if let Some(expected) = size.filter(|size| stat.is_file() && *size != stat.len()) {
-            return Err(LayerError::Size { path: self.path.clone(), expected, found: stat.len() });
-        }
-        let in_place = stat.is_file() && is_plain(&file).map_err(|e| self.io(e))?;
-        Ok(Blob { file: Arc::new(file), in_place })
+        // A file that is read in place stays open to the end.
+        blob.in_place = blob.in_place && how.in_place.fetch_add(1, Ordering::Relaxed) < MAX_IN_PLACE;
+        Ok(blob)
     }
 
     pub(super) fn io(&self, source: io::Error) -> LayerError {
@@ -115,25 +136,4 @@ impl Layer {
             _ => LayerError::Io { path: self.path.clone(), source },
         }
     }
-}
-
-/// An opened tar.
-#[derive(Debug)]
-pub(super) struct Blob {
-    pub(super) file: Arc<File>,
-    /// Whether content can be read from it again later: it is a plain tar in a regular file.
-    pub(super) in_place: bool,
-}
-
-fn is_plain(file: &File) -> io::Result<bool> {
-    let mut head = [0; Compression::MAGIC_LEN];
-    let mut len = 0;
-    while len < head.len() {
-        match file.read_at(&mut head[len..], len as u64)? {
-            0 => break,
-            more => len += more,
-        }
-    }
-    // What is not supported is refused when it is decoded.
-    Ok(matches!(Compression::of(&head[..len]), Ok(Compression::Plain)))
 }

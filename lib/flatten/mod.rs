@@ -11,6 +11,7 @@
 //! bottom up. Content moves from the spool to the output only if the result still wants it, within the kernel where
 //! that can be.
 
+mod blob;
 mod content;
 mod directory;
 mod error;
@@ -20,6 +21,7 @@ mod layer;
 mod merge;
 mod output;
 mod overlay;
+mod progress;
 mod spool;
 mod stream;
 mod tarball;
@@ -29,12 +31,14 @@ mod write;
 use std::io::{BufRead, Write};
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
 
 pub use error::{Error, LayerError};
 pub use exclude::{Exclude, PatternError};
+pub use progress::{Meter, Progress};
 
 use crate::image::layer_manifest::{self, Record};
 use crate::meta::Timestamp;
@@ -42,7 +46,6 @@ use crate::tree::Tree;
 use content::{Content, Store};
 use layer::Layer;
 use output::Output;
-use spool::Room;
 use workers::{Reading, Workers};
 
 /// How to flatten.
@@ -61,12 +64,22 @@ pub struct Options {
     pub jobs: usize,
     /// Whether the content of layers is held against their diffIds (F12).
     pub verify: bool,
+    /// Who is told how it goes on.
+    pub progress: Option<Arc<dyn Progress>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let jobs = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { layers: Vec::new(), exclude: Vec::new(), clamp_mtime: None, tmpdir: None, jobs, verify: true }
+        Self {
+            layers: Vec::new(),
+            exclude: Vec::new(),
+            clamp_mtime: None,
+            tmpdir: None,
+            jobs,
+            verify: true,
+            progress: None,
+        }
     }
 }
 
@@ -85,6 +98,7 @@ pub struct Flattened {
     tree: crate::tree::Sealed<Content>,
     stores: Vec<Store>,
     clamp_mtime: Option<Timestamp>,
+    progress: Option<Arc<dyn Progress>>,
 }
 
 /// Reads the layers of `manifest` (a stream of the [`layer_manifest`] format), and those of the options above them.
@@ -117,8 +131,7 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
         return Err(Error::NoLayers);
     }
     let start = Instant::now();
-    let room = Room::new(spool::directory(options.tmpdir.as_deref()));
-    let workers = Workers::start(options.jobs, options.verify, room);
+    let workers = Workers::start(options);
     let readings = queue(manifest, options.layers.clone(), &workers);
     let mut tree = Tree::new();
     let mut stores = Vec::new();
@@ -132,7 +145,7 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
     }
     let tree = tree.seal();
     log::info!("{} layers, {} inodes merged in {:.3} s", stores.len(), tree.len(), start.elapsed().as_secs_f64());
-    Ok(Flattened { tree, stores, clamp_mtime: options.clamp_mtime })
+    Ok(Flattened { tree, stores, clamp_mtime: options.clamp_mtime, progress: options.progress.clone() })
 }
 
 /// Queues layers as the manifest brings them, on a thread of its own because that may take as long as a download.
@@ -193,7 +206,7 @@ impl Flattened {
 
     fn write(mut self, out: &mut Output<'_>) -> Result<Totals, Error> {
         let start = Instant::now();
-        let totals = write::write(&self.tree, &mut self.stores, self.clamp_mtime, out)?;
+        let totals = write::write(&mut self, out)?;
         let (entries, seconds) = (totals.entries, start.elapsed().as_secs_f64());
         log::info!("{entries} entries, {} bytes written in {seconds:.3} s", out.written);
         Ok(totals)

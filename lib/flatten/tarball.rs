@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::thread;
 
-use super::LayerError;
+use super::blob::{Blob, Stored};
 use super::content::{Content, Store};
 use super::index::{Index, Item};
-use super::layer::{Blob, How, Indexed, Layer};
+use super::layer::{How, Identity, Indexed, Layer};
 use super::spool::Spool;
 use super::stream::{SpoolingReader, stages};
+use super::{LayerError, progress};
 use crate::codec::Decoder;
-use crate::image::Digest;
+use crate::image::{Digest, Hasher};
 use crate::meta::NodeKind;
 use crate::tar::{self, End, Member, MemberKind};
 use crate::tree::{self, Entry, EntryKind, Marks, Whiteouts};
@@ -23,11 +24,20 @@ pub(super) fn read(
     layer: &Layer,
     blob: &Blob,
     how: &How,
-    diff_id: Option<&Digest>,
+    identity: Identity<&Digest>,
     stargz: bool,
 ) -> Result<Indexed, LayerError> {
-    let decoder = Decoder::new(&*blob.file).map_err(|e| layer.io(e))?;
-    let expected = diff_id.filter(|_| how.verify);
+    let mut checked = if how.verify { identity } else { Identity::NONE };
+    if blob.is_plain {
+        // Stored as it is, the tar has the blob's digest.
+        checked.diff_id = checked.diff_id.or(checked.digest.take());
+    } else if checked.diff_id.is_some() {
+        checked.digest = None;
+    }
+    let meter = progress::start(how.progress.as_ref(), |progress| progress.layer(&layer.label, blob.size));
+    let mut stored = Stored::new(blob, meter, checked.digest.map(|digest| Hasher::new(digest.algorithm())));
+    let decoder = Decoder::new(&mut stored).map_err(|e| layer.io(e))?;
+    let expected = checked.diff_id;
     let (decode, hash, parse) = stages(decoder, expected.map(Digest::algorithm), Arc::clone(&how.cancelled));
     let mut spool = (!blob.in_place).then(|| Spool::new(Arc::clone(&how.room)));
     let (parsed, found) = thread::scope(|threads| {
@@ -48,11 +58,14 @@ pub(super) fn read(
     {
         return Err(LayerError::DiffId { expected: expected.clone(), found });
     }
+    let found = stored.end();
+    if let (Some(expected), Some(found)) = (checked.digest, found)
+        && *expected != found
+    {
+        return Err(LayerError::Digest { expected: expected.clone(), found });
+    }
     if end != End::Marker && expected.is_none() {
-        let hint = match diff_id {
-            Some(_) => ", and its diffId is not verified",
-            None => "",
-        };
+        let hint = if identity.diff_id.is_some() { ", and its diffId is not verified" } else { "" };
         return Err(LayerError::NoEnd { offset, hint });
     }
     let store = spool.map_or_else(|| Store::Tar(Arc::clone(&blob.file)), Store::Spool);

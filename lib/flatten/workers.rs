@@ -1,14 +1,14 @@
 //! Reading layers in parallel, in any order, and handing them over in theirs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
 use super::layer::{How, Indexed, Layer};
-use super::spool::Room;
-use super::{Error, LayerError};
+use super::spool::{Room, directory};
+use super::{Error, LayerError, Options};
 
 /// Threads that read layers. Dropped, they give up what they are at.
 #[derive(Debug)]
@@ -32,14 +32,22 @@ struct Job {
 }
 
 impl Workers {
-    /// Starts `jobs` threads, at least one.
-    pub(super) fn start(jobs: usize, verify: bool, room: Room) -> Self {
+    /// Starts the threads, at least one.
+    pub(super) fn start(options: &Options) -> Self {
         let (queue, jobs_in) = channel::<Job>();
         let jobs_in = Arc::new(Mutex::new(jobs_in));
-        let (cancelled, room) = (Arc::new(AtomicBool::new(false)), Arc::new(room));
-        for _ in 0..jobs.max(1) {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let in_place = Arc::new(AtomicUsize::new(0));
+        let room = Arc::new(Room::new(directory(options.tmpdir.as_deref())));
+        for _ in 0..options.jobs.max(1) {
             let jobs_in = Arc::clone(&jobs_in);
-            let how = How { verify, room: Arc::clone(&room), cancelled: Arc::clone(&cancelled) };
+            let how = How {
+                verify: options.verify,
+                room: Arc::clone(&room),
+                cancelled: Arc::clone(&cancelled),
+                progress: options.progress.clone(),
+                in_place: Arc::clone(&in_place),
+            };
             thread::spawn(move || work(&jobs_in, &how));
         }
         Self { queue, cancelled }

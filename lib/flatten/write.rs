@@ -4,8 +4,8 @@ use std::io;
 
 use super::content::{Content, Store};
 use super::output::Output;
-use super::{Error, Totals};
-use crate::meta::{NodeKind, Timestamp};
+use super::{Error, Flattened, Totals, progress};
+use crate::meta::NodeKind;
 use crate::tar::{self, Body, END_MARKER, Segment};
 use crate::tree::{InodeId, InodeView, Sealed, Visit};
 
@@ -13,13 +13,10 @@ use crate::tree::{InodeId, InodeView, Sealed, Visit};
 static ZEROS: [u8; tar::BLOCK] = [0; tar::BLOCK];
 
 /// Writes everything, the end marker last.
-pub(super) fn write(
-    tree: &Sealed<Content>,
-    stores: &mut [Store],
-    clamp_mtime: Option<Timestamp>,
-    out: &mut Output<'_>,
-) -> Result<Totals, Error> {
+pub(super) fn write(flattened: &mut Flattened, out: &mut Output<'_>) -> Result<Totals, Error> {
+    let Flattened { tree, stores, clamp_mtime, progress } = flattened;
     want(tree, stores);
+    let mut meter = progress::start(progress.as_ref(), |progress| progress.writing(content_size(tree)));
     let mut totals = Totals::default();
     let mut header = Vec::new();
     let (mut name, mut first) = (Vec::new(), Vec::new());
@@ -59,11 +56,17 @@ pub(super) fn write(
         {
             copy(content, &body, stores, &name, out)?;
             totals.bytes += body.len();
+            if let Some(meter) = &mut meter {
+                meter.at(totals.bytes);
+            }
         }
         out.write(&ZEROS[..body.padding]).map_err(Error::Output)?;
         totals.entries += 1;
     }
     out.write(&END_MARKER).and_then(|()| out.flush()).map_err(Error::Output)?;
+    if let Some(meter) = meter {
+        meter.end();
+    }
     Ok(totals)
 }
 
@@ -81,6 +84,12 @@ fn want(tree: &Sealed<Content>, stores: &mut [Store]) {
             spool.trim();
         }
     }
+}
+
+/// How many bytes of content there are, holes left out.
+fn content_size(tree: &Sealed<Content>) -> u64 {
+    let ids = (0..).take(tree.len()).map(InodeId);
+    ids.map(|id| if let NodeKind::File(content) = tree.inode(id).kind { content.stored() } else { 0 }).sum()
 }
 
 /// Writes the ranges of a file that its header has promised.

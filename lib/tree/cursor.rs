@@ -5,6 +5,9 @@ use std::borrow::Cow;
 /// How many symlinks one path may lead through, as in Linux (F7).
 pub(super) const MAX_SYMLINKS: u32 = 40;
 
+/// The longest target that a symlink on the way may have, in bytes: no file system holds a longer one.
+pub(super) const MAX_TARGET: usize = 4096;
+
 /// What is left of a path.
 #[derive(Debug)]
 pub(super) struct Cursor<'a> {
@@ -13,7 +16,7 @@ pub(super) struct Cursor<'a> {
     followed: u32,
 }
 
-/// More than [`MAX_SYMLINKS`].
+/// More than [`MAX_SYMLINKS`], or one that is too long to follow.
 #[derive(Debug)]
 pub(super) struct Loops;
 
@@ -50,7 +53,7 @@ impl<'a> Cursor<'a> {
     /// Puts a symlink's target in place of the component that was returned last.
     pub(super) fn follow(&mut self, target: &[u8]) -> Result<(), Loops> {
         self.followed += 1;
-        if self.followed > MAX_SYMLINKS {
+        if self.followed > MAX_SYMLINKS || target.len() > MAX_TARGET {
             return Err(Loops);
         }
         let rest = self.text.get(self.at..).unwrap_or_default();

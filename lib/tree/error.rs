@@ -1,3 +1,5 @@
+use super::cursor::{MAX_SYMLINKS, MAX_TARGET};
+
 /// Why an entry could not join the tree. Names are shown as they are: who prints them escapes them (S4).
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -31,7 +33,7 @@ pub enum Error {
         why: PathError,
     },
     /// Symbolic links on the way lead in circles (F7).
-    #[error("{}: more than {} symlinks on the way to it", show(.0), super::cursor::MAX_SYMLINKS)]
+    #[error("{}: more than {MAX_SYMLINKS} symlinks on the way to it, or one with a target of more than {MAX_TARGET} bytes", show(.0))]
     Loop(Box<[u8]>),
     /// A hard link to a directory (F8).
     #[error("{}: hard link to {}, which is a directory", show(.link), show(.target))]
@@ -75,7 +77,7 @@ pub enum PathError {
 }
 
 /// Bytes as text, those that are no UTF-8 as `\xff`.
-fn show(name: &[u8]) -> String {
+pub(crate) fn show(name: &[u8]) -> String {
     let mut text = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
         text.push_str(chunk.valid());

@@ -117,7 +117,7 @@ impl Marks {
         // Upper directories first: what is below a hidden symlink is not what that symlink led to.
         let depth = |mark: &Mark| path::depth(&mark.dir);
         let mut marks = std::mem::take(&mut self.marks);
-        marks.sort_by_key(|mark| (depth(mark), mark.position));
+        marks.sort_by_cached_key(|mark| (depth(mark), mark.position));
         for mark in marks {
             let Some(dir) = self.directory(arena, &mark.dir)? else { continue };
             match mark.name {

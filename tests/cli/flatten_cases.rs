@@ -9,7 +9,7 @@
 //! extra                not in the manifest, but given by -l; with `directory`, a directory given by -l
 //! stargz               with the annotation of an eStargz layer
 //! no-marker            without the end marker        cut=N      without the last N bytes
-//! trailing             with bytes after it           wrong-diff-id, no-diff-id
+//! trailing             with bytes after it           wrong-diff-id, no-diff-id, wrong-digest, wrong-size
 //! ```
 //!
 //! A line `== run ARGUMENTS` says how `oci-flatten` is called besides. `expect` is the tree that must come out; or
@@ -178,6 +178,12 @@ fn layer(body: &str, how: &[&str], path: PathBuf, manifest: &mut Manifest) -> Op
     manifest.blob(path, &blob, &tar, if has("stargz") { toc } else { json!({}) });
     if has("wrong-diff-id") {
         manifest.last()["diffId"] = format!("sha256:{}", "0".repeat(64)).into();
+    }
+    if has("wrong-digest") {
+        manifest.last()["digest"] = format!("sha256:{}", "0".repeat(64)).into();
+    }
+    if has("wrong-size") {
+        manifest.last()["size"] = 1.into();
     }
     if has("no-diff-id") {
         manifest.last()["diffId"] = json!(null);
