@@ -1,5 +1,4 @@
 # make            the three filters, optimised, in target/release
-# make static     the same without any shared library, in target/static
 # make demo       a sample image becomes target/demo/rootfs.ext4; no network needed
 # make check      what CI runs: format, lints, tests against real tools (as root; installs what is missing)
 # make check-full check, and what takes longer than a coffee
@@ -20,13 +19,6 @@ COMPLETIONS := share/bash-completion/completions share/zsh/site-functions share/
 
 all:
 	$(CARGO) build --release --locked
-
-# glibc's own static library; a plugin of its name service (LDAP, mDNS) still needs that very glibc at run time.
-static: export RUSTFLAGS := -C target-feature=+crt-static
-static: HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-static:
-	$(CARGO) build --release --locked --target $(HOST) --target-dir target/static-build
-	install -D -t target/static $(FILTERS:%=target/static-build/$(HOST)/release/%)
 
 demo: all
 	tests/setup e2fsprogs
@@ -72,4 +64,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all static demo check check-full bench fuzz install uninstall clean
+.PHONY: all demo check check-full bench fuzz install uninstall clean
