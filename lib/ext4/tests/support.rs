@@ -182,7 +182,17 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let done = Command::new("umount").arg(self.directory.path()).status();
-        assert!(done.is_ok_and(|status| status.success()) || std::thread::panicking(), "umount");
+        // A process that another test is just starting has our open files too, until it executes its program.
+        let unmounted = || {
+            let done = Command::new("umount").arg(self.directory.path()).status();
+            done.is_ok_and(|status| status.success())
+        };
+        let wait = || std::thread::sleep(std::time::Duration::from_millis(100));
+        let done = unmounted()
+            || (0..50).any(|_| {
+                wait();
+                unmounted()
+            });
+        assert!(done || std::thread::panicking(), "umount");
     }
 }

@@ -43,7 +43,15 @@ impl LoopMount {
     /// Unmounts it now, failing the test when the kernel will not.
     #[track_caller]
     pub fn unmount(self) {
-        Filter::tool("umount").arg(&self.point).run().succeeds();
+        // A process that another test is just starting has our open files too, until it executes its program.
+        let unmount = || Filter::tool("umount").arg(&self.point).run();
+        for _ in 0..50 {
+            if unmount().status.success() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        unmount().succeeds();
     }
 }
 
