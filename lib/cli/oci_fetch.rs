@@ -1,4 +1,4 @@
-//! The command line of `oci-fetch` (DESIGN section 3).
+//! The command line of `oci-fetch`, as oci-fetch(1) has it.
 
 use std::io::{self, Read};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The command line of `oci-flatten` (DESIGN section 3).
+//! The command line of `oci-flatten`, as oci-flatten(1) has it.
 
 use std::path::PathBuf;
 

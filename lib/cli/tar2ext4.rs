@@ -1,4 +1,4 @@
-//! The command line of `tar2ext4` (DESIGN section 3).
+//! The command line of `tar2ext4`, as tar2ext4(1) has it.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;

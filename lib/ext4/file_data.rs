@@ -28,8 +28,7 @@ enum Extents {
     #[default]
     None,
     One(Extent),
-    // Twice boxed: the pointer is thin, which keeps `FileData` at 24 bytes.
-    #[allow(clippy::box_collection)]
+    #[allow(clippy::box_collection, reason = "a thin pointer keeps `FileData` at 24 bytes")]
     Many(Box<Vec<Extent>>),
 }
 

@@ -77,7 +77,7 @@ fn completions_load_in_the_three_shells() {
         let name = command.get_name().to_owned();
         let loads = [
             ("bash", ". \"$1\"; complete -p \"$0\""),
-            ("zsh", "autoload -U compinit; compinit -D; . \"$1\"; test -n \"$_comps[$0]\" || compdef _$0 $0"),
+            ("zsh", "autoload -U compinit; compinit -D; . \"$1\"; test -n \"$_comps[$0]\""),
             ("fish", "source $argv[2]; complete -c $argv[1] | string match -q \"*quiet*\""),
         ];
         for (interpreter, load) in loads {

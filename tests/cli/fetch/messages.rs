@@ -1,14 +1,8 @@
 //! What is said while pulling: nothing, lines, bars; never more than was asked for (S4, S7).
 
-use crate::support::registry::{Image, Layer, Puller, Registry, Reply, any, get};
+use super::one;
+use crate::support::registry::{Puller, Reply, any, get};
 use crate::support::{Filter, needs};
-
-fn one() -> (Image, Registry, Puller) {
-    let image = Image::of([Layer::noise(1, 30_000), Layer::file("a", "b")]);
-    let registry = Registry::start();
-    registry.push("demo", "latest", &image);
-    (image, registry, Puller::new())
-}
 
 #[test]
 fn without_a_terminal_a_good_pull_is_silent() {

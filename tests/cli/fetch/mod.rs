@@ -13,3 +13,13 @@ mod sources;
 mod store;
 mod tls;
 mod transfer;
+
+use crate::support::registry::{Image, Layer, Puller, Registry};
+
+/// An image of two layers in a registry of its own, as `demo:latest`, and who pulls it.
+fn one() -> (Image, Registry, Puller) {
+    let image = Image::of([Layer::noise(1, 30_000), Layer::file("a", "b")]);
+    let registry = Registry::start();
+    registry.push("demo", "latest", &image);
+    (image, registry, Puller::new())
+}

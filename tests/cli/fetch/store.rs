@@ -6,17 +6,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::one;
 use crate::support::registry::{
     Artifact, Image, Index, Layer, Puller, Registry, any, assert_whole, get, head, oci_layout, parts_in_flight,
 };
 use crate::support::{Filter, tool};
-
-fn one() -> (Image, Registry, Puller) {
-    let image = Image::of([Layer::noise(1, 30_000), Layer::file("a", "b")]);
-    let registry = Registry::start();
-    registry.push("demo", "latest", &image);
-    (image, registry, Puller::new())
-}
 
 #[test]
 fn a_cached_image_costs_one_head_request() {

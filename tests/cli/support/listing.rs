@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rustix::fs::{FileType, lgetxattr, llistxattr, major, minor};
 
+use super::names::names_below;
 use super::script::{Item, What};
 
 /// From so many zeros in a row on, a file's content is shown as pieces.
@@ -15,25 +16,9 @@ const HOLE: usize = 512;
 
 /// Everything below `root` and `root` itself, one line each, sorted by component, parents first.
 pub fn listing(root: &Path) -> String {
-    let mut names = vec![Vec::new()];
-    let mut directories = vec![Vec::new()];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(root.join(std::ffi::OsStr::from_bytes(&directory))).expect("read_dir") {
-            let entry = entry.expect("entry");
-            let mut name = directory.clone();
-            if !name.is_empty() {
-                name.push(b'/');
-            }
-            name.extend(entry.file_name().into_vec());
-            if entry.file_type().expect("type").is_dir() {
-                directories.push(name.clone());
-            }
-            names.push(name);
-        }
-    }
-    names.sort_by(|a, b| a.split(|byte| *byte == b'/').cmp(b.split(|byte| *byte == b'/')));
     let mut first_names = HashMap::new();
-    names.iter().map(|name| item(root, name, &mut first_names).line() + "\n").collect()
+    let names = [Vec::new()].into_iter().chain(names_below(root));
+    names.map(|name| item(root, &name, &mut first_names).line() + "\n").collect()
 }
 
 fn item(root: &Path, name: &[u8], first_names: &mut HashMap<u64, Vec<u8>>) -> Item {

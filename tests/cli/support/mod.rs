@@ -14,6 +14,7 @@ mod filter;
 mod image;
 mod listing;
 mod mount;
+mod names;
 mod oracle;
 pub mod registry;
 pub mod script;

@@ -12,6 +12,8 @@ use std::path::Path;
 use rustix::fs::{FileType, lgetxattr, llistxattr, major, minor};
 use sha2::{Digest, Sha256};
 
+use super::names::names_below;
+
 /// How many differing paths a failing comparison prints.
 const SHOWN: usize = 60;
 
@@ -39,28 +41,9 @@ impl Snapshot {
     #[track_caller]
     pub fn of(root: impl AsRef<Path>) -> Self {
         let root = root.as_ref();
-        let mut names: Vec<Vec<u8>> = vec![b".".to_vec()];
-        let mut directories = vec![Vec::new()];
-        while let Some(directory) = directories.pop() {
-            let path = root.join(OsStr::from_bytes(&directory));
-            for entry in fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())) {
-                let entry = entry.expect("directory entry");
-                let mut name = directory.clone();
-                if !name.is_empty() {
-                    name.push(b'/');
-                }
-                name.extend(entry.file_name().into_vec());
-                if entry.file_type().expect("type").is_dir() {
-                    directories.push(name.clone());
-                }
-                names.push(name);
-            }
-        }
-        // By component, so that the first name of an inode is the first in the canonical order too.
-        names.sort_by(|a, b| a.split(|c| *c == b'/').cmp(b.split(|c| *c == b'/')));
         let mut first_names: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
         let mut entries = BTreeMap::new();
-        for name in names {
+        for name in [b".".to_vec()].into_iter().chain(names_below(root)) {
             let fields = inode(root, &name, &mut first_names);
             entries.insert(name, fields);
         }
