@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 
 use clap::Parser;
 use oci2ext4::cli::{self, Failure, Output, Tar2ext4, WatchedInput};
-use oci2ext4::ext4::{self, FreshFile, Identity, InPlace, Report};
+use oci2ext4::ext4::{self, FreshFile, Identity, InPlace, Report, WriteBehind};
 use oci2ext4::meta::Timestamp;
 use oci2ext4::pack::{self, Identify, PackOptions};
 use uuid::Uuid;
@@ -47,9 +47,10 @@ fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {
     let start = Instant::now();
     let progress = args.common.progress();
     let input = WatchedInput::new(input, progress);
+    let no_thread = |error| at(&args.output, error);
     let report = match output.is_in_place() {
-        true => pack::pack(input, InPlace(file), &options),
-        false => pack::pack(input, FreshFile(file), &options),
+        true => pack::pack(input, WriteBehind::new(InPlace(file)).map_err(no_thread)?, &options),
+        false => pack::pack(input, WriteBehind::new(FreshFile(file)).map_err(no_thread)?, &options),
     };
     cli::clear_progress();
     let report = report.map_err(|error| match error {

@@ -13,10 +13,11 @@ pub struct Decoder<R: Read> {
     inner: Inner<R>,
 }
 
-type Source<R> = BufReader<io::Chain<io::Cursor<Vec<u8>>, R>>;
+type Whole<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
+type Source<R> = BufReader<Whole<R>>;
 
 enum Inner<R: Read> {
-    Plain(Source<R>),
+    Plain(Whole<R>),
     Gzip(Gzip<Source<R>>),
     Zstd(Box<zstd::Decoder<'static, Counted<Source<R>>>>),
 }
@@ -30,12 +31,14 @@ impl<R: Read> Decoder<R> {
         let mut head = Vec::with_capacity(Compression::MAGIC_LEN);
         (&mut source).take(Compression::MAGIC_LEN as u64).read_to_end(&mut head)?;
         let compression = Compression::of(&head).map_err(invalid)?;
-        let source = BufReader::with_capacity(INPUT_BUFFER, io::Cursor::new(head).chain(source));
+        let whole = io::Cursor::new(head).chain(source);
+        let buffered = |whole| BufReader::with_capacity(INPUT_BUFFER, whole);
         let inner = match compression {
-            Compression::Plain => Inner::Plain(source),
-            Compression::Gzip => Inner::Gzip(Gzip::new(source)),
+            Compression::Plain => Inner::Plain(whole),
+            Compression::Gzip => Inner::Gzip(Gzip::new(buffered(whole))),
             Compression::Zstd => {
-                Inner::Zstd(Box::new(zstd::Decoder::with_buffer(Counted { inner: source, count: 0 })?))
+                let counted = Counted { inner: buffered(whole), count: 0 };
+                Inner::Zstd(Box::new(zstd::Decoder::with_buffer(counted)?))
             }
         };
         Ok(Self { inner })

@@ -1,9 +1,11 @@
+use std::io;
+use std::mem;
+
+use super::write_behind::Late;
 use super::{BLOCK_SIZE, Error, Target};
 
 /// Bytes gathered before they are written.
 const GATHER: usize = 1 << 20;
-/// Writes of at least this many bytes are not copied first.
-const DIRECT: usize = 128 << 10;
 
 /// The target, seen as the file system's own bytes: neighbouring writes are joined into large ones.
 #[derive(Debug)]
@@ -39,29 +41,43 @@ impl<T: Target> Disk<T> {
     }
 
     /// Writes bytes, now or with those that follow.
-    pub(super) fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), Error> {
+    pub(super) fn write(&mut self, mut offset: u64, mut data: &[u8]) -> Result<(), Error> {
         if self.discard {
             return Ok(());
         }
-        let continues = offset.checked_sub(self.pending_at) == Some(self.pending.len() as u64);
-        if !continues || data.len() >= DIRECT || self.pending.len() + data.len() > GATHER {
+        if offset.checked_sub(self.pending_at) != Some(self.pending.len() as u64) {
             self.flush()?;
-            if data.len() >= DIRECT {
-                return write_out(&mut self.target, self.base, offset, data);
-            }
-            self.pending.reserve_exact(GATHER);
-            self.pending_at = offset;
         }
-        self.pending.extend_from_slice(data);
+        while !data.is_empty() {
+            if self.pending.is_empty() {
+                self.pending.reserve_exact(GATHER);
+                self.pending_at = offset;
+            }
+            let (now, rest) = data.split_at(data.len().min(GATHER - self.pending.len()));
+            self.pending.extend_from_slice(now);
+            (offset, data) = (offset + now.len() as u64, rest);
+            if self.pending.len() == GATHER {
+                self.flush()?;
+            }
+        }
         Ok(())
+    }
+
+    /// Everything is handed over: waits until it is written.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        self.flush()?;
+        self.target.finish().map_err(|source| failed(self.base, 0, source))
     }
 
     /// Writes what was gathered.
     pub(super) fn flush(&mut self) -> Result<(), Error> {
-        if !self.pending.is_empty() {
-            write_out(&mut self.target, self.base, self.pending_at, &self.pending)?;
-            self.pending.clear();
+        if self.pending.is_empty() {
+            return Ok(());
         }
+        let offset = self.base.saturating_add(self.pending_at);
+        let buffer = mem::take(&mut self.pending);
+        let len = buffer.len() as u64;
+        self.pending = self.target.write_buffer(buffer, offset).map_err(|source| failed(offset, len, source))?;
         Ok(())
     }
 
@@ -72,7 +88,7 @@ impl<T: Target> Disk<T> {
         }
         self.flush()?;
         let offset = self.base.saturating_add(offset);
-        self.target.clear(offset, len).map_err(|source| Error::Write { offset, len, source })
+        self.target.clear(offset, len).map_err(|source| failed(offset, len, source))
     }
 
     /// See [`Target::punch`]. In bytes of the file system.
@@ -82,7 +98,7 @@ impl<T: Target> Disk<T> {
         }
         self.flush()?;
         let offset = self.base.saturating_add(offset);
-        self.target.punch(offset, len).map_err(|source| Error::Write { offset, len, source })
+        self.target.punch(offset, len).map_err(|source| failed(offset, len, source))
     }
 
     /// Everything but the primary superblock is written: makes the target so long that it holds `len` bytes of file
@@ -90,9 +106,8 @@ impl<T: Target> Disk<T> {
     pub(super) fn settle(&mut self, len: u64) -> Result<(), Error> {
         self.flush()?;
         let offset = self.base.saturating_add(len);
-        let failed = |source| Error::Write { offset, len: 0, source };
-        self.target.extend_to(offset).map_err(failed)?;
-        self.target.barrier().map_err(failed)
+        self.target.extend_to(offset).map_err(|source| failed(offset, 0, source))?;
+        self.target.barrier().map_err(|source| failed(offset, 0, source))
     }
 }
 
@@ -101,9 +116,12 @@ pub(super) fn byte(block: u32) -> u64 {
     u64::from(block) * u64::from(BLOCK_SIZE)
 }
 
-fn write_out<T: Target>(target: &mut T, base: u64, offset: u64, data: &[u8]) -> Result<(), Error> {
-    let offset = base.saturating_add(offset);
-    target.write_at(data, offset).map_err(|source| Error::Write { offset, len: data.len() as u64, source })
+/// The error with the place where it happened, which may be that of an earlier write.
+fn failed(offset: u64, len: u64, source: io::Error) -> Error {
+    match source.downcast::<Late>() {
+        Ok(Late { offset, len, source }) => Error::Write { offset, len, source },
+        Err(source) => Error::Write { offset, len, source },
+    }
 }
 
 #[cfg(test)]
@@ -130,7 +148,7 @@ mod tests {
         let mut disk = Disk::new(&mut image, 0);
         disk.write(0, b"ab").unwrap();
         disk.discard();
-        disk.write(2, &[1; DIRECT]).unwrap();
+        disk.write(2, &[1; GATHER]).unwrap();
         disk.flush().unwrap();
         assert!(image.is_empty());
     }

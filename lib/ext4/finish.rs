@@ -78,7 +78,7 @@ impl<T: Target> ImageWriter<T> {
         let bytes = self.size.map_or(layout.blocks * unit, |size| size.bytes);
         self.disk.settle(bytes)?;
         self.disk.write(SUPERBLOCK_OFFSET, &encode(&superblock))?;
-        self.disk.flush()?;
+        self.disk.finish()?;
         Ok(Report {
             bytes,
             blocks: layout.blocks,

@@ -31,6 +31,7 @@ mod scan;
 mod superblock;
 mod target;
 mod tree;
+mod write_behind;
 mod writer;
 mod xattr;
 mod xattr_block;
@@ -43,6 +44,7 @@ pub use hash::{HashSeed, HashSign, NameHash, half_md4};
 pub use options::{Free, Identity, Journal, Options, Percent};
 pub use target::{FreshFile, InPlace, Target};
 pub use tree::{FileTree, InodeRef};
+pub use write_behind::WriteBehind;
 pub use writer::{ImageWriter, Report};
 pub use xattr::{
     INODE_SPACE, InodeXattrs, XattrError, check as check_xattrs, check_name as check_xattr_name,

@@ -12,6 +12,25 @@ pub trait Target {
     /// As the underlying device reports them.
     fn write_at(&mut self, data: &[u8], offset: u64) -> io::Result<()>;
 
+    /// Writes all of `buffer` at `offset`, now or before the next call that is not this one; returns an empty buffer
+    /// to fill.
+    ///
+    /// # Errors
+    /// As the underlying device reports them, for this write or one before.
+    fn write_buffer(&mut self, mut buffer: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        self.write_at(&buffer, offset)?;
+        buffer.clear();
+        Ok(buffer)
+    }
+
+    /// Waits for what [`write_buffer`](Self::write_buffer) left for later.
+    ///
+    /// # Errors
+    /// As the underlying device reports them.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Makes a range that the writer has not written yet read as zeros.
     ///
     /// # Errors
@@ -135,6 +154,14 @@ impl Target for Vec<u8> {
 impl<T: Target + ?Sized> Target for &mut T {
     fn write_at(&mut self, data: &[u8], offset: u64) -> io::Result<()> {
         (**self).write_at(data, offset)
+    }
+
+    fn write_buffer(&mut self, buffer: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        (**self).write_buffer(buffer, offset)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        (**self).finish()
     }
 
     fn clear(&mut self, offset: u64, len: u64) -> io::Result<()> {

@@ -10,6 +10,7 @@ use super::blob::Blob;
 use super::content::Store;
 use super::index::Index;
 use super::spool::Room;
+use super::workers::Queue;
 use super::{LayerError, Progress, directory, tarball};
 use crate::image::Digest;
 use crate::image::layer_manifest::{DIRECTORY_MEDIA_TYPE, LayerRecord};
@@ -75,6 +76,8 @@ pub(super) struct How {
     pub(super) progress: Option<Arc<dyn Progress>>,
     /// How many plain tars were opened to be read in place.
     pub(super) in_place: Arc<AtomicUsize>,
+    /// Workers that help when they have nothing else to do.
+    pub(super) queue: Queue,
 }
 
 impl Layer {

@@ -1,26 +1,29 @@
-//! The stages of decoding one layer, each on its own thread: decode, hash, spool and parse.
+//! The decoded stream of a layer.
 //!
-//! ```text
-//!  blob --> decode ---> hash                      buffers go round: a stage that is behind makes the others wait
-//!              \----> spool and parse
-//! ```
+//! The thread that reads a layer decodes and parses it. What else is done with the bytes, hashing and spooling, is a
+//! [`Stage`] of its own: a worker that has nothing to do takes it over, else the same thread does it at once, while
+//! the bytes are still in its processor's cache. So all processors have work until the last layer ends, and bytes go
+//! from one to another only when that gains something.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::LayerError;
 use super::spool::Spool;
-use crate::image::{Algorithm, Digest, Hasher};
+use super::workers::Queue;
+use crate::image::{Digest, Hasher};
 
-/// Bytes of a buffer. A few of them stay in the processor's caches between stages.
+/// Bytes of a buffer: it stays in a processor's own cache from one step to the next.
 const BUFFER: usize = 256 << 10;
 /// Buffers of a layer.
 const BUFFERS: usize = 8;
 
-/// Decoded bytes on their way; the buffer goes home when the last stage drops it.
+/// Decoded bytes on their way; the buffer goes home when the last who looks at them drops it.
 #[derive(Debug)]
-pub(super) struct Chunk {
+struct Chunk {
     bytes: Vec<u8>,
     len: usize,
     home: Sender<Vec<u8>>,
@@ -34,127 +37,154 @@ impl Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        // Nobody waits for it once the decoder has ended.
+        // Nobody waits for it once the reader has ended.
         let _ = self.home.send(std::mem::take(&mut self.bytes));
     }
 }
 
-/// Takes decoded bytes from `source` until it ends, and sends them to the other stages.
-pub(super) struct Decode<R> {
+/// What is done with all decoded bytes of a layer, in their order, by one thread at a time.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pending: Mutex<Pending>,
+    /// Nothing is pending.
+    settled: Condvar,
+    sinks: Mutex<Sinks>,
+    failed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    chunks: VecDeque<Piece>,
+    /// Somebody runs the stage, or is about to.
+    running: bool,
+}
+
+#[derive(Debug)]
+struct Piece {
+    chunk: Arc<Chunk>,
+    /// It goes to the spool too.
+    keep: bool,
+}
+
+/// Where the bytes go.
+#[derive(Debug)]
+pub(super) struct Sinks {
+    pub(super) hasher: Option<Hasher>,
+    pub(super) spool: Option<Spool>,
+    /// Why there will be no more.
+    error: Option<LayerError>,
+}
+
+impl Stage {
+    fn new(hasher: Option<Hasher>, spool: Option<Spool>) -> Self {
+        let sinks = Mutex::new(Sinks { hasher, spool, error: None });
+        let pending = Mutex::new(Pending::default());
+        Self { pending, settled: Condvar::new(), sinks, failed: AtomicBool::new(false) }
+    }
+
+    /// Adds a piece; says whether the stage must be run now, because nobody does.
+    fn push(&self, piece: Piece) -> bool {
+        let mut pending = lock(&self.pending);
+        pending.chunks.push_back(piece);
+        !std::mem::replace(&mut pending.running, true)
+    }
+
+    /// Does what is pending. Only for who was told to by [`Stage::push`], or had it handed on.
+    pub(super) fn run(&self) {
+        let mut running = Running { stage: self, orderly: false };
+        loop {
+            let mut pending = lock(&self.pending);
+            let Some(Piece { chunk, keep }) = pending.chunks.pop_front() else { break };
+            drop(pending);
+            lock(&self.sinks).take(chunk.filled(), keep, &self.failed);
+        }
+        running.orderly = true;
+    }
+
+    /// Waits until nothing is pending.
+    fn settle(&self) {
+        let settled = self.settled.wait_while(lock(&self.pending), |pending| pending.running);
+        drop(settled.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Ends a run of a stage; if that run panicked, the stage has failed.
+struct Running<'s> {
+    stage: &'s Stage,
+    orderly: bool,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut pending = lock(&self.stage.pending);
+        if !self.orderly {
+            self.stage.failed.store(true, Ordering::Relaxed);
+            pending.chunks.clear();
+        }
+        pending.running = false;
+        self.stage.settled.notify_all();
+    }
+}
+
+impl Sinks {
+    fn take(&mut self, bytes: &[u8], keep: bool, failed: &AtomicBool) {
+        if self.error.is_some() {
+            return;
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
+        if let Some(spool) = self.spool.as_mut().filter(|_| keep)
+            && let Err(error) = spool.write(bytes)
+        {
+            self.error = Some(error);
+            failed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Nothing in here is half-done when a thread panics: what that thread was at has failed anyway.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The decoded stream for the parser. All that it shows goes to the stage.
+pub(super) struct Decoded<R> {
     source: R,
+    stage: Option<Arc<Stage>>,
+    queue: Queue,
     cancelled: Arc<AtomicBool>,
     free: Receiver<Vec<u8>>,
     home: Sender<Vec<u8>>,
-    to_parse: SyncSender<io::Result<Arc<Chunk>>>,
-    to_hash: Option<SyncSender<Arc<Chunk>>>,
-}
-
-/// Makes the stages of a layer. The hash stage is there only when `algorithm` asks for it.
-pub(super) fn stages<R: Read>(
-    source: R,
-    algorithm: Option<Algorithm>,
-    cancelled: Arc<AtomicBool>,
-) -> (Decode<R>, Option<Hash>, Parse) {
-    let (home, free) = channel();
-    for _ in 0..BUFFERS {
-        // The receiver is at hand.
-        let _ = home.send(Vec::new());
-    }
-    // One place more than there are buffers, for an error: no stage ever waits for a place.
-    let (to_parse, parse) = sync_channel(BUFFERS + 1);
-    let (to_hash, hash) = algorithm.map(|algorithm| (algorithm, sync_channel(BUFFERS))).map_or_else(
-        || (None, None),
-        |(algorithm, (to_hash, chunks))| (Some(to_hash), Some(Hash { chunks, hasher: Hasher::new(algorithm) })),
-    );
-    let decode = Decode { source, cancelled, free, home, to_parse, to_hash };
-    (decode, hash, Parse { chunks: parse, current: None, at: 0 })
-}
-
-impl<R: Read> Decode<R> {
-    /// Runs until the source ends or fails, or nobody listens any more.
-    pub(super) fn run(mut self) {
-        while let Ok(mut bytes) = self.free.recv() {
-            if self.cancelled.load(Ordering::Relaxed) {
-                return;
-            }
-            bytes.resize(BUFFER, 0);
-            let (len, end) = self.fill(&mut bytes);
-            if len > 0 {
-                let chunk = Arc::new(Chunk { bytes, len, home: self.home.clone() });
-                if let Some(to_hash) = &self.to_hash {
-                    // Its thread ends only after ours.
-                    let _ = to_hash.send(Arc::clone(&chunk));
-                }
-                if self.to_parse.send(Ok(chunk)).is_err() {
-                    return;
-                }
-            }
-            match end {
-                None => {}
-                Some(Ok(())) => return,
-                Some(Err(error)) => {
-                    let _ = self.to_parse.send(Err(error));
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Fills the buffer as far as possible; says how far and whether that was the end.
-    fn fill(&mut self, bytes: &mut [u8]) -> (usize, Option<io::Result<()>>) {
-        let mut len = 0;
-        while len < bytes.len() {
-            match self.source.read(&mut bytes[len..]) {
-                Ok(0) => return (len, Some(Ok(()))),
-                Ok(more) => len += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return (len, Some(Err(error))),
-            }
-        }
-        (len, None)
-    }
-}
-
-/// Hashes the uncompressed stream.
-pub(super) struct Hash {
-    chunks: Receiver<Arc<Chunk>>,
-    hasher: Hasher,
-}
-
-impl Hash {
-    /// Runs until the decoder ends.
-    pub(super) fn run(mut self) -> Digest {
-        for chunk in self.chunks {
-            self.hasher.update(chunk.filled());
-        }
-        self.hasher.finish()
-    }
-}
-
-/// The decoded stream for the parser.
-pub(super) struct Parse {
-    chunks: Receiver<io::Result<Arc<Chunk>>>,
     current: Option<Arc<Chunk>>,
     at: usize,
+    keep: bool,
+    /// The source has ended, or with this error.
+    end: Option<io::Result<()>>,
 }
 
-impl Parse {
-    /// The stream as a reader that puts every byte it shows into `spool` first.
-    pub(super) fn reader(self, spool: Option<&mut Spool>) -> SpoolingReader<'_> {
-        SpoolingReader { parse: self, spool }
+impl<R: Read> Decoded<R> {
+    /// A stream of `source`, each byte of which goes to what is given of `hasher` and `spool`.
+    pub(super) fn new(
+        source: R,
+        hasher: Option<Hasher>,
+        spool: Option<Spool>,
+        queue: Queue,
+        cancelled: Arc<AtomicBool>,
+    ) -> Self {
+        let (home, free) = channel();
+        for _ in 0..BUFFERS {
+            // The receiver is at hand.
+            let _ = home.send(Vec::new());
+        }
+        let wanted = hasher.is_some() || spool.is_some();
+        let stage = wanted.then(|| Arc::new(Stage::new(hasher, spool)));
+        Self { source, stage, queue, cancelled, free, home, current: None, at: 0, keep: true, end: None }
     }
-}
 
-/// See [`Parse::reader`].
-pub(super) struct SpoolingReader<'s> {
-    parse: Parse,
-    spool: Option<&'s mut Spool>,
-}
-
-impl SpoolingReader<'_> {
     /// Reads the stream to its end without keeping anything, and returns how long the rest was.
     pub(super) fn drain(&mut self) -> io::Result<u64> {
-        self.spool = None;
+        self.keep = false;
         let mut rest = 0;
         loop {
             let len = self.fill_buf()?.len();
@@ -165,33 +195,91 @@ impl SpoolingReader<'_> {
             self.consume(len);
         }
     }
-}
 
-impl BufRead for SpoolingReader<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let Self { parse, spool } = self;
-        while parse.current.as_ref().is_none_or(|chunk| parse.at == chunk.len) {
-            parse.current = None;
-            match parse.chunks.recv() {
-                Err(_) => return Ok(&[]),
-                Ok(Err(error)) => return Err(error),
-                Ok(Ok(chunk)) => {
-                    if let Some(spool) = spool {
-                        spool.write(chunk.filled()).map_err(io::Error::other)?;
-                    }
-                    (parse.current, parse.at) = (Some(chunk), 0);
-                }
+    /// The digest of the stream and the spool, as far as they were asked for.
+    ///
+    /// # Errors
+    /// The stage's own, which comes before what the parser made of it.
+    pub(super) fn finish(mut self) -> Result<(Option<Digest>, Option<Spool>), LayerError> {
+        self.current = None;
+        let Some(stage) = self.stage else { return Ok((None, None)) };
+        stage.settle();
+        let mut sinks = lock(&stage.sinks);
+        if let Some(error) = sinks.error.take() {
+            return Err(error);
+        }
+        if stage.failed.load(Ordering::Relaxed) {
+            return Err(LayerError::Cancelled);
+        }
+        Ok((sinks.hasher.take().map(Hasher::finish), sinks.spool.take()))
+    }
+
+    /// Decodes the next chunk and hands it to the stage; there is none at the end.
+    fn next(&mut self) -> io::Result<Option<Arc<Chunk>>> {
+        match self.end.take() {
+            None => {}
+            Some(Ok(())) => {
+                self.end = Some(Ok(()));
+                return Ok(None);
+            }
+            Some(Err(error)) => {
+                self.end = Some(Ok(()));
+                return Err(error);
             }
         }
-        Ok(parse.current.as_ref().map_or(&[], |chunk| &chunk.filled()[parse.at..]))
+        let failed = self.stage.as_ref().is_some_and(|stage| stage.failed.load(Ordering::Relaxed));
+        // Our own end of the channel keeps it open.
+        let buffer = self.free.recv();
+        let (false, false, Ok(mut bytes)) = (failed, self.cancelled.load(Ordering::Relaxed), buffer) else {
+            self.end = Some(Ok(()));
+            return Err(io::Error::other(LayerError::Cancelled));
+        };
+        bytes.resize(BUFFER, 0);
+        let (len, end) = fill(&mut self.source, &mut bytes);
+        self.end = end;
+        let chunk = Arc::new(Chunk { bytes, len, home: self.home.clone() });
+        if let Some(stage) = &self.stage
+            && stage.push(Piece { chunk: Arc::clone(&chunk), keep: self.keep })
+            && !self.queue.help(stage)
+        {
+            stage.run();
+        }
+        Ok(Some(chunk))
+    }
+}
+
+/// Fills the buffer as far as possible; says how far and whether that was the end.
+fn fill(source: &mut impl Read, bytes: &mut [u8]) -> (usize, Option<io::Result<()>>) {
+    let mut len = 0;
+    while len < bytes.len() {
+        match source.read(&mut bytes[len..]) {
+            Ok(0) => return (len, Some(Ok(()))),
+            Ok(more) => len += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (len, Some(Err(error))),
+        }
+    }
+    (len, None)
+}
+
+impl<R: Read> BufRead for Decoded<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.current.as_ref().is_none_or(|chunk| self.at == chunk.len) {
+            self.current = None;
+            match self.next()? {
+                None => return Ok(&[]),
+                Some(chunk) => (self.current, self.at) = (Some(chunk), 0),
+            }
+        }
+        Ok(self.current.as_ref().map_or(&[], |chunk| &chunk.filled()[self.at..]))
     }
 
     fn consume(&mut self, amount: usize) {
-        self.parse.at += amount;
+        self.at += amount;
     }
 }
 
-impl Read for SpoolingReader<'_> {
+impl<R: Read> Read for Decoded<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let available = self.fill_buf()?;
         let len = available.len().min(buf.len());

@@ -1,14 +1,14 @@
 //! A layer that is a tar (F12-F14).
 
+use std::io::Read;
 use std::sync::Arc;
-use std::thread;
 
 use super::blob::{Blob, Stored};
 use super::content::{Content, Store};
 use super::index::{Index, Item};
 use super::layer::{How, Identity, Indexed, Layer};
 use super::spool::Spool;
-use super::stream::{SpoolingReader, stages};
+use super::stream::Decoded;
 use super::{LayerError, progress};
 use crate::codec::Decoder;
 use crate::image::{Digest, Hasher};
@@ -38,20 +38,11 @@ pub(super) fn read(
     let mut stored = Stored::new(blob, meter, checked.digest.map(|digest| Hasher::new(digest.algorithm())));
     let decoder = Decoder::new(&mut stored).map_err(|e| layer.io(e))?;
     let expected = checked.diff_id;
-    let (decode, hash, parse) = stages(decoder, expected.map(Digest::algorithm), Arc::clone(&how.cancelled));
-    let mut spool = (!blob.in_place).then(|| Spool::new(Arc::clone(&how.room)));
-    let (parsed, found) = thread::scope(|threads| {
-        let decoding = threads.spawn(|| decode.run());
-        let hashing = hash.map(|hash| threads.spawn(|| hash.run()));
-        // Dropped at the end of this statement, the reader lets the decoder end, and that the hasher.
-        let parsed = members(layer.number, parse.reader(spool.as_mut()), stargz);
-        let died = decoding.join().is_err();
-        let found = hashing.map(thread::ScopedJoinHandle::join);
-        match found.transpose() {
-            Ok(found) if !died => (parsed, found),
-            _ => (Err(LayerError::Cancelled), None),
-        }
-    });
+    let hasher = expected.map(|digest| Hasher::new(digest.algorithm()));
+    let spool = (!blob.in_place).then(|| Spool::new(Arc::clone(&how.room)));
+    let decoded = Decoded::new(decoder, hasher, spool, how.queue.clone(), Arc::clone(&how.cancelled));
+    let (parsed, decoded) = members(layer.number, decoded, stargz);
+    let (found, spool) = decoded.finish()?;
     let Parsed { index, marks, end, offset } = parsed?;
     if let (Some(expected), Some(found)) = (expected, found)
         && *expected != found
@@ -79,8 +70,21 @@ struct Parsed {
     offset: u64,
 }
 
-fn members(number: u32, reader: SpoolingReader<'_>, stargz: bool) -> Result<Parsed, LayerError> {
-    let mut reader = tar::Reader::new(reader);
+/// Parses the tar; what it was read from comes back in any case.
+fn members<R: Read>(number: u32, decoded: Decoded<R>, stargz: bool) -> (Result<Parsed, LayerError>, Decoded<R>) {
+    let mut reader = tar::Reader::new(decoded);
+    let parsed = parse(number, &mut reader, stargz);
+    let offset = reader.offset();
+    let mut decoded = reader.into_inner();
+    // Not entries, but part of what the diffId covers.
+    let parsed = parsed.and_then(|parsed| match decoded.drain() {
+        Ok(_) => Ok(parsed),
+        Err(source) => Err(tar::Error { member: None, offset, problem: source.into() }.into()),
+    });
+    (parsed, decoded)
+}
+
+fn parse<R: Read>(number: u32, reader: &mut tar::Reader<Decoded<R>>, stargz: bool) -> Result<Parsed, LayerError> {
     let mut index = Index::default();
     let mut marks = Marks::new();
     while let Some(member) = reader.next_member()? {
@@ -97,11 +101,8 @@ fn members(number: u32, reader: SpoolingReader<'_>, stargz: bool) -> Result<Pars
         log::warn!("{} at byte {offset}: {skipped}", String::from_utf8_lossy(&member));
     }
     index.end();
-    let offset = reader.offset();
     let end = reader.end().unwrap_or(End::CleanEof);
-    // Not entries, but part of what the diffId covers.
-    reader.into_inner().drain().map_err(|source| tar::Error { member: None, offset, problem: source.into() })?;
-    Ok(Parsed { index, marks, end, offset })
+    Ok(Parsed { index, marks, end, offset: reader.offset() })
 }
 
 fn item(layer: u32, member: &Member) -> Item<'_> {
