@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use crate::support::script::{Item, What};
 use crate::support::stack::{self, Manifest};
-use crate::support::{Compression, Filter, PeakMemory, assert_bytes, needs, scratch, shell};
+use crate::support::{Compression, Filter, PeakMemory, assert_bytes, needs, scratch, shell, tool};
 
 /// How long something that takes a moment may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -206,25 +207,41 @@ fn memory_is_300_bytes_an_entry_at_most() {
     assert!(peak <= allowed, "{peak} bytes for {entries} entries, {allowed} are allowed");
 }
 
+/// Each layer comes through a pipe whose writer stops in the middle until all layers have come that far.
 #[test]
-fn layers_are_decoded_at_once() {
+fn layers_are_decoded_at_once_by_as_many_threads_as_asked_for() {
+    const LAYERS: usize = 3;
     let scratch = scratch();
-    let (manifest, _) = manifest(scratch.path(), 3);
-    let out = scratch.path().join("out");
-    let running = Filter::oci_flatten().args(["--jobs", "3"]).stdin(manifest.text()).stdout_file(&out).spawn();
-    // Three layers with three threads each, and the main and manifest threads: seen at some moment.
+    let middle = Arc::new(Barrier::new(LAYERS));
+    let mut flatten = Filter::oci_flatten().args(["--jobs", "3", "-n"]);
+    let mut writers = Vec::new();
+    for seed in 0..LAYERS {
+        let path = scratch.path().join(format!("layer-{seed}"));
+        tool("mkfifo", [&path]);
+        flatten = flatten.arg("-l").arg(&path);
+        let blob = stack::compress(&noise(seed as u64), Compression::Gzip);
+        let middle = Arc::clone(&middle);
+        writers.push(thread::spawn(move || {
+            let mut pipe = File::options().write(true).open(path).unwrap();
+            let (first, second) = blob.split_at(blob.len() / 2);
+            pipe.write_all(first).unwrap();
+            middle.wait();
+            pipe.write_all(second).unwrap();
+        }));
+    }
+    let running = flatten.stdout_file(&scratch.path().join("out")).spawn();
     let tasks = format!("/proc/{}/task", running.pid().as_raw_nonzero());
     let (start, mut most) = (Instant::now(), 0);
-    while most < 9 && start.elapsed() < PATIENCE {
-        let Ok(threads) = fs::read_dir(&tasks) else { break };
-        most = most.max(threads.count());
-        if fs::read_to_string(format!("{tasks}/../stat")).is_ok_and(|stat| stat.contains(") Z")) {
-            break;
-        }
-        thread::sleep(Duration::from_millis(1));
+    while !writers.iter().all(thread::JoinHandle::is_finished) {
+        assert!(start.elapsed() < PATIENCE, "no layer gets past its middle: they are not decoded at once");
+        most = most.max(fs::read_dir(&tasks).map_or(0, Iterator::count));
+        thread::sleep(Duration::from_millis(5));
     }
     running.wait().succeeds();
-    assert!(most >= 9, "at most {most} threads were seen");
+    assert!(
+        (LAYERS..=LAYERS + 2).contains(&most),
+        "{most} threads: -j bounds them, beside the main one and the queue's"
+    );
 }
 
 #[test]
