@@ -34,6 +34,9 @@ fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {
         None => Output::create(&args.output),
     };
     let output = output.map_err(Failure::failed)?;
+    if output.writes_over(&input) {
+        return Err(at(&args.output, io::Error::other("is the input too")));
+    }
     let mut file = output.file().try_clone().map_err(|e| at(&args.output, e))?;
     if file.metadata().is_ok_and(|meta| meta.file_type().is_block_device()) {
         let device = file.seek(SeekFrom::End(0)).map_err(|e| at(&args.output, e))?;

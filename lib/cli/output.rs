@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -106,6 +106,15 @@ impl Output {
     #[must_use]
     pub fn is_in_place(&self) -> bool {
         matches!(self.kind, Kind::InPlace(_))
+    }
+
+    /// Whether writing changes what `input` is still to be read from: both are the same file or device, in place.
+    #[must_use]
+    pub fn writes_over(&self, input: &File) -> bool {
+        let (Ok(input), Ok(output)) = (input.metadata(), self.file().metadata()) else { return false };
+        let devices = input.file_type().is_block_device() && output.file_type().is_block_device();
+        let same = (input.dev(), input.ino()) == (output.dev(), output.ino());
+        self.is_in_place() && if devices { input.rdev() == output.rdev() } else { same }
     }
 
     /// Puts the file in its target's place. With `fsync` it is on disk before that, and the new name is after.

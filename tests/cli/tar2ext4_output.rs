@@ -153,6 +153,39 @@ fn an_offset_touches_nothing_else() {
     assert!(!absent.exists());
 }
 
+#[test]
+fn the_target_may_be_a_link_or_the_input_but_nothing_that_is_no_file() {
+    let scratch = scratch();
+    let at = |name: &str| scratch.path().join(name);
+    let tar = small_tar(scratch.path());
+    let pack = |output: &Path| Filter::tar2ext4().arg("-o").arg(output).stdin(&*tar).run();
+    // As the shell's > does it: the link stays, what it names appears.
+    std::os::unix::fs::symlink("real", at("link")).unwrap();
+    for _ in 0..2 {
+        pack(&at("link")).succeeds().quiet();
+        e2fsck_clean(at("real"));
+        assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+    }
+    std::os::unix::fs::symlink("absent/real", at("dangling")).unwrap();
+    pack(&at("dangling")).fails_with(1, "dangling").one_line();
+    std::os::unix::fs::symlink("loop", at("loop")).unwrap();
+    pack(&at("loop")).fails_with(1, "loop").one_line();
+    tool("mkfifo", [at("fifo")]);
+    for odd in [&at("fifo"), Path::new("/dev/null"), Path::new("/dev/full"), scratch.path()] {
+        pack(odd).fails_with(1, "neither a regular file nor a block device").one_line();
+    }
+    // The new file takes the old one's place when the old one has been read.
+    fs::write(at("both"), &tar).unwrap();
+    Filter::tar2ext4().arg("-o").args([at("both"), at("both")]).run().succeeds().quiet();
+    e2fsck_clean(at("both"));
+    // Where it is written in place, that cannot be.
+    fs::write(at("both"), &tar).unwrap();
+    let in_place = |flags: &[&str]| Filter::tar2ext4().arg("-o").arg(at("both")).args(flags);
+    in_place(&["--offset=0", "--size=1M"]).arg(at("both")).run().fails_with(1, "both: is the input too").one_line();
+    in_place(&["--offset=1M", "--size=1M"]).stdin_file(at("both")).run().fails_with(1, "is the input too").one_line();
+    assert!(fs::read(at("both")).unwrap() == tar);
+}
+
 /// A loop device over a file; detached when dropped.
 struct LoopDevice(String);
 
@@ -190,6 +223,9 @@ fn a_block_device_is_filled_and_a_cut_run_is_no_file_system() {
     Filter::tar2ext4().args(["-o", &device.0]).stdin(&*tar).run().succeeds().quiet();
     e2fsck_clean(&device.0);
     assert!(dumpe2fs(&device.0).contains("Block count:              6144"));
+    let itself = Filter::tar2ext4().args(["-o", &device.0, &device.0]).run();
+    itself.fails_with(1, "is the input too").one_line();
+    e2fsck_clean(&device.0);
     let small = Filter::tar2ext4().args(["-o", &device.0, "--size", "25M"]).stdin(&*tar).run();
     small.fails_with(1, "the device has only 25165824 bytes").one_line();
     Filter::tar2ext4().args(["-o", &device.0, "--size", "5M", "--fsync"]).stdin(&*tar).run().succeeds().quiet();
