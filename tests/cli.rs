@@ -39,6 +39,8 @@ mod pipeline_costs;
 mod pipeline_cuts;
 #[path = "cli/self_test.rs"]
 mod self_test;
+#[path = "cli/tar2ext4_borders.rs"]
+mod tar2ext4_borders;
 #[path = "cli/tar2ext4_damage.rs"]
 mod tar2ext4_damage;
 #[path = "cli/tar2ext4_dialects.rs"]

@@ -134,6 +134,14 @@ pub(super) const fn directory(mode: u16) -> u16 {
 /// The format goes on to 2446, but an old kernel wrote negative times as this range and `e2fsck` turns it back (E2).
 const LATEST: i64 = (3 << 32) - (1 << 31);
 
+/// Whether ext4 can hold this time.
+///
+/// # Errors
+/// [`InodeError::Time`].
+pub fn check_time(time: Timestamp) -> Result<(), InodeError> {
+    encode_time(time).map(drop)
+}
+
 /// Seconds, and the word that holds nanoseconds and two more bits of seconds.
 fn encode_time(time: Timestamp) -> Result<(u32, u32), InodeError> {
     let refuse = || InodeError::Time(time.secs);

@@ -41,6 +41,7 @@ pub use dir::{DirEntry, DirError, DirFormat, DirOwner, DirectoryPlan, FileType, 
 pub use error::{Error, InodeError};
 pub use file_data::{Extent, FileData};
 pub use hash::{HashSeed, HashSign, NameHash, half_md4};
+pub use inode::check_time;
 pub use options::{Free, Identity, Journal, Options, Percent};
 pub use target::{FreshFile, InPlace, Target};
 pub use tree::{FileTree, InodeRef};

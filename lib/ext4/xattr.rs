@@ -14,6 +14,8 @@ pub const INODE_SPACE: usize = 96;
 pub(super) const MAGIC: [u8; 4] = 0xea02_0000_u32.to_le_bytes();
 /// What ends a list of entries.
 const END: usize = 4;
+/// Bytes for entries and values in an inode.
+const INODE_ROOM: usize = INODE_SPACE - MAGIC.len() - END;
 /// `ext4_xattr_entry` without its name.
 const ENTRY: usize = 16;
 
@@ -29,7 +31,11 @@ pub enum XattrError {
         reason: &'static str,
     },
     /// More than an inode and a block hold.
-    #[error("attribute {} of {size} bytes does not fit: {needed} bytes of attributes, {INODE_SPACE} fit the inode and 4096 one block", name.escape_ascii())]
+    #[error(
+        "attribute {} of {size} bytes does not fit: the file's attributes take {needed} bytes with their names, the \
+         inode has room for {INODE_ROOM} and one block for {}",
+        name.escape_ascii(), BlockImage::ROOM
+    )]
     DoesNotFit {
         /// The largest attribute of the file.
         name: Box<[u8]>,
@@ -189,7 +195,7 @@ fn to_disk(mode: u16, file_type: FileType, xattrs: &Xattrs) -> Result<(u16, Vec<
 /// Parts attributes between inode and block: as many as fit the inode in order, else as much as fits it at all.
 /// Gives the list back when it is too much.
 fn split(list: Vec<DiskXattr>) -> Result<(Vec<DiskXattr>, Vec<DiskXattr>), Vec<DiskXattr>> {
-    let room = INODE_SPACE - MAGIC.len() - END;
+    let room = INODE_ROOM;
     let mut used = 0;
     let mut inside: Vec<bool> = Vec::with_capacity(list.len());
     for xattr in &list {

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::io;
 
-use crate::ext4::{self, XattrError};
+use crate::ext4::{self, InodeError, XattrError};
 use crate::{tar, tree};
 
 /// Why a tar stream did not become an image.
@@ -93,6 +93,9 @@ pub enum Problem {
         /// The unit.
         minor: u32,
     },
+    /// A time that ext4 has no number for.
+    #[error(transparent)]
+    Time(InodeError),
     /// An attribute.
     #[error(transparent)]
     Xattr(XattrError),

@@ -1,7 +1,7 @@
 //! What ext4 cannot hold is refused where it stands in the archive (E10), not when the image is finished.
 
 use super::error::{Problem, Shown};
-use crate::ext4::{FileData, FileType, NAME_MAX, check_xattr_name, check_xattrs};
+use crate::ext4::{FileData, FileType, NAME_MAX, check_time, check_xattr_name, check_xattrs};
 use crate::meta::{Device, Metadata, NodeKind, Xattr, Xattrs};
 use crate::tar::{Member, MemberKind};
 
@@ -23,6 +23,7 @@ pub(super) fn check(member: &mut Member) -> Result<(), Problem> {
         MemberKind::BlockDevice(device) => check_device(*device, FileType::BlockDevice)?,
         MemberKind::Fifo => FileType::Fifo,
     };
+    check_time(member.meta.mtime).map_err(Problem::Time)?;
     if member.xattrs.is_empty() {
         return Ok(());
     }
@@ -49,6 +50,7 @@ pub(super) fn check_node(
         NodeKind::CharDevice(device) | NodeKind::BlockDevice(device) => check_device(*device, kind.into())?,
         NodeKind::Directory | NodeKind::File(_) | NodeKind::Fifo => kind.into(),
     };
+    check_time(meta.mtime).map_err(Problem::Time)?;
     for xattr in xattrs.as_slice() {
         check_xattr_name(&xattr.name, file_type).map_err(Problem::Xattr)?;
     }
