@@ -1,14 +1,27 @@
 //! e2fsprogs, and other tools whose word counts.
 
+use std::error::Error;
 use std::ffi::OsStr;
+use std::fmt::Debug;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use ext4_view::{Ext4, Ext4Error, Ext4Read};
 
 use super::filter::{Filter, Ran};
 
-/// Fails unless `e2fsck -fn` finds nothing to say but its own headings and the closing summary.
+/// Fails unless `e2fsck -fn` finds nothing to say but its own headings and the closing summary, and ext4-view, which
+/// verifies checksums too, can read what it is given.
 #[track_caller]
 pub fn e2fsck_clean(image: impl AsRef<Path>) {
     let image = image.as_ref();
+    e2fsck_silent(image);
+    ext4_view_reads(image);
+}
+
+#[track_caller]
+fn e2fsck_silent(image: &Path) {
     let check = Filter::tool("e2fsck").arg("-fn").arg(image).run();
     let complaint = check.stdout.split(|byte| *byte == b'\n').map(String::from_utf8_lossy).find(|line| {
         let summary = line.starts_with(&*format!("{}", image.display())) || line.contains(" files (");
@@ -18,6 +31,55 @@ pub fn e2fsck_clean(image: impl AsRef<Path>) {
     let warning = check.stderr.lines().find(|line| !line.starts_with("e2fsck 1."));
     let clean = check.status.success() && complaint.is_none() && warning.is_none();
     assert!(clean, "e2fsck complains: {}\n{}", complaint.unwrap_or_default(), check.report());
+}
+
+/// Has ext4-view read directories, inodes and small files: some thousands, for it finds each from the root anew.
+#[track_caller]
+fn ext4_view_reads(image: &Path) {
+    let fail =
+        |path: &dyn Debug, error: Ext4Error| -> ! { panic!("ext4-view: {}: {path:?}: {error}", image.display()) };
+    let file = Reading(File::open(image).expect("the image"));
+    let view = Ext4::load(Box::new(file)).unwrap_or_else(|error| fail(&"/", error));
+    let mut left = vec![ext4_view::PathBuf::new("/")];
+    let mut seen = 0;
+    while let Some(path) = left.pop() {
+        // ext4-view 1.0 takes no inode whose seconds have the highest bit: before 1970, and from 2038 to 2106.
+        let odd_time = |error: &Ext4Error| error.to_string().contains("timestamp");
+        let entries = match view.read_dir(&path) {
+            Err(error) if odd_time(&error) => continue,
+            entries => entries.unwrap_or_else(|error| fail(&path, error)),
+        };
+        for entry in entries {
+            let entry = entry.unwrap_or_else(|error| fail(&path, error));
+            seen += 1;
+            if seen > 3000 {
+                return;
+            }
+            if entry.file_name() == "." || entry.file_name() == ".." {
+                continue;
+            }
+            let metadata = match view.symlink_metadata(&entry.path()) {
+                Err(error) if odd_time(&error) => continue,
+                metadata => metadata.unwrap_or_else(|error| fail(&entry.path(), error)),
+            };
+            if metadata.is_dir() {
+                left.push(entry.path());
+            } else if metadata.is_symlink() && metadata.len() < 256 {
+                // Of a longer one it wants a slash within 255 bytes.
+                view.read_link(&entry.path()).unwrap_or_else(|error| fail(&entry.path(), error));
+            } else if metadata.file_type().is_regular_file() && metadata.len() < 1 << 18 {
+                view.read(&entry.path()).unwrap_or_else(|error| fail(&entry.path(), error));
+            }
+        }
+    }
+}
+
+struct Reading(File);
+
+impl Ext4Read for Reading {
+    fn read(&mut self, start: u64, into: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(self.0.read_exact_at(into, start)?)
+    }
 }
 
 /// The answer of `debugfs -R request image`.
