@@ -45,6 +45,8 @@ mod tar2ext4_borders;
 mod tar2ext4_damage;
 #[path = "cli/tar2ext4_dialects.rs"]
 mod tar2ext4_dialects;
+#[path = "cli/tar2ext4_guest.rs"]
+mod tar2ext4_guest;
 #[path = "cli/tar2ext4_mke2fs.rs"]
 mod tar2ext4_mke2fs;
 #[path = "cli/tar2ext4_output.rs"]

@@ -11,6 +11,7 @@
 
 mod diff;
 mod filter;
+mod guest;
 mod image;
 mod listing;
 mod mount;
@@ -26,6 +27,7 @@ mod wire;
 
 pub use diff::{assert_bytes, assert_text, side_by_side};
 pub use filter::{Filter, Ran, Running, shell};
+pub use guest::{Guest, guest_root};
 pub use image::{Compression, Layout, architecture, debian, sample, sha256};
 pub use listing::listing;
 pub use mount::LoopMount;
