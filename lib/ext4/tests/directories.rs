@@ -111,7 +111,7 @@ fn names_that_no_directory_holds_are_refused() {
 }
 
 #[test]
-#[ignore = "four million names take half a minute in a debug build"]
+#[ignore = "check-full: four million names take half a minute in a debug build"]
 fn a_directory_beyond_two_levels_of_index_is_refused() {
     let format = DirFormat { checksum_seed: Some(1), hash_seed: HashSeed::default(), hash_sign: HashSign::Signed };
     let mut random = fastrand::Rng::with_seed(9);
