@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use oci2ext4::cli::{self, Failure, OciFetch, Output};
 use oci2ext4::image::layer_manifest::{Record, Writer};
 use oci2ext4::source::{self, Locator};
@@ -11,10 +10,7 @@ use oci2ext4::source::{self, Locator};
 const TOOL: &str = "oci-fetch";
 
 fn main() -> ExitCode {
-    cli::run(TOOL, || {
-        let answered = cli::completions::<OciFetch>(std::env::args_os(), &mut io::stdout())?;
-        if answered { Ok(()) } else { fetch(&OciFetch::parse()) }
-    })
+    cli::run(TOOL, || cli::command_line::<OciFetch>()?.map_or(Ok(()), |options| fetch(&options)))
 }
 
 fn fetch(options: &OciFetch) -> Result<(), Failure> {

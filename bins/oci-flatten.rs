@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
 use oci2ext4::cli::{self, Failure, OciFlatten};
 use oci2ext4::flatten::{Error, flatten};
 use rustix::fs::{FileType, fstat};
@@ -14,10 +13,7 @@ use rustix::fs::{FileType, fstat};
 const TOOL: &str = "oci-flatten";
 
 fn main() -> ExitCode {
-    cli::run(TOOL, || {
-        let answered = cli::completions::<OciFlatten>(std::env::args_os(), &mut io::stdout())?;
-        if answered { Ok(()) } else { run(&OciFlatten::parse()) }
-    })
+    cli::run(TOOL, || cli::command_line::<OciFlatten>()?.map_or(Ok(()), |args| run(&args)))
 }
 
 fn run(args: &OciFlatten) -> Result<(), Failure> {
@@ -52,8 +48,13 @@ fn open(path: Option<&Path>) -> Result<Box<dyn BufRead + Send>, Failure> {
         }
         None => Ok(Box::new(BufReader::new(io::stdin()))),
         Some(path) => {
-            let file = File::open(path).map_err(|source| Error::Path { path: path.into(), source });
-            Ok(Box::new(BufReader::new(file.map_err(Failure::failed)?)))
+            let fail = |source| Failure::failed(Error::Path { path: path.into(), source });
+            let file = File::open(path).map_err(fail)?;
+            if file.metadata().map_err(fail)?.is_dir() {
+                let text = format!("{}: is a directory, no layer manifest: directories go with -n -l", path.display());
+                return Err(Failure::failed(text));
+            }
+            Ok(Box::new(BufReader::new(file)))
         }
     }
 }

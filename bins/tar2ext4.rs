@@ -8,8 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
-use clap::Parser;
-use oci2ext4::cli::{self, Failure, Output, Tar2ext4, WatchedInput};
+use oci2ext4::cli::{self, At, Failure, Output, Tar2ext4, WatchedInput};
 use oci2ext4::ext4::{self, FreshFile, Identity, InPlace, Report, WriteBehind};
 use oci2ext4::meta::Timestamp;
 use oci2ext4::pack::{self, Identify, PackOptions};
@@ -18,10 +17,7 @@ use uuid::Uuid;
 const TOOL: &str = "tar2ext4";
 
 fn main() -> ExitCode {
-    cli::run(TOOL, || {
-        let answered = cli::completions::<Tar2ext4>(std::env::args_os(), &mut io::stdout())?;
-        if answered { Ok(()) } else { tar2ext4(&Tar2ext4::parse()) }
-    })
+    cli::run(TOOL, || cli::command_line::<Tar2ext4>()?.map_or(Ok(()), |args| tar2ext4(&args)))
 }
 
 fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {
@@ -58,12 +54,24 @@ fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {
     cli::clear_progress();
     let report = report.map_err(|error| match error {
         pack::Error::Image(ext4::Error::Option(text)) => Failure::Usage(text),
-        error => Failure::failed(error),
+        error if is_of_the_image(&error) => Failure::failed(At::new(&args.output, error)),
+        error => match args.tar.as_deref().filter(|tar| *tar != Path::new("-")) {
+            Some(tar) => Failure::failed(At::new(tar, error)),
+            None => Failure::failed(error),
+        },
     })?;
     output.commit(args.fsync).map_err(Failure::failed)?;
     cli::packed(progress, TOOL, report.bytes, report.inodes, start);
     log::info!("{} bytes, {} inodes in {:.2} s", report.bytes, report.inodes, start.elapsed().as_secs_f64());
     if args.json { print_json(&report).map_err(Failure::failed) } else { Ok(()) }
+}
+
+/// Whether the image, and not the archive, is what an error is about.
+fn is_of_the_image(error: &pack::Error) -> bool {
+    let (pack::Error::Member { problem, .. } | pack::Error::Entry { problem, .. }) = error else {
+        return matches!(error, pack::Error::Image(_));
+    };
+    matches!(&**problem, pack::Problem::Image(ext4::Error::Write { .. } | ext4::Error::NoSpace { .. }))
 }
 
 /// From the content with `SOURCE_DATE_EPOCH`, else random and now (S6).
@@ -80,7 +88,12 @@ fn identify(args: &Tar2ext4) -> Result<Identify, Failure> {
 
 fn open_input(path: Option<&Path>) -> Result<File, Failure> {
     if let Some(path) = path.filter(|path| *path != Path::new("-")) {
-        return File::open(path).map_err(|error| at(path, error));
+        let file = File::open(path).map_err(|error| at(path, error))?;
+        if file.metadata().map_err(|error| at(path, error))?.is_dir() {
+            let path = path.display();
+            return Err(Failure::failed(format!("{path}: is a directory: pipe tar -C {path} -cf - . into tar2ext4")));
+        }
+        return Ok(file);
     }
     let stdin = io::stdin();
     if stdin.is_terminal() {
@@ -107,5 +120,5 @@ fn print_json(report: &Report) -> io::Result<()> {
 }
 
 fn at(path: &Path, error: io::Error) -> Failure {
-    Failure::failed(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    Failure::failed(At::new(path, error))
 }

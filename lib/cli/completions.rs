@@ -15,7 +15,7 @@ use super::Failure;
 ///
 /// # Errors
 /// When the shell is unknown (usage), or `out` cannot be written.
-pub fn completions<T: CommandFactory>(
+pub(super) fn completions<T: CommandFactory>(
     mut words: impl Iterator<Item = OsString>,
     out: &mut impl Write,
 ) -> Result<bool, Failure> {

@@ -53,7 +53,23 @@ pub fn message_line(tool: &str, error: &(dyn Error + 'static)) -> String {
         }
         source = error.source();
     }
-    format!("{tool}: {}", escape(text.as_bytes()))
+    format!("{tool}: {}", escape(without_numbers(&text).as_bytes()))
+}
+
+/// `text` without the `(os error 2)` that Rust puts behind what the system says, as no other tool does.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => out.push_str(rest),
+            _ => {
+                out.push_str(" (os error ");
+                out.push_str(part);
+            }
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -66,6 +82,12 @@ mod tests {
         assert_eq!(escape(b"a\nb\tc\r"), "a\\nb\\tc\\r");
         assert_eq!(escape("täg \u{202e}gpj.exe \u{9b}31m".as_bytes()), "täg \\u{202e}gpj.exe \\u{9b}31m");
         assert_eq!(escape(b"latin \xe4"), "latin \\xe4");
+    }
+
+    #[test]
+    fn the_system_speaks_without_numbers() {
+        let text = "a: No such file or directory (os error 2): b (os error x) (os error 13)";
+        assert_eq!(without_numbers(text), "a: No such file or directory: b (os error x)");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What the three bins share: exit status, messages, sizes, progress, atomic output (S rules).
 
+mod advice;
+mod at;
+mod command_line;
 mod completions;
 mod epoch;
 #[cfg(feature = "fetch")]
@@ -17,7 +20,10 @@ mod size;
 mod status;
 mod tar2ext4;
 
-pub use completions::completions;
+pub use advice::advice;
+pub use at::At;
+pub use command_line::command_line;
+use completions::completions;
 pub use epoch::source_date_epoch;
 #[cfg(feature = "fetch")]
 pub use fetch_progress::fetch_progress;

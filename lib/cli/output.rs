@@ -54,6 +54,9 @@ impl Output {
                 return Ok(Self { target: resolved, kind: Kind::InPlace(file) });
             }
             Ok(meta) if meta.is_file() => {}
+            Ok(meta) if meta.is_dir() => {
+                return Err(OutputError::new(target, "is a directory: name a file in it", None));
+            }
             Ok(_) => return Err(OutputError::new(target, "is neither a regular file nor a block device", None)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(fail("cannot be examined")(error)),
@@ -68,6 +71,12 @@ impl Output {
                 let temporary = named(&resolved).map_err(fail("cannot be created"))?;
                 let guard = cleanup::Guard::new(temporary.path());
                 Kind::Named(temporary, guard)
+            }
+            Err(rustix::io::Errno::NOENT) => {
+                return Err(OutputError::new(target, "its directory does not exist: make it, or name another", None));
+            }
+            Err(rustix::io::Errno::ACCESS | rustix::io::Errno::ROFS) => {
+                return Err(OutputError::new(target, "cannot be created: its directory cannot be written", None));
             }
             Err(error) => return Err(fail("cannot be created")(error.into())),
         };
@@ -338,6 +347,6 @@ mod tests {
         Output::create(&link).unwrap().commit(false).unwrap();
         assert!(target.is_file() && link.is_symlink());
         let error = Output::create(dir.path()).unwrap_err();
-        assert!(error.to_string().contains("neither a regular file nor a block device"), "{error}");
+        assert!(error.to_string().contains("is a directory: name a file in it"), "{error}");
     }
 }

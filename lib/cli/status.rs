@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::message_line;
+use super::{advice, escape, message_line};
 
 /// Why a filter did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +49,12 @@ pub fn run(tool: &str, filter: impl FnOnce() -> Result<(), Failure>) -> ExitCode
             Failure::Usage(_) => &failure,
             Failure::Failed(error) => &**error,
         };
+        let mut line = message_line(tool, error);
+        if let Some(advice) = advice(error) {
+            line.push_str(&format!(" ({})", escape(advice.as_bytes())));
+        }
         // Nothing is left to try when stderr is gone too.
-        let _ = writeln!(io::stderr().lock(), "{}", message_line(tool, error));
+        let _ = writeln!(io::stderr().lock(), "{line}");
     }
     ExitCode::from(status)
 }

@@ -88,7 +88,7 @@ pub enum LayerError {
     },
     /// Its tar stream is cut or malformed.
     #[error(transparent)]
-    Tar(#[from] tar::Error),
+    Tar(tar::Error),
     /// Its tar stream ends without the end marker, and nothing else tells that it is whole (F12).
     #[error("the archive was cut off at byte {offset}: its end marker is missing{hint}")]
     NoEnd {
@@ -146,4 +146,18 @@ pub enum LayerError {
     /// Something to give up for: another layer has failed.
     #[error("given up")]
     Cancelled,
+}
+
+impl From<tar::Error> for LayerError {
+    /// What went wrong beneath the tar reader, on the way from the blob through the spool, is no fault of the tar.
+    fn from(error: tar::Error) -> Self {
+        let tar::Error { member, offset, problem } = error;
+        match problem {
+            tar::Problem::Io(error) => match error.downcast::<Self>() {
+                Ok(own) => own,
+                Err(error) => Self::Tar(tar::Error { member, offset, problem: tar::Problem::Io(error) }),
+            },
+            problem => Self::Tar(tar::Error { member, offset, problem }),
+        }
+    }
 }

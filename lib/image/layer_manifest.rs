@@ -113,7 +113,7 @@ pub enum Error {
         what: String,
     },
     /// The input stopped before its `end` record (S1).
-    #[error("the layer manifest was cut after {records} records: its 'end' record is missing (did oci-fetch fail?)")]
+    #[error("cut after {records} records, the 'end' record is missing (did oci-fetch fail?)")]
     Cut {
         /// Whole records before the cut.
         records: u64,

@@ -50,6 +50,9 @@ pub enum Error {
         /// Where the stream ends; bytes.
         offset: u64,
     },
+    /// The stream has no bytes at all.
+    #[error("the input is empty, where an archive has at least an end marker: did the program before this one fail?")]
+    Empty,
     /// The stream does not start, or goes wrong after the end marker.
     #[error("reading the archive: {0}")]
     Input(#[source] io::Error),

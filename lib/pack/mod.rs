@@ -120,6 +120,9 @@ fn read_tree<T: Target>(
         layer.apply(entry).map_err(|source| Error::Tree { offset, source })?;
     }
     warn(&mut reader);
+    if reader.offset() == 0 {
+        return Err(Error::Empty); // no whole member, so no flag makes it an archive
+    }
     if reader.end() != Some(End::Marker) && !allow_missing_eof {
         return Err(Error::NoEndMarker { offset: reader.offset() });
     }

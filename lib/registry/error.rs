@@ -79,15 +79,17 @@ pub enum Error {
 /// How a connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The other side does not speak TLS, or nobody listens: plain HTTP may be tried where it is allowed.
+    /// The other side does not speak TLS: plain HTTP may be tried where it is allowed.
     NotTls,
+    /// Nobody listens where TLS would be, now: plain HTTP may be tried where it is allowed.
+    Refused,
     /// A certificate or another part of TLS is wrong: trying again changes nothing.
     Tls,
     /// The other side accepts connections and is silent: it may be waiting for plain HTTP.
     Silent,
     /// The connection could not be made, broke or stalled: it may go better next time.
     Transient,
-    /// The address or the proxy settings make no sense.
+    /// There is no such host, or the address or the proxy settings make no sense.
     Permanent,
 }
 
@@ -98,7 +100,7 @@ impl Error {
             Self::Status { code: 408 | 425 | 429 | 500..=599, retry_after, .. } => Some(*retry_after),
             // A signed address may have expired between the redirect and the request.
             Self::Status { code: 400 | 401 | 403, redirected: true, .. } => Some(None),
-            Self::Transport { kind: Failure::Transient | Failure::NotTls | Failure::Silent, .. } => Some(None),
+            Self::Transport { kind: Failure::Transient | Failure::Refused | Failure::Silent, .. } => Some(None),
             _ => None,
         }
     }

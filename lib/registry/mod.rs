@@ -31,7 +31,7 @@ use std::time::Duration;
 
 pub use cancel::Cancel;
 pub use download::Sink;
-pub use error::Error;
+pub use error::{Error, Failure};
 pub use repository::{Fetched, Found, Repository};
 pub use secret::Secret;
 

@@ -295,19 +295,28 @@ pub(super) fn read_error(url: &Url, error: &io::Error, timeout: Duration) -> Err
 
 fn transport_error(url: &Url, error: reqwest::Error, timeout: Duration) -> Error {
     let error = error.without_url();
-    let what = match error.source() {
-        _ if error.is_timeout() => format!("no answer for {} s", timeout.as_secs()),
+    let cause = match error.source() {
         Some(source) => words(source),
         None => words(&error),
     };
-    let kind = match failure(&error) {
+    let tls = failure(&error);
+    let host = || url.host_str().unwrap_or_default();
+    let what = match tls {
+        _ if error.is_timeout() => format!("no answer for {} s", timeout.as_secs()),
+        Some(Failure::NotTls) => format!("{} does not speak TLS: {cause}", url::authority(url)),
+        Some(_) => format!("TLS with {} failed: {cause}", url::authority(url)),
+        None if error.is_dns() => format!("the host {} cannot be found: {cause}", host()),
+        None if error.is_connect() => format!("cannot connect: {cause}"),
+        None => cause,
+    };
+    let kind = match tls {
         _ if error.is_builder() => Failure::Permanent,
         _ if error.is_connect() && error.is_timeout() => Failure::Silent,
         Some(kind) => kind,
         // The resolver's "temporary failure" may pass, "no such name" does not.
         None if error.is_dns() && !what.to_ascii_lowercase().contains("temporary") => Failure::Permanent,
         None if error.is_dns() => Failure::Transient,
-        None if error.is_connect() => Failure::NotTls,
+        None if error.is_connect() => Failure::Refused,
         None => Failure::Transient,
     };
     Error::Transport { url: url::shown(url), what, kind }
@@ -333,7 +342,7 @@ fn failure(error: &(dyn std::error::Error + 'static)) -> Option<Failure> {
     None
 }
 
-/// An error with its causes, each once.
+/// An error with its causes, each once, without the layers of libraries that only say that something beneath failed.
 fn words(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -344,5 +353,8 @@ fn words(error: &(dyn std::error::Error + 'static)) -> String {
         }
         next = error.source();
     }
-    text
+    for layer in ["client error (Connect): ", "dns error: ", "error resolving DNS: ", "tcp connect error: "] {
+        text = text.replace(layer, "");
+    }
+    text.replace("tunnel error: failed to create underlying connection", "the proxy does not answer")
 }

@@ -45,6 +45,10 @@ pub(super) fn fetch<W: Write>(locator: &Locator, dir: &Path, out: &mut layer_man
 /// The directories of the chain, bottom first.
 fn chain(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let dir = dir.canonicalize().map_err(|e| Error::Path { path: dir.into(), what: e.to_string() })?;
+    if fs::metadata(dir.join("diff")).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        let what = "no layer of overlay2: it has no directory diff (docker inspect names one: UpperDir, without /diff)";
+        return Err(Error::Path { path: dir, what: what.into() });
+    }
     let mut layers = vec![directory(&dir.join("diff"))?];
     let root = dir.parent().unwrap_or(&dir);
     for entry in lower(&dir.join("lower"))?.split(':').filter(|entry| !entry.is_empty()) {

@@ -47,7 +47,7 @@ fn offline<W: Write>(
     out: &mut layer_manifest::Writer<W>,
 ) -> Result<Vec<u8>, Error> {
     let shown = reference.to_string();
-    let absent = |_| Error::NotFound { image: shown.clone(), what: "the blob store is empty (--offline)".into() };
+    let absent = |_| Error::NotFound { image: shown.clone(), what: "the blob store is empty: fetch it once without --offline".into() };
     let store = Store::open(&options.store).map_err(absent)?;
     let top = match &reference.digest {
         Some(digest) => store.blob_path(digest).metadata().ok().map(|m| Descriptor::new("", digest.clone(), m.len())),
@@ -55,7 +55,7 @@ fn offline<W: Write>(
     };
     let top = top.ok_or_else(|| Error::NotFound {
         image: shown.clone(),
-        what: format!("not in the blob store {} (--offline)", store.root().display()),
+        what: format!("not in the blob store {}: fetch it once without --offline", store.root().display()),
     })?;
     let image = Resolver::new(&store, shown.clone(), options.platform.as_ref()).resolve(&top)?;
     layout::emit_all(&store, &shown, image, out)

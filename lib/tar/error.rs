@@ -33,6 +33,9 @@ pub enum Problem {
         /// The unsigned sum of the block's bytes.
         computed: i64,
     },
+    /// The very first block is no header: it is something else, perhaps this.
+    #[error("not a tar header, so this is no tar archive{0}")]
+    NotTar(&'static str),
     /// A header field is malformed or out of range.
     #[error("{field} \"{}\" {problem}", text.escape_ascii())]
     Field {

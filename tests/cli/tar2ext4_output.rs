@@ -76,7 +76,7 @@ fn failures_name_the_file() {
     let at = |name: &str| scratch.path().join(name);
     let run = |output: &str| Filter::tar2ext4().arg("-o").arg(at(output)).stdin(small_tar(scratch.path())).run();
     run("no/such/image").fails_with(1, "no/such/image").one_line();
-    run(".").fails_with(1, "neither a regular file nor a block device").one_line();
+    run(".").fails_with(1, "is a directory: name a file in it").one_line();
     let ran = Filter::tar2ext4().arg("-o").arg(at("image")).arg(at("absent.tar")).run();
     ran.fails_with(1, "absent.tar").one_line();
     Filter::tar2ext4()

@@ -94,6 +94,9 @@ pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unp
             _ => {}
         }
     }
+    if reader.offset() == 0 {
+        return Err(path_error(file, "is empty, no image archive (did the program before this one fail?)"));
+    }
     if reader.end() != Some(End::Marker) {
         return Err(path_error(file, "the archive is cut: it ends without its end marker"));
     }

@@ -1,0 +1,44 @@
+//! From the words of the command line to a filter's flags, or to an answer: `--help`, `--version`, `--completions`.
+
+use std::io;
+
+use clap::{CommandFactory, Parser};
+
+use super::{Failure, completions};
+
+/// The flags of this process's command line; `None` when it asked for something to read, which is then written.
+///
+/// # Errors
+/// [`Failure::Usage`] in one line (S4) when the command line makes no sense.
+pub fn command_line<T: Parser + CommandFactory>() -> Result<Option<T>, Failure> {
+    if completions::<T>(std::env::args_os(), &mut io::stdout())? {
+        return Ok(None);
+    }
+    match T::try_parse() {
+        Ok(flags) => Ok(Some(flags)),
+        Err(answer) if !answer.use_stderr() => answer.print().map(|()| None).map_err(Failure::failed),
+        Err(error) => Err(Failure::Usage(one_line(&error.render().to_string(), T::command().get_name()))),
+    }
+}
+
+/// What clap says in a paragraph, as one line: the message with its tips, and without the usage that `--help` shows.
+fn one_line(text: &str, tool: &str) -> String {
+    let said = text.lines().map(str::trim).filter(|line| {
+        !(line.is_empty() || line.starts_with("Usage: ") || line.starts_with("For more information"))
+    });
+    let words = said.collect::<Vec<_>>().join(" ");
+    format!("{} (see {tool} --help)", words.strip_prefix("error: ").unwrap_or(&words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paragraph_becomes_a_line() {
+        let text = "error: the following required arguments were not provided:\n  --output <FILE>\n\n\
+                    Usage: tar2ext4 --output <FILE> [TAR]\n\nFor more information, try '--help'.\n";
+        let line = "the following required arguments were not provided: --output <FILE> (see tar2ext4 --help)";
+        assert_eq!(one_line(text, "tar2ext4"), line);
+    }
+}
