@@ -1,4 +1,5 @@
 # make            the three filters, optimised, in target/release
+# make static     the same, needing no shared library, in target/TARGET/release (install them with BIN=...)
 # make demo       a sample image becomes target/demo/rootfs.ext4; no network needed
 # make check      what CI runs: format, lints, tests against real tools (as root; installs what is missing)
 # make check-full check, and what takes longer than a coffee
@@ -11,6 +12,9 @@ DESTDIR ?=
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 
+# The target of this toolchain: with --target, build scripts and proc macros keep linking as they need to.
+STATIC_TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
+
 FILTERS := oci-fetch oci-flatten tar2ext4
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 INSTALL := $(DESTDIR)$(PREFIX)
@@ -19,6 +23,9 @@ COMPLETIONS := share/bash-completion/completions share/zsh/site-functions share/
 
 all:
 	$(CARGO) build --release --locked
+
+static:
+	RUSTFLAGS="$(RUSTFLAGS) -C target-feature=+crt-static" $(CARGO) build --release --locked --target $(STATIC_TARGET)
 
 demo: all
 	tests/setup e2fsprogs
@@ -29,6 +36,7 @@ check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	tests/no-http
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	$(CARGO) metadata --locked --format-version 1 --manifest-path tests/fuzz/Cargo.toml >/dev/null
 	$(CARGO) test --locked
 
@@ -65,4 +73,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all demo check check-full bench fuzz install uninstall clean
+.PHONY: all static demo check check-full bench fuzz install uninstall clean

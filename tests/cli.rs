@@ -31,12 +31,16 @@ mod flatten_run;
 mod fuzz_corpus;
 #[path = "cli/install.rs"]
 mod install;
+#[path = "cli/messages.rs"]
+mod messages;
 #[path = "cli/pipeline.rs"]
 mod pipeline;
 #[path = "cli/pipeline_costs.rs"]
 mod pipeline_costs;
 #[path = "cli/pipeline_cuts.rs"]
 mod pipeline_cuts;
+#[path = "cli/readme.rs"]
+mod readme;
 #[path = "cli/self_test.rs"]
 mod self_test;
 #[path = "cli/tar2ext4_borders.rs"]

@@ -46,7 +46,9 @@ fn on_packing(error: &pack::Error) -> Option<String> {
         _ => return None,
     };
     match image {
-        ext4::Error::NoSpace { needed, .. } => Some(format!("--size {needed} is enough; without --size it fits itself")),
+        ext4::Error::NoSpace { needed, .. } => {
+            Some(format!("--size {needed} is enough; without --size it fits itself"))
+        }
         ext4::Error::NoInodes { needed, .. } => Some(format!("--inodes {needed} is enough")),
         ext4::Error::Write { source, .. } if is_full(source) => Some("-o can name a file system with more room".into()),
         _ => None,

@@ -23,9 +23,10 @@ pub fn command_line<T: Parser + CommandFactory>() -> Result<Option<T>, Failure> 
 
 /// What clap says in a paragraph, as one line: the message with its tips, and without the usage that `--help` shows.
 fn one_line(text: &str, tool: &str) -> String {
-    let said = text.lines().map(str::trim).filter(|line| {
-        !(line.is_empty() || line.starts_with("Usage: ") || line.starts_with("For more information"))
-    });
+    let said = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !(line.is_empty() || line.starts_with("Usage: ") || line.starts_with("For more information")));
     let words = said.collect::<Vec<_>>().join(" ");
     format!("{} (see {tool} --help)", words.strip_prefix("error: ").unwrap_or(&words))
 }

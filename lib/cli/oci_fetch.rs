@@ -15,16 +15,18 @@ const ABOUT: &str = "Fetch a container image and say where its layers are";
 
 const EXAMPLES: &str = "\
 IMAGE is one of
-  nginx, nginx:1.21, host:port/repo@sha256:..., docker://...   in a registry
-  oci:DIR[:TAG], oci-archive:FILE[:TAG]                        an OCI image layout, or a tar of one
-  docker-archive:FILE[:REF]                                    what docker save writes
-  overlay2:DIR                                                 a layer directory of Docker or Podman
-  /path, ./path, ../path, -                                    one of these, recognised by its content
+  nginx, nginx:1.21, host:port/repo@sha256:...   in a registry
+  oci:DIR[:TAG], oci-archive:FILE[:TAG]          an OCI image layout, a tar of one
+  docker-archive:FILE[:REF]                      what docker save writes
+  overlay2:DIR                                   a layer of Docker or Podman
+  /path, ./path, ../path, -                      one of these, by its content
 
 Examples:
   oci-fetch nginx | oci-flatten | tar2ext4 -o rootfs.ext4
-  oci-fetch --platform linux/arm64 alpine:3.20 > alpine.manifest
-  docker save app | oci-fetch -
+  oci-fetch --platform linux/arm64 --config alpine.json alpine:3.20 > alpine.layers
+  oci-fetch --username ci --password-stdin example.com/app:1 < token > app.layers
+  oci-fetch -d ./store --offline nginx | jq -r 'select(.digest).digest'
+  docker save app | oci-fetch - | oci-flatten > app.tar
 
 Exit status: 0 done, 1 failed (then no 'end' record is written), 2 wrong usage.";
 

@@ -14,6 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   oci-fetch nginx | oci-flatten > rootfs.tar
   oci-fetch nginx | oci-flatten -l extra/ -l init.tar.gz | tar2ext4 -o rootfs.ext4
+  oci-fetch debian:12 | oci-flatten --exclude usr/share/doc | zstd > debian.tar.zst
   oci-flatten -n -l base.tar -l diff.tar.zst --exclude '*.pyc' > merged.tar
 
 Exit status: 0 done, 1 failed (then the tar has no end marker), 2 wrong usage.";

@@ -16,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   oci-fetch nginx | oci-flatten | tar2ext4 -o rootfs.ext4
   tar2ext4 -o data.ext4 -L data --free 20% backup.tar.zst
+  mmdebstrap bookworm - | tar2ext4 -o debian.ext4 -s 2G -J
   tar -C tree -cf - . | tar2ext4 -o disk.img --offset 1MiB --size 2G --json
 
 Exit status: 0 done, 1 failed (then -o is as it was), 2 wrong usage.";

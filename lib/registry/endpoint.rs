@@ -114,7 +114,8 @@ impl Endpoint {
             Err(error) => error,
             answered => return answered,
         };
-        let Error::Transport { kind: kind @ (Failure::NotTls | Failure::Refused | Failure::Silent), what, .. } = &error else {
+        let Error::Transport { kind: kind @ (Failure::NotTls | Failure::Refused | Failure::Silent), what, .. } = &error
+        else {
             return Err(error);
         };
         if !self.security.plain_http && !url::is_loopback_host(&self.host) {

@@ -47,7 +47,10 @@ fn offline<W: Write>(
     out: &mut layer_manifest::Writer<W>,
 ) -> Result<Vec<u8>, Error> {
     let shown = reference.to_string();
-    let absent = |_| Error::NotFound { image: shown.clone(), what: "the blob store is empty: fetch it once without --offline".into() };
+    let absent = |_| Error::NotFound {
+        image: shown.clone(),
+        what: "the blob store is empty: fetch it once without --offline".into(),
+    };
     let store = Store::open(&options.store).map_err(absent)?;
     let top = match &reference.digest {
         Some(digest) => store.blob_path(digest).metadata().ok().map(|m| Descriptor::new("", digest.clone(), m.len())),

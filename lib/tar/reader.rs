@@ -110,7 +110,9 @@ impl<R: BufRead> Reader<R> {
                 return Ok(None);
             };
             let header = Header::new(&block).map_err(|problem| match problem {
-                Problem::Checksum { .. } if at == 0 => Error::new(None, at, Problem::NotTar(header::looks_like(&block))),
+                Problem::Checksum { .. } if at == 0 => {
+                    Error::new(None, at, Problem::NotTar(header::looks_like(&block)))
+                }
                 problem => Error::new(None, at, problem),
             })?;
             let name = header.name();

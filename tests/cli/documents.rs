@@ -6,7 +6,7 @@ use std::fs;
 use clap::{Command, CommandFactory};
 use oci2ext4::cli::{OciFetch, OciFlatten, Tar2ext4};
 
-use crate::support::{needs, repository, scratch, shell, tool};
+use crate::support::{assert_text, needs, repository, scratch, shell, tool};
 
 fn commands() -> [Command; 3] {
     [OciFetch::command(), OciFlatten::command(), Tar2ext4::command()].map(|mut command| {
@@ -28,17 +28,90 @@ fn flags_of_page(page: &str) -> BTreeSet<String> {
     flags
 }
 
+/// Flags that a filter has: `-o`, `--output`.
+fn flags_of_filter(command: &Command) -> BTreeSet<String> {
+    let mut flags = BTreeSet::new();
+    for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
+        flags.extend(argument.get_short().map(|short| format!("-{short}")));
+        flags.extend(argument.get_long().map(|long| format!("--{long}")));
+    }
+    flags
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(repository().join("man").join(name)).unwrap()
+}
+
 #[test]
 fn every_flag_stands_in_its_manual_page_and_no_other_does() {
     for command in commands() {
         let name = command.get_name();
-        let page = fs::read_to_string(repository().join(format!("man/{name}.1"))).unwrap();
-        let mut flags = BTreeSet::new();
-        for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
-            flags.extend(argument.get_short().map(|short| format!("-{short}")));
-            flags.extend(argument.get_long().map(|long| format!("--{long}")));
-        }
+        let (page, flags) = (page(&format!("{name}.1")), flags_of_filter(&command));
         assert_eq!(flags_of_page(&page), flags, "man/{name}.1 and {name} --help differ");
+        // A flag that is new in either of them would be noticed.
+        let more = page.replace(".It Fl q , -quiet", ".It Fl q , -quiet\n.It Fl -new Ar what");
+        assert!(more != page && flags_of_page(&more) != flags);
+        for flag in &flags {
+            let macro_flag = format!("Fl {}", &flag[1..]);
+            let listed = |line: &str| line.starts_with(".It Fl ") && line.contains(&macro_flag[3..]);
+            let less: Vec<&str> = page.lines().filter(|line| !listed(line)).collect();
+            assert!(flags_of_page(&less.join("\n")) != flags, "{name}: nobody would miss {flag}");
+        }
+    }
+}
+
+#[test]
+fn every_long_flag_stands_in_the_synopsis() {
+    for command in commands() {
+        let name = command.get_name();
+        let page = page(&format!("{name}.1"));
+        let synopsis = page.split(".Sh SYNOPSIS").nth(1).unwrap().split(".Sh ").next().unwrap().to_owned();
+        for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
+            let (long, short) = (argument.get_long().unwrap_or_default(), argument.get_short());
+            let is_answer = ["help", "version"].contains(&long);
+            let by_letter = short.is_some_and(|short| {
+                synopsis.lines().any(|line| {
+                    line.split("Fl ").skip(1).any(|word| {
+                        let word = word.split(' ').next().unwrap_or_default();
+                        !word.starts_with('-') && word.contains(short)
+                    })
+                })
+            });
+            let shown =
+                by_letter || synopsis.contains(&format!("Fl -{long} ")) || synopsis.contains(&format!("Fl -{long}\n"));
+            assert!(is_answer || shown, "man/{name}.1: --{long} is not in the synopsis");
+        }
+    }
+}
+
+#[test]
+fn every_page_has_what_a_reader_looks_for() {
+    let sections = [
+        "NAME",
+        "SYNOPSIS",
+        "DESCRIPTION",
+        "STDIN",
+        "STDOUT",
+        "ENVIRONMENT",
+        "FILES",
+        "EXIT STATUS",
+        "EXAMPLES",
+        "HOW AMBIGUOUS CASES ARE DECIDED",
+        "LIMITS",
+        "SEE ALSO",
+    ];
+    for command in commands() {
+        let name = format!("{}.1", command.get_name());
+        let page = page(&name);
+        for section in sections {
+            assert!(page.contains(&format!("\n.Sh {section}\n")), "man/{name} has no section {section}");
+        }
+        // Rules have names in the design; readers of the pages have not read it.
+        let code = page.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| {
+            matches!(word.as_bytes(), [b'S' | b'M' | b'F' | b'T' | b'E' | b'R' | b'I', digits @ ..]
+                if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+        });
+        assert_eq!(code, None, "man/{name} names a rule by its code");
     }
 }
 
@@ -66,6 +139,20 @@ fn help_gives_examples_and_fits_a_terminal() {
         let version = format!("{name} {}\n", env!("CARGO_PKG_VERSION"));
         shell(&format!("{name} -V")).run().succeeds().quiet().stdout_is(&version);
         shell(&format!("{name} --no-such-flag")).run().fails_with(2, "--no-such-flag");
+    }
+}
+
+/// To renew one: `COLUMNS=100 FILTER --help >tests/cases/help/FILTER.long`, `-h` for the short one.
+#[test]
+fn help_is_as_it_was_read_last() {
+    for command in commands() {
+        let name = command.get_name().to_owned();
+        for (flag, form) in [("-h", "short"), ("--help", "long")] {
+            let file = repository().join(format!("tests/cases/help/{name}.{form}"));
+            let help = shell(&format!("{name} {flag}")).env("COLUMNS", "100").run().succeeds().quiet();
+            let expected = fs::read_to_string(&file).unwrap_or_default();
+            assert_text(&format!("{name} {flag}, against {}", file.display()), &expected, help.text());
+        }
     }
 }
 

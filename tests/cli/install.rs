@@ -1,5 +1,6 @@
 //! `make install` and `make uninstall`, below a DESTDIR as packagers use it.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -56,4 +57,63 @@ fn everything_is_installed_and_removed_again() {
 
     make("uninstall", scratch.path());
     assert_text("what make uninstall leaves", "", &files(scratch.path()));
+}
+
+/// Where the builds of these tests keep what they compile, beside this build's own.
+fn target() -> std::path::PathBuf {
+    crate::support::test_cache().with_file_name("test-install")
+}
+
+/// `cargo install --path . --locked` with these flags, below a root of its own.
+#[track_caller]
+fn cargo_install(root: &Path, flags: &[&str]) -> String {
+    Filter::tool("cargo")
+        .args(["install", "--path", ".", "--locked", "--quiet", "--debug", "--root"])
+        .arg(root)
+        .arg("--target-dir")
+        .arg(target())
+        .args(flags)
+        .current_dir(repository())
+        .run()
+        .succeeds();
+    let names = files(&root.join("bin"));
+    names.lines().map(|line| line.trim_start_matches("755 ")).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+#[ignore = "check-full: builds the filters twice more"]
+fn cargo_installs_all_filters_or_those_without_http() {
+    let scratch = scratch();
+    let all = scratch.path().join("all");
+    assert_eq!(cargo_install(&all, &[]), "oci-fetch oci-flatten tar2ext4");
+    let some = scratch.path().join("some");
+    let flags = ["--no-default-features", "--bin", "tar2ext4", "--bin", "oci-flatten"];
+    assert_eq!(cargo_install(&some, &flags), "oci-flatten tar2ext4");
+    Filter::new(some.join("bin/tar2ext4")).arg("--version").run().succeeds();
+}
+
+#[test]
+#[ignore = "check-full: builds the filters once more"]
+fn static_filters_need_no_library() {
+    let scratch = scratch();
+    Filter::tool("make")
+        .args(["--no-print-directory", "static"])
+        .env("CARGO_TARGET_DIR", target())
+        .current_dir(repository())
+        .run()
+        .succeeds();
+    let host = Filter::tool("rustc").arg("-vV").run().succeeds();
+    let host = host.text().lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned();
+    let built = target().join(host).join("release");
+    for name in ["oci-fetch", "oci-flatten", "tar2ext4"] {
+        let file = Filter::tool("file").arg("-b").arg(built.join(name)).run().succeeds();
+        assert!(file.text().contains("static"), "{name}: {}", file.text());
+        // It runs where there is no library at all.
+        fs::create_dir_all(scratch.path().join("root")).unwrap();
+        fs::copy(built.join(name), scratch.path().join("root").join(name)).unwrap();
+        Filter::tool("chroot").arg(scratch.path().join("root")).arg(format!("/{name}")).arg("-V").run().succeeds();
+    }
+    // Names of hosts are still found: by /etc/hosts and DNS.
+    let ran = Filter::new(built.join("oci-fetch")).args(["--retries", "0", "localhost:1/x"]).run();
+    ran.fails_with(1, "Connection refused");
 }

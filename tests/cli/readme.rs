@@ -1,0 +1,263 @@
+//! Every command of README.md runs as it stands there.
+//!
+//! The ```` ```sh ```` blocks run in the order of the README, in one directory, by `sh -e`, the filters first on the path.
+//! What stands in for the world, so that no command need be changed:
+//!
+//! - `registries.conf` says where registries are: `docker.io` is a docker-registry on loopback that holds the sample image
+//!   as `nginx` and `alpine`, `registry.example.com` another one, for the account `ci` alone.
+//! - The files that a recipe takes for granted (`my-init`, `token`, `modules.tar.zst`, ...) are made before.
+//! - Programs that cannot run here have stand-ins on the path, which check how they are called: [`STAND_INS`].
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::support::registry::{DockerRegistry, base64};
+use crate::support::{
+    Filter, LoopMount, debian, debugfs, e2fsck_clean, needs, needs_root, repository, sample, scratch, shell,
+    test_cache, tool,
+};
+
+/// Blocks that run elsewhere, by their first line, and where.
+const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "make demo      # builds",
+        "`make check` is what runs this; CI runs it, and tests/demo/run is `make demo` without the build",
+    ),
+    ("make && sudo make install", "install.rs runs `make install`, `make static` and both `cargo install`"),
+    ("qemu-system-x86_64 ", "needs a kernel: the_virtual_machine_of_the_readme_runs_its_init, in make check-full"),
+];
+
+/// Programs that cannot run in a test: Docker and Firecracker need a daemon and KVM, mmdebstrap a mirror of Debian.
+const STAND_INS: &[(&str, &str)] = &[
+    (
+        "docker",
+        r#"#!/bin/sh
+case "$*" in
+    'save app') exec cat "$WORLD/app.tar" ;;
+    'inspect -f {{.GraphDriver.Data.UpperDir}} my-container') echo "$WORLD/overlay2/top/diff" ;;
+    *) echo "docker: $*?" >&2; exit 64 ;;
+esac
+"#,
+    ),
+    (
+        "firecracker",
+        r#"#!/bin/sh
+[ "$*" = '--no-api --config-file vm.json' ] || { echo "firecracker: $*?" >&2; exit 64; }
+e2fsck -fn "$(jq -er '.drives[0] | select(.is_root_device).path_on_host' vm.json)" >/dev/null 2>&1 || exit 65
+jq -er '."boot-source".boot_args' vm.json >"$WORLD/boot-args"
+"#,
+    ),
+    (
+        "mmdebstrap",
+        r#"#!/bin/sh
+[ "$*" = 'bookworm -' ] || { echo "mmdebstrap: $*?" >&2; exit 64; }
+exec tar -C "$WORLD/debian" -cf - .
+"#,
+    ),
+];
+
+/// The README's blocks of this language, in order.
+fn blocks(language: &str) -> Vec<String> {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let fence = format!("```{language}\n");
+    let parts = readme.split(&fence).skip(1);
+    parts.map(|part| part.split("\n```").next().unwrap().to_owned() + "\n").collect()
+}
+
+fn elsewhere(block: &str) -> bool {
+    ELSEWHERE.iter().any(|(start, _)| block.starts_with(start))
+}
+
+/// A directory to work in, and all that stands around it.
+struct World {
+    scratch: tempfile::TempDir,
+    _registries: [DockerRegistry; 2],
+}
+
+impl World {
+    /// `nginx` and the other images are this layout.
+    fn with(layout: &Path, directory: tempfile::TempDir) -> Self {
+        needs(&["docker-registry", "jq", "make", "resize2fs", "skopeo", "tar", "zstd"]);
+        let path = |name: &str| directory.path().join(name);
+        let (public, private) = (DockerRegistry::start(), DockerRegistry::start_with(Some(("ci", "secret")), None));
+        let push = |name: &str, creds: &[&str]| {
+            let (from, to) = (format!("oci:{}:latest", layout.display()), format!("docker://{name}"));
+            let flags = ["copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false"];
+            tool("skopeo", flags.iter().chain(creds).copied().chain([from.as_str(), to.as_str()]));
+        };
+        for image in ["library/nginx", "library/alpine"] {
+            push(&public.name(image), &[]);
+        }
+        push(&private.name("team/app:1"), &["--dest-creds", "ci:secret"]);
+        let conf = format!(
+            "[[registry]]\nprefix = 'docker.io'\nlocation = '{}'\n[[registry]]\nprefix = 'registry.example.com'\nlocation = '{}'\n",
+            public.host(),
+            private.host()
+        );
+        fs::write(path("registries.conf"), conf).unwrap();
+        for name in ["bin", "home", "work/etc-overlay", "overlay2/top/diff/etc", "overlay2/base/diff/etc", "overlay2/l"]
+        {
+            fs::create_dir_all(path(name)).unwrap();
+        }
+        let script = |name: &str, text: &str| {
+            fs::write(path(name), text).unwrap();
+            fs::set_permissions(path(name), fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        for (name, text) in STAND_INS {
+            script(&format!("bin/{name}"), text);
+        }
+        script("work/my-init", "#!/bin/sh\nmount -t proc proc /proc\nexec \"$@\"\n");
+        fs::write(path("work/etc-overlay/motd"), "stacked\n").unwrap();
+        shell(
+            "cd \"$0\" && mkdir m && echo module >m/x.ko && tar -C m -cf - . | zstd -q -o modules.tar.zst && rm -r m",
+        )
+        .arg(path("work"))
+        .run()
+        .succeeds();
+        fs::write(path("work/token"), "secret\n").unwrap();
+        let auth = json!({"auths": {private.host(): {"auth": base64(b"ci:secret")},
+                                    "registry.example.com": {"auth": base64(b"ci:secret")}}});
+        fs::write(path("work/auth.json"), auth.to_string()).unwrap();
+        // overlay2 as Docker leaves it: a container's layer on an image's.
+        fs::write(path("overlay2/base/diff/etc/hostname"), "from the image\n").unwrap();
+        fs::write(path("overlay2/top/diff/etc/motd"), "from the container\n").unwrap();
+        fs::write(path("overlay2/top/lower"), "l/BASE").unwrap();
+        std::os::unix::fs::symlink("../base/diff", path("overlay2/l/BASE")).unwrap();
+        let save = format!("docker-archive:{}:app:latest", path("app.tar").display());
+        tool("skopeo", ["copy", "--quiet", "--insecure-policy", &format!("oci:{}:latest", layout.display()), &save]);
+        Self { scratch: directory, _registries: [public, private] }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// A shell in the work directory that knows this world and nothing of the machine's own configuration.
+    fn shell(&self, script: &str) -> Filter {
+        let script = format!("PATH=\"$WORLD/bin:$PATH\"; export PATH\n{script}");
+        let mut shell = shell(&script).current_dir(self.path("work")).env("WORLD", self.path(""));
+        for name in ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"] {
+            shell = shell.env_remove(name);
+        }
+        shell.env("HOME", self.path("home")).env("CONTAINERS_REGISTRIES_CONF", self.path("registries.conf"))
+    }
+}
+
+#[test]
+fn every_command_runs_as_written() {
+    needs_root("look into what was built");
+    let directory = scratch();
+    let layout = sample(directory.path());
+    let world = World::with(&layout, directory);
+    std::os::unix::fs::symlink(debian().unpacked, world.path("debian")).unwrap();
+    let makefile = blocks("make").concat();
+    fs::write(world.path("work/Makefile"), makefile).unwrap();
+    for name in ["web", "db", "cache"] {
+        fs::write(world.path(&format!("work/{name}.image")), "docker.io/library/nginx\n").unwrap();
+    }
+    for block in blocks("sh").iter().filter(|block| !elsewhere(block)) {
+        // The second of three jobs, where a block asks.
+        let ran = world.shell(&format!("set -e\n{block}")).env("JOBS", "3").env("JOB_COMPLETION_INDEX", "1");
+        let ran = ran.run().succeeds();
+        let complaint =
+            ran.stderr.lines().find(|line| !(line.starts_with("e2fsck 1.") || line.starts_with("resize2fs 1.")));
+        assert_eq!(complaint, None, "{block}\n{}", ran.report());
+    }
+
+    let boot_args = fs::read_to_string(world.path("boot-args")).unwrap();
+    let expected =
+        "console=ttyS0 reboot=k panic=1 root=/dev/vda rw init=/sbin/my-init PATH=/usr/bin:/bin -- /usr/bin/serve\n";
+    assert_eq!(boot_args, expected);
+    let work = |name: &str| world.path(&format!("work/{name}"));
+    for disk in ["rootfs", "debian", "one", "app", "container", "cache"] {
+        e2fsck_clean(work(&format!("{disk}.ext4")));
+    }
+    assert_eq!(fs::metadata(work("debian.ext4")).unwrap().len(), 8 << 30, "it was grown");
+    assert!(debugfs(work("debian.ext4"), "stats").contains("2097152"), "the file system too: blocks of 4 KiB");
+    let built = ["web", "db", "cache"].map(|name| work(&format!("{name}.ext4")).exists());
+    assert_eq!(built.iter().filter(|built| **built).count(), 1, "a third of the images is this job's");
+    let mount = LoopMount::read_only(work("container.ext4"));
+    assert_eq!(fs::read_to_string(mount.path().join("etc/motd")).unwrap(), "from the container\n");
+    assert_eq!(fs::read_to_string(mount.path().join("etc/hostname")).unwrap(), "from the image\n");
+}
+
+#[test]
+fn no_command_escapes_the_test() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let sh = blocks("sh");
+    for (start, reason) in ELSEWHERE {
+        assert!(
+            sh.iter().any(|block| block.starts_with(start)),
+            "no block starts with {start:?}; it ran elsewhere: {reason}"
+        );
+    }
+    // Text that only shows something is marked as such; everything else that looks like code would go untested.
+    let mut fenced = false;
+    for line in readme.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            fenced = !fenced;
+            let known = ["sh", "make", "yaml", "text"].contains(&language);
+            assert_eq!(fenced, !language.is_empty(), "{line}");
+            assert!(!fenced || known, "a block of {language:?}: who runs it?");
+        }
+        assert!(
+            fenced || !line.starts_with("    ") || line.trim_start().starts_with(['-', '*']),
+            "indented code: {line}"
+        );
+    }
+    // The cluster runs the line that the test above runs.
+    let line = sh.iter().find(|block| block.starts_with("ls *.image")).unwrap().trim_end();
+    let yaml = blocks("yaml").concat();
+    assert!(yaml.contains(&format!("\"{}\"", line.replace('"', "\\\""))), "the Job of Kubernetes has another command");
+}
+
+/// What the guest says of how it was started; the rest of the README's own init is in front of it.
+const GUEST: &str = "#!/bin/sh
+mount -t proc proc /proc
+echo \"guest: root $(grep ' / ' /proc/mounts)\"
+echo \"guest: arguments $*\"
+echo \"guest: environment $GREETING\"
+mount -o remount,ro / && echo 'guest: done'
+echo o >/proc/sysrq-trigger
+sleep 60
+";
+
+#[test]
+#[ignore = "check-full: boots a virtual machine without KVM"]
+fn the_virtual_machine_of_the_readme_runs_its_init() {
+    needs(&["cpio", "depmod", "modprobe", "qemu-system-x86_64", "timeout", "umoci"]);
+    let kernel = test_cache().join("boot");
+    tool(repository().join("tests/boot/kernel").to_str().unwrap(), [&kernel]);
+    let directory = scratch();
+    let layout = directory.path().join("debian-image");
+    shell("cp -a \"$0\" \"$1\" && umoci config --image \"$1:latest\" --config.env GREETING='hello kernel' --config.entrypoint /bin/echo --config.cmd 'two words'")
+        .arg(debian().layout)
+        .arg(&layout)
+        .run()
+        .succeeds();
+    let world = World::with(&layout, directory);
+    fs::write(world.path("work/my-init"), GUEST).unwrap();
+    for name in ["vmlinuz", "initramfs"] {
+        std::os::unix::fs::symlink(kernel.join(name), world.path(&format!("work/{name}"))).unwrap();
+    }
+    let all = blocks("sh");
+    let find = |part: &str| all.iter().find(|block| block.contains(part)).expect("a block");
+    world.shell(&format!("set -e\n{}", find("firecracker --no-api"))).run().succeeds();
+    // A guest that hangs is given up after some minutes; it takes some seconds.
+    let qemu = find("qemu-system-x86_64 ").replace("qemu-system-x86_64 ", "timeout 300 qemu-system-x86_64 ");
+    let guest = world.shell(&qemu).run().succeeds();
+    let console = String::from_utf8_lossy(&guest.stdout).into_owned();
+    println!("{console}");
+    for line in [
+        "guest: root /dev/vda / ext4 rw",
+        "guest: arguments /bin/echo two words",
+        "guest: environment hello kernel",
+        "guest: done",
+    ] {
+        assert!(console.contains(line), "the guest does not say {line:?}\n{}", guest.report());
+    }
+    e2fsck_clean(world.path("work/rootfs.ext4"));
+}
