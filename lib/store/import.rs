@@ -1,12 +1,10 @@
 //! Blobs whose digest is known only when their last byte is there (archives, R7).
 
-use std::fs::{self, File};
 use std::io::Write;
-use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, CWD};
-
+use super::partial::{hash_zeros, skip};
+use super::unnamed::Unnamed;
 use super::{Error, Store};
 use crate::image::{Algorithm, Digest, Hasher};
 
@@ -14,26 +12,16 @@ use crate::image::{Algorithm, Digest, Hasher};
 #[derive(Debug)]
 pub struct Import {
     store: Store,
-    file: File,
-    temporary: Option<tempfile::TempPath>,
+    new: Unnamed,
     hasher: Hasher,
     size: u64,
 }
 
 impl Import {
     pub(super) fn new(store: &Store) -> Result<Self, Error> {
-        use rustix::fs::{Mode, OFlags};
         let dir = store.root.join("partial");
-        let unnamed = rustix::fs::open(&dir, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from(0o666));
-        let (file, temporary) = match unnamed {
-            Ok(fd) => (File::from(fd), None),
-            Err(_) => {
-                let named = tempfile::Builder::new().prefix("import.").tempfile_in(&dir);
-                let (file, path) = named.map_err(Error::at(&dir, "cannot make a file"))?.into_parts();
-                (file, Some(path))
-            }
-        };
-        Ok(Self { store: store.clone(), file, temporary, hasher: Hasher::new(Algorithm::Sha256), size: 0 })
+        let new = Unnamed::new(&dir).map_err(Error::at(&dir, "cannot make a file"))?;
+        Ok(Self { store: store.clone(), new, hasher: Hasher::new(Algorithm::Sha256), size: 0 })
     }
 
     /// Adds the next bytes.
@@ -41,9 +29,20 @@ impl Import {
     /// # Errors
     /// When they cannot be written.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all(bytes).map_err(Error::at(&self.store.root, "cannot write a blob"))?;
+        self.new.file.write_all(bytes).map_err(Error::at(&self.store.root, "cannot write a blob"))?;
         self.hasher.update(bytes);
         self.size = self.size.saturating_add(bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Adds `count` bytes of zeros as a hole of the file.
+    ///
+    /// # Errors
+    /// When the file cannot become so long.
+    pub fn write_hole(&mut self, count: u64) -> Result<(), Error> {
+        self.size = self.size.saturating_add(count);
+        skip(&mut self.new.file, self.size).map_err(Error::at(&self.store.root, "cannot write a blob"))?;
+        hash_zeros(&mut self.hasher, count);
         Ok(())
     }
 
@@ -52,33 +51,17 @@ impl Import {
     /// # Errors
     /// When the file system refuses.
     pub fn finish(self) -> Result<(Digest, u64, PathBuf), Error> {
-        let Self { store, file, temporary, hasher, size } = self;
+        let Self { store, new, hasher, size } = self;
         let digest = hasher.finish();
         if let Some(path) = store.blob(&digest, size) {
             return Ok((digest, size, path));
         }
-        file.sync_data().map_err(Error::at(&store.root, "cannot sync a blob"))?;
+        new.file.sync_data().map_err(Error::at(&store.root, "cannot sync a blob"))?;
         let path = store.blob_path(&digest);
-        let named = match temporary {
-            Some(temporary) => temporary.persist(&path).map_err(|e| e.error),
-            None => link(&file, &store, &digest, &path),
-        };
-        named.map_err(Error::at(&path, "cannot give the blob its name"))?;
+        // A wrong blob of another size may have the name.
+        let _lock = store.lock()?;
+        let aside = store.root.join("partial").join(format!("import.{}", digest.hex()));
+        new.place(&path, &aside).map_err(Error::at(&path, "cannot give the blob its name"))?;
         Ok((digest, size, path))
     }
-}
-
-/// A link cannot replace a file (a wrong one of another size may stand there), so it goes by way of the partial name,
-/// under that one's lock.
-fn link(file: &File, store: &Store, digest: &Digest, path: &std::path::Path) -> std::io::Result<()> {
-    let by_descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let link_to = |to: &std::path::Path| rustix::fs::linkat(CWD, &by_descriptor, CWD, to, AtFlags::SYMLINK_FOLLOW);
-    match link_to(path) {
-        Err(rustix::io::Errno::EXIST) => {}
-        other => return Ok(other?),
-    }
-    let aside = store.root.join("partial").join(format!("import.{}.{}", digest.hex(), std::process::id()));
-    let _ = fs::remove_file(&aside);
-    link_to(&aside)?;
-    fs::rename(&aside, path)
 }

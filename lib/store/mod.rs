@@ -15,6 +15,8 @@ mod error;
 mod import;
 mod index;
 mod partial;
+mod unnamed;
+mod wait;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -24,6 +26,8 @@ pub use error::{Error, Mismatch};
 pub use import::Import;
 pub use index::{Name, REF_NAME};
 pub use partial::{Claim, Partial};
+
+use unnamed::Unnamed;
 
 use crate::image::{Algorithm, Digest, Hasher};
 
@@ -177,19 +181,20 @@ impl Store {
         let path = self.root.join(".lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(Error::at(&path, "cannot open the lock"))?;
-        lock.lock().map_err(Error::at(&path, "cannot lock the store"))?;
+        let what = || format!("{}: waiting for another process that changes the store", self.root.display());
+        wait::lock(&lock, what).map_err(Error::at(&path, "cannot lock the store"))?;
         Ok(lock)
     }
 
     /// Puts `bytes` in the place of a file of the store; only under the lock.
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let (new, path) = (self.root.join("partial").join(name), self.root.join(name));
+        let (dir, path) = (self.root.join("partial"), self.root.join(name));
         let write = || {
             use io::Write;
-            let mut file = File::create(&new)?;
-            file.write_all(bytes)?;
-            file.sync_data()?;
-            fs::rename(&new, &path)
+            let mut new = Unnamed::new(&dir)?;
+            new.file.write_all(bytes)?;
+            new.file.sync_data()?;
+            new.place(&path, &dir.join(name))
         };
         write().map_err(Error::at(&path, "cannot write"))
     }

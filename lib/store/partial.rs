@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use super::{Error, Mismatch, Store};
+use super::{Error, Mismatch, Store, wait};
 use crate::image::{Digest, Hasher};
 
 /// What [`Store::claim`] finds.
@@ -37,14 +37,11 @@ pub(super) fn claim(store: &Store, digest: &Digest, size: u64) -> Result<Claim, 
         }
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let file = file.map_err(Error::at(&path, "cannot open the partial blob"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                log::info!("{digest}: waiting for the process that fetches it already");
-                file.lock().map_err(Error::at(&path, "cannot lock the partial blob"))?;
-            }
-            Err(fs::TryLockError::Error(e)) => return Err(Error::at(&path, "cannot lock the partial blob")(e)),
-        }
+        let what = || {
+            let there = file.metadata().map_or(0, |meta| meta.len());
+            format!("{digest}: waiting for another process that fetches it, {there} of {size} bytes are there")
+        };
+        wait::lock(&file, what).map_err(Error::at(&path, "cannot lock the partial blob"))?;
         // Whoever held the lock may have made the file the blob, or thrown it away: then it is not ours to write.
         let held = file.metadata().map_err(Error::at(&path, "cannot examine the partial blob"))?;
         match fs::metadata(&path) {
@@ -130,6 +127,21 @@ impl Partial {
         Ok(())
     }
 
+    /// Adds `count` bytes of zeros as a hole of the file.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_hole(&mut self, count: u64) -> Result<(), Error> {
+        let end = self.offset.saturating_add(count);
+        if end > self.size {
+            return Err(self.mismatch(Mismatch::Size { expected: self.size, found: end }));
+        }
+        skip(&mut self.file, end).map_err(Error::at(&self.path, "cannot write the partial blob"))?;
+        hash_zeros(&mut self.hasher, count);
+        self.offset = end;
+        Ok(())
+    }
+
     /// Checks size and digest and gives the blob its name. A blob that is wrong is thrown away.
     ///
     /// # Errors
@@ -165,5 +177,20 @@ impl Partial {
 
     fn mismatch(&self, mismatch: Mismatch) -> Error {
         Error::Mismatch { path: self.path.clone(), mismatch }
+    }
+}
+
+/// Lets `file`, which ends where it is being written, end at `end` with a hole before it.
+pub(super) fn skip(file: &mut File, end: u64) -> io::Result<()> {
+    file.set_len(end)?;
+    file.seek(SeekFrom::Start(end)).map(|_| ())
+}
+
+pub(super) fn hash_zeros(hasher: &mut Hasher, mut count: u64) {
+    let zeros = [0; 64 << 10];
+    while count > 0 {
+        let now = usize::try_from(count).unwrap_or(usize::MAX).min(zeros.len());
+        hasher.update(&zeros[..now]);
+        count -= now as u64;
     }
 }

@@ -379,3 +379,24 @@ fn what_runs_at_once_is_all_in_the_index() {
         puller.pull(name(i)).arg("--offline").run().gets_exactly(image);
     }
 }
+
+/// Waiting for who fetches the same blob is right, for as long as it takes, and is said.
+#[test]
+fn waiting_for_another_process_is_told() {
+    let (image, registry, puller) = one();
+    puller.pull(registry.name("demo")).run().gets(&image);
+    let digest = &image.layers[0].digest;
+    fs::remove_file(puller.store().join("blobs").join(digest.replace(':', "/"))).unwrap();
+    // As another oci-fetch has it.
+    let partial = puller.file(&format!("store/partial/{}", digest.replace(':', ".")), &image.layers[0].bytes[..1000]);
+    let held = fs::File::open(&partial).unwrap();
+    held.lock().unwrap();
+    let running = puller.pull(registry.name("demo")).spawn();
+    thread::sleep(Duration::from_secs(7));
+    drop(held);
+    let size = image.layers[0].bytes.len();
+    let ran = running.wait().succeeds().one_line();
+    let ran = ran.says(&format!("oci-fetch: warning: {digest}: waiting for another process that fetches it"));
+    drop(ran.says(&format!("1000 of {size} bytes are there")));
+    puller.pull(registry.name("demo")).run().gets(&image);
+}
