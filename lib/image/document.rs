@@ -11,7 +11,7 @@ use super::media_type;
 pub const MAX_DOCUMENT: u64 = 8 << 20;
 
 /// Most layers of an image; overlayfs and Docker stop at about a hundred.
-const MAX_LAYERS: usize = 4096;
+pub(super) const MAX_LAYERS: usize = 4096;
 
 /// An index or a manifest.
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Digest;
+use super::document::MAX_LAYERS;
 
 /// The version of the format that this module writes and the only one it reads.
 pub const VERSION: u32 = 1;
@@ -245,6 +246,10 @@ impl<R: BufRead> Reader<R> {
     fn advance(&mut self, parsed: &Record) -> Result<(), Error> {
         self.state = match (self.state, parsed) {
             (State::Start, Record::Image(image)) if image.version == VERSION => {
+                if u64::from(image.layers) > MAX_LAYERS as u64 {
+                    let what = format!("{} layers are too many, at most {MAX_LAYERS} are read", image.layers);
+                    return Err(self.order(what, self.record));
+                }
                 State::Layers { seen: 0, of: image.layers }
             }
             (State::Start, Record::Image(image)) => {

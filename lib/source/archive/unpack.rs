@@ -16,6 +16,10 @@ const MAX_MEMBERS: usize = 100_000;
 /// Most links in a row.
 const MAX_LINKS: usize = 40;
 
+/// Most bytes of holes in all members together. They cost no disk but have to be hashed, and a header of a few bytes can
+/// claim any number of them.
+const MAX_HOLES: u64 = 16 << 30;
+
 /// Bytes read at once.
 const BUFFER: usize = 256 << 10;
 
@@ -28,6 +32,8 @@ pub(super) struct Unpacked {
     pub manifest: Option<Vec<u8>>,
     files: HashMap<String, Blob>,
     links: HashMap<String, String>,
+    /// Bytes of holes so far.
+    holes: u64,
 }
 
 /// A member that is a blob of the store now.
@@ -71,6 +77,10 @@ pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unp
         }
         match &member.kind {
             MemberKind::File => {
+                unpacked.holes = unpacked.holes.saturating_add(member.size.saturating_sub(member.stored));
+                if unpacked.holes > MAX_HOLES {
+                    return Err(fail(format!("more than {MAX_HOLES} bytes of holes are too many for an image")));
+                }
                 take(&mut unpacked, &name, &member, &mut reader.data(), store).map_err(|problem| match problem {
                     Problem::Archive(what) => fail(what),
                     Problem::Read(e) => fail(e.to_string()),
@@ -142,10 +152,7 @@ fn take(
         return Err(Problem::Archive(format!("{} bytes are too many, {MAX_DOCUMENT} at most", member.size)));
     }
     let mut bytes = Vec::new();
-    expand(member, data, |chunk| {
-        bytes.extend_from_slice(chunk);
-        Ok(())
-    })?;
+    expand(member, data, &mut bytes)?;
     *document = Some(bytes);
     Ok(())
 }
@@ -166,7 +173,7 @@ fn verified(store: &Store, digest: Digest, member: &Member, data: &mut impl BufR
     let blob = Blob { digest, size: member.size };
     let Claim::Partial(mut partial) = store.claim(&blob.digest, blob.size)? else { return Ok(blob) };
     partial.restart()?;
-    expand(member, data, |chunk| Partial::write(&mut partial, chunk))?;
+    expand(member, data, &mut *partial)?;
     if let Err(mismatch) = partial.verify() {
         partial.restart()?;
         return Err(Problem::Archive(mismatch.to_string()));
@@ -178,31 +185,61 @@ fn verified(store: &Store, digest: Digest, member: &Member, data: &mut impl BufR
 /// A blob whose digest comes out of its bytes.
 fn imported(store: &Store, member: &Member, data: &mut impl BufRead) -> Result<Blob, Problem> {
     let mut import = store.import()?;
-    expand(member, data, |chunk| Import::write(&mut import, chunk))?;
+    expand(member, data, &mut import)?;
     let (digest, size, _) = import.finish()?;
     Ok(Blob { digest, size })
 }
 
-/// Hands out a member's bytes, holes filled with zeros.
-fn expand(
-    member: &Member,
-    data: &mut impl BufRead,
-    mut sink: impl FnMut(&[u8]) -> Result<(), crate::store::Error>,
-) -> Result<(), Problem> {
-    let zeros = |mut count: u64, sink: &mut dyn FnMut(&[u8]) -> Result<(), crate::store::Error>| {
-        let block = [0; 64 << 10];
-        while count > 0 {
-            let n = usize::try_from(count).unwrap_or(usize::MAX).min(block.len());
-            sink(&block[..n])?;
-            count -= n as u64;
-        }
-        Ok::<(), Problem>(())
-    };
+/// Where a member's bytes go.
+trait Sink {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), crate::store::Error>;
+    fn write_hole(&mut self, count: u64) -> Result<(), crate::store::Error>;
+}
+
+impl Sink for Partial {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), crate::store::Error> {
+        Self::write(self, bytes)
+    }
+
+    fn write_hole(&mut self, count: u64) -> Result<(), crate::store::Error> {
+        Self::write_hole(self, count)
+    }
+}
+
+impl Sink for Import {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), crate::store::Error> {
+        Self::write(self, bytes)
+    }
+
+    fn write_hole(&mut self, count: u64) -> Result<(), crate::store::Error> {
+        Self::write_hole(self, count)
+    }
+}
+
+/// A document, of at most [`MAX_DOCUMENT`] bytes.
+impl Sink for Vec<u8> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), crate::store::Error> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn write_hole(&mut self, count: u64) -> Result<(), crate::store::Error> {
+        self.resize(self.len().saturating_add(usize::try_from(count).unwrap_or(usize::MAX)), 0);
+        Ok(())
+    }
+}
+
+/// Hands out a member's bytes and holes.
+fn expand(member: &Member, data: &mut impl BufRead, sink: &mut impl Sink) -> Result<(), Problem> {
     let whole = [crate::tar::Segment { offset: 0, len: member.size }];
     let segments = member.sparse.as_deref().unwrap_or(&whole);
+    let hole = |sink: &mut dyn Sink, from: u64, to: u64| match to.saturating_sub(from) {
+        0 => Ok(()),
+        count => sink.write_hole(count),
+    };
     let mut at = 0;
     for segment in segments {
-        zeros(segment.offset.saturating_sub(at), &mut sink)?;
+        hole(sink, at, segment.offset)?;
         let mut left = segment.len;
         while left > 0 {
             let chunk = data.fill_buf().map_err(Problem::Read)?;
@@ -210,13 +247,13 @@ fn expand(
             if n == 0 {
                 return Err(Problem::Archive("its data is cut".into()));
             }
-            sink(&chunk[..n])?;
+            sink.write(&chunk[..n])?;
             data.consume(n);
             left -= n as u64;
         }
         at = segment.offset.saturating_add(segment.len);
     }
-    zeros(member.size.saturating_sub(at), &mut sink)
+    Ok(hole(sink, at, member.size)?)
 }
 
 /// A name without `.`, `..` and doubled slashes; `None` when it leaves the archive or is empty.
