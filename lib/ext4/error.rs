@@ -48,6 +48,14 @@ pub enum Error {
         /// A size in bytes that is enough for the same content and options.
         needed: u64,
     },
+    /// The content is so much larger than the size asked for that it is not counted to its end.
+    #[error("no space: the image needs more than {more_than} bytes, its size is {size}")]
+    FarTooSmall {
+        /// The size asked for, in bytes.
+        size: u64,
+        /// Bytes that the content alone needs at least.
+        more_than: u64,
+    },
     /// More inodes than the number asked for, or more than the image can have.
     #[error("no space: the image needs {needed} inodes, it has {inodes}")]
     NoInodes {

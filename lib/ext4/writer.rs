@@ -70,7 +70,7 @@ impl<T: Target> ImageWriter<T> {
     /// # Errors
     /// [`Error::Input`], [`Error::InputCut`], [`Error::Write`], [`Error::FileTooLarge`], [`Error::ImageTooLarge`],
     /// [`Error::GrowthBound`]. When a given image size is exceeded the content is read and counted, and
-    /// [`finish`](Self::finish) tells how much space is needed.
+    /// [`finish`](Self::finish) tells how much space is needed; [`Error::FarTooSmall`] when that goes too far.
     pub fn write_data(&mut self, input: &mut impl BufRead, size: u64) -> Result<FileData, Error> {
         self.write_sparse(input, size, [(0, size)])
     }
@@ -102,7 +102,13 @@ impl<T: Target> ImageWriter<T> {
             None if end > self.fixed.limit() => {
                 return Err(Error::GrowthBound { limit: self.fixed.limit() * u64::from(BLOCK_SIZE) });
             }
-            Some(size) if end > size.blocks => self.disk.discard(),
+            Some(size) if end > size.blocks => {
+                self.disk.discard();
+                if end > counted_up_to(size.blocks) {
+                    let more_than = counted_up_to(size.blocks) * u64::from(BLOCK_SIZE);
+                    return Err(Error::FarTooSmall { size: size.bytes, more_than });
+                }
+            }
             _ => {}
         }
         let number = |block| u32::try_from(block).map_err(|_| Error::ImageTooLarge);
@@ -126,4 +132,11 @@ impl<T: Target> ImageWriter<T> {
         }
         Ok(())
     }
+}
+
+/// How far content that does not fit into an image of `blocks` blocks is read on, in blocks, to name the size it needs:
+/// 16 times the image, at least 16 GiB. A bomb is not worth hours of decompression for the sake of a number.
+fn counted_up_to(blocks: u64) -> u64 {
+    const LEAST: u64 = (16 << 30) / BLOCK_SIZE as u64;
+    blocks.saturating_mul(16).max(LEAST)
 }
