@@ -20,7 +20,7 @@ pub(super) fn bar(label: &str, total: Option<u64>) -> ProgressBar {
     };
     // The templates are constants, so they are right; a plain bar would do too.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = bars.add(bar.with_style(style).with_prefix(label.to_owned()));
+    let bar = bars.add(bar.with_style(style).with_prefix(super::escape(label.as_bytes())));
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
     bar
 }
