@@ -4,6 +4,7 @@
 
 mod content;
 mod directories;
+mod in_place;
 mod sizes;
 mod support;
 mod tools;
