@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::{
@@ -179,6 +180,7 @@ fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack("I", 2))
         let mount = LoopMount::read_write(&image);
         let busy = mount.path().join("busy");
         fs::create_dir(&busy).unwrap();
+        let done = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             // Ends when nothing can be written any more.
             let writer = scope.spawn(|| {
@@ -189,14 +191,16 @@ fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack("I", 2))
                         if n % 64 == 0 { fs::File::open(&path).and_then(|file| file.sync_all()) } else { Ok(()) };
                     let gone = if n % 3 == 0 { fs::remove_file(&path) } else { Ok(()) };
                     if written.and(synced).and(gone).is_err() {
-                        return n;
+                        return;
                     }
+                    done.store(n, Ordering::Relaxed);
                 }
-                0
             });
-            std::thread::sleep(Duration::from_millis(300 + 111 * round));
+            while done.load(Ordering::Relaxed) < 300 + 177 * round {
+                assert!(!writer.is_finished(), "the writer cannot write");
+                std::thread::sleep(Duration::from_millis(1));
+            }
             tool("python3", ["-c", stop, mount.path().to_str().unwrap()]);
-            assert!(writer.join().unwrap() > 64);
         });
         mount.unmount();
         let copy = scratch.path().join("copy");
