@@ -82,8 +82,18 @@ fn identify(args: &Tar2ext4) -> Result<Identify, Failure> {
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = Timestamp { secs: now.as_secs().cast_signed(), nanos: now.subsec_nanos() };
-    let random = || Uuid::new_v4().into_bytes();
-    Ok(Identify::As(Identity { uuid: uuid.unwrap_or_else(random), hash_seed: random(), now }))
+    let uuid = uuid.map_or_else(random, Ok)?;
+    Ok(Identify::As(Identity { uuid, hash_seed: random()?, now }))
+}
+
+/// A random UUID, by the system call alone: a minimal root has no /dev/urandom, and a static program no other way to it.
+fn random() -> Result<[u8; 16], Failure> {
+    let mut bytes = [0; 16];
+    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(io::Error::from);
+    match got.map_err(Failure::failed)? {
+        16 => Ok(uuid::Builder::from_random_bytes(bytes).into_uuid().into_bytes()),
+        short => Err(Failure::failed(format!("the system gave {short} of 16 random bytes"))),
+    }
 }
 
 fn open_input(path: Option<&Path>) -> Result<File, Failure> {

@@ -23,6 +23,32 @@
 //! ```
 //!
 //! Nothing here prints or exits: that is for `bins/`, through [`cli`].
+//!
+//! # From a Rust program
+//!
+//! - [`source::Locator::parse`] opens a source by the name that a user gives, [`source::fetch`] fetches the image.
+//! - [`flatten::flatten`] merges layers; [`flatten::Flattened::write_to`] writes the result into any writer.
+//! - [`pack::pack`] writes an image from any reader, [`pack::ImageBuilder`] by calls: directory, file, link, node, xattr.
+//!
+//! What the filters do in a shell is a pipe and a thread in-process:
+//!
+//! ```
+//! use oci2ext4::{ext4, flatten, pack};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let tree = dir.path().to_path_buf();
+//! std::fs::write(tree.join("motd"), "Welcome\n")?;
+//! let options = flatten::Options { layers: vec![tree], ..Default::default() };
+//! let (reader, writer) = std::io::pipe()?;
+//! let flattening = std::thread::spawn(move || flatten::flatten(None::<&[u8]>, &options)?.write_to(writer));
+//!
+//! let identity = pack::Identify::As(ext4::Identity { uuid: [7; 16], ..Default::default() });
+//! let packing = pack::PackOptions { image: ext4::Options::default(), identity, allow_missing_eof: false };
+//! let report = pack::pack(reader, ext4::FreshFile(tempfile::tempfile()?), &packing)?;
+//! let totals = flattening.join().expect("no panic")?;
+//! assert_eq!((totals.entries, report.bytes % 4096), (2, 0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod cli;
 pub mod codec;

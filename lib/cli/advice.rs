@@ -124,6 +124,9 @@ fn on_registry(error: &crate::registry::Error) -> Option<String> {
         Error::Transport { kind: Failure::Tls, .. } => {
             "--ca-cert trusts the authority in a file, --tls-no-verify any certificate"
         }
+        Error::Transport { kind: Failure::Permanent, what, .. } if what.contains("No CA certificates") => {
+            "install ca-certificates, or name a file of authorities with --ca-cert"
+        }
         Error::Transport { kind: Failure::Permanent, .. } => {
             "check the name, the network and the proxy; --offline takes what the store has"
         }

@@ -8,7 +8,7 @@ use crate::support::{Guest, debian, debugfs, e2fsck_clean, scratch, shell};
 /// What the guest runs as its first process. What it says begins with `guest:`.
 const INIT: &str = "#!/bin/sh
 mount -t proc proc /proc
-echo \"guest: root $(grep ' / ' /proc/mounts)\"
+sed 's/^/guest: mounts /' /proc/mounts
 echo \"guest: $(. /etc/os-release && echo $ID) $(getcap /bin/ping)\"
 echo written by the guest >/written && sync
 mount -o remount,ro / && echo 'guest: done'
@@ -36,8 +36,10 @@ fn debian_boots_from_the_image_and_leaves_it_clean() {
 
     let guest = Guest::start(scratch.path(), &[&rootfs], "/sbin/guest-init");
     let console = guest.finish();
+    println!("{console}");
     let says = |what: &str| assert!(console.contains(what), "the guest does not say {what:?}\n{console}");
-    says("guest: root /dev/vda / ext4 rw");
+    says("guest: mounts /dev/vda / ext4 rw");
+    says("guest: mounts proc /proc proc rw");
     says("guest: debian /bin/ping cap_net_raw");
     e2fsck_clean(&rootfs);
     let written = debugfs(&rootfs, "cat /written");

@@ -113,6 +113,10 @@ fn static_filters_need_no_library() {
         fs::copy(built.join(name), scratch.path().join("root").join(name)).unwrap();
         Filter::tool("chroot").arg(scratch.path().join("root")).arg(format!("/{name}")).arg("-V").run().succeeds();
     }
+    let root = scratch.path().join("root");
+    fs::write(root.join("empty.tar"), [0; 1024]).unwrap();
+    Filter::tool("chroot").arg(&root).args(["/tar2ext4", "-o", "/x.ext4", "/empty.tar"]).run().succeeds().quiet();
+    crate::support::e2fsck_clean(root.join("x.ext4"));
     // Names of hosts are still found: by /etc/hosts and DNS.
     let ran = Filter::new(built.join("oci-fetch")).args(["--retries", "0", "localhost:1/x"]).run();
     ran.fails_with(1, "Connection refused");
