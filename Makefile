@@ -41,6 +41,7 @@ check:
 	$(CARGO) test --locked
 
 check-full: check
+	tests/deny
 	$(CARGO) test --locked -- --ignored
 
 bench: all

@@ -13,10 +13,16 @@ mod support;
 
 #[path = "cli/architecture.rs"]
 mod architecture;
+#[path = "cli/bombs/mod.rs"]
+mod bombs;
 #[path = "cli/boot.rs"]
 mod boot;
 #[path = "cli/documents.rs"]
 mod documents;
+#[path = "cli/escapes.rs"]
+mod escapes;
+#[path = "cli/faults/mod.rs"]
+mod faults;
 #[path = "cli/fetch/mod.rs"]
 mod fetch;
 #[path = "cli/flatten_cases.rs"]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{Filter, LoopMount, Snapshot, dumpe2fs, e2fsck_clean, scratch, shell, tool};
+use crate::support::{Filter, LoopDevice, LoopMount, Snapshot, dumpe2fs, e2fsck_clean, scratch, shell, tool};
 
 /// A small tar: two files and a directory.
 fn small_tar(directory: &Path) -> Vec<u8> {
@@ -175,9 +175,10 @@ fn the_target_may_be_a_link_or_the_input_but_nothing_that_is_no_file() {
     std::os::unix::fs::symlink("loop", at("loop")).unwrap();
     pack(&at("loop")).fails_with(1, "loop").one_line();
     tool("mkfifo", [at("fifo")]);
-    for odd in [&at("fifo"), Path::new("/dev/null"), Path::new("/dev/full"), scratch.path()] {
+    for odd in [&at("fifo"), Path::new("/dev/null"), Path::new("/dev/full")] {
         pack(odd).fails_with(1, "neither a regular file nor a block device").one_line();
     }
+    pack(scratch.path()).fails_with(1, "is a directory").one_line();
     // The new file takes the old one's place when the old one has been read.
     fs::write(at("both"), &tar).unwrap();
     Filter::tar2ext4().arg("-o").args([at("both"), at("both")]).run().succeeds().quiet();
@@ -190,21 +191,6 @@ fn the_target_may_be_a_link_or_the_input_but_nothing_that_is_no_file() {
     assert!(fs::read(at("both")).unwrap() == tar);
 }
 
-/// A loop device over a file; detached when dropped.
-struct LoopDevice(String);
-
-impl LoopDevice {
-    fn new(file: &Path) -> Self {
-        Self(tool("losetup", ["--find".as_ref(), "--show".as_ref(), file.as_os_str()]).text().trim().to_owned())
-    }
-}
-
-impl Drop for LoopDevice {
-    fn drop(&mut self) {
-        let _ = Filter::tool("losetup").args(["-d", &self.0]).run();
-    }
-}
-
 #[test]
 fn a_block_device_is_filled_and_a_cut_run_is_no_file_system() {
     let scratch = scratch();
@@ -214,31 +200,31 @@ fn a_block_device_is_filled_and_a_cut_run_is_no_file_system() {
     for n in 0..24_u8 {
         file.write_all(&vec![n | 0x40; 1 << 20]).unwrap();
     }
-    let device = LoopDevice::new(&backing);
-    Filter::tool("mke2fs").args(["-q", "-t", "ext4", &device.0]).run().succeeds();
+    let device = LoopDevice::over(&backing);
+    Filter::tool("mke2fs").args(["-q", "-t", "ext4", device.path()]).run().succeeds();
 
     // The old file system must not outlive a run that failed.
-    let cut = Filter::tar2ext4().args(["-o", &device.0]).stdin(&tar[..50_000]).run();
+    let cut = Filter::tar2ext4().args(["-o", device.path()]).stdin(&tar[..50_000]).run();
     cut.fails_with(1, "cut").one_line();
     let mut superblock = [0; 1024];
-    fs::File::open(&device.0).unwrap().read_exact_at(&mut superblock, 1024).unwrap();
+    fs::File::open(device.path()).unwrap().read_exact_at(&mut superblock, 1024).unwrap();
     assert_ne!(superblock[56..58], [0x53, 0xef], "a cut run left the old superblock");
 
-    Filter::tar2ext4().args(["-o", &device.0]).stdin(&*tar).run().succeeds().quiet();
-    e2fsck_clean(&device.0);
-    assert!(dumpe2fs(&device.0).contains("Block count:              6144"));
-    let itself = Filter::tar2ext4().args(["-o", &device.0, &device.0]).run();
+    Filter::tar2ext4().args(["-o", device.path()]).stdin(&*tar).run().succeeds().quiet();
+    e2fsck_clean(device.path());
+    assert!(dumpe2fs(device.path()).contains("Block count:              6144"));
+    let itself = Filter::tar2ext4().args(["-o", device.path(), device.path()]).run();
     itself.fails_with(1, "is the input too").one_line();
-    e2fsck_clean(&device.0);
-    let small = Filter::tar2ext4().args(["-o", &device.0, "--size", "25M"]).stdin(&*tar).run();
+    e2fsck_clean(device.path());
+    let small = Filter::tar2ext4().args(["-o", device.path(), "--size", "25M"]).stdin(&*tar).run();
     small.fails_with(1, "the device has only 25165824 bytes").one_line();
-    Filter::tar2ext4().args(["-o", &device.0, "--size", "5M", "--fsync"]).stdin(&*tar).run().succeeds().quiet();
-    e2fsck_clean(&device.0);
-    let mount = LoopMount::with_options(Path::new(&device.0), "ro");
+    Filter::tar2ext4().args(["-o", device.path(), "--size", "5M", "--fsync"]).stdin(&*tar).run().succeeds().quiet();
+    e2fsck_clean(device.path());
+    let mount = LoopMount::with_options(Path::new(device.path()), "ro");
     let expected = Snapshot::of(scratch.path().join("tree")).mask_path("lost+found", "tar2ext4 makes it");
     expected.mask_field("*", "mtime", "tar set it").assert_same(&Snapshot::of(mount.path()));
     // The kernel says who holds it; we do not write over it.
-    let busy = Filter::tar2ext4().args(["-o", &device.0]).stdin(tar).run();
+    let busy = Filter::tar2ext4().args(["-o", device.path()]).stdin(tar).run();
     busy.fails_with(1, "busy").one_line();
     mount.unmount();
 }
@@ -282,11 +268,11 @@ fn a_killed_run_leaves_no_file_system_on_a_device() {
     let tar = small_tar(scratch.path());
     let backing = scratch.path().join("backing");
     fs::File::create(&backing).unwrap().set_len(64 << 20).unwrap();
-    let device = LoopDevice::new(&backing);
+    let device = LoopDevice::over(&backing);
     for at in 1..6 {
-        Filter::tool("mke2fs").args(["-q", "-F", "-t", "ext4", &device.0]).run().succeeds();
-        stop_within(Path::new(&device.0), scratch.path(), &tar, at * tar.len() / 7, Signal::KILL);
-        let probe = Filter::tool("blkid").args(["-p", "-s", "TYPE", &device.0]).run();
+        Filter::tool("mke2fs").args(["-q", "-F", "-t", "ext4", device.path()]).run().succeeds();
+        stop_within(Path::new(device.path()), scratch.path(), &tar, at * tar.len() / 7, Signal::KILL);
+        let probe = Filter::tool("blkid").args(["-p", "-s", "TYPE", device.path()]).run();
         assert!(!probe.text().contains("ext4"), "a killed run looks like a file system\n{}", probe.report());
     }
 }

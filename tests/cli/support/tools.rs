@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 /// The Debian package that brings each tool, where the names differ.
 const PACKAGES: &[(&str, &str)] = &[
+    ("blockdev", "util-linux"),
     ("bsdtar", "libarchive-tools"),
+    ("chattr", "e2fsprogs"),
     ("debugfs", "e2fsprogs"),
     ("docker-registry", "docker-registry"),
     ("dumpe2fs", "e2fsprogs"),

@@ -143,9 +143,15 @@ pub fn docker_archive_old(tags: &[&str], image: &Image) -> Vec<u8> {
 }
 
 fn uncompressed(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(bytes), &mut out).expect("a gzip layer");
-    out
+    match bytes {
+        [0x1f, 0x8b, ..] => {
+            let mut out = Vec::new();
+            std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(bytes), &mut out).expect("a gzip layer");
+            out
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => zstd::stream::decode_all(bytes).expect("a zstd layer"),
+        _ => bytes.to_vec(),
+    }
 }
 
 fn pack(files: &[(String, Vec<u8>)]) -> Vec<u8> {
