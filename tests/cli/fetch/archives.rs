@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::peers::{layout, skopeo};
 use crate::support::registry::{
-    DockerRegistry, Image, Layer, Puller, assert_whole, docker_archive, docker_archive_25, docker_archive_old,
-    oci_archive, oci_layout,
+    Authority, DockerRegistry, Image, Layer, Puller, assert_whole, base64, docker_archive, docker_archive_25,
+    docker_archive_old, oci_archive, oci_layout,
 };
 use crate::support::{Filter, shell, tool};
 
@@ -267,11 +267,19 @@ fn what_buildah_builds_is_fetched_from_registry_layout_and_archives() {
     let path = |name: &str| puller.path(name).to_str().unwrap().to_owned();
     let docker = format!("docker://{}", registry.name("demo:latest"));
     buildah(&puller, &["push", "-q", "--tls-verify=false", "demo", &docker]);
+    let authority = Authority::new();
+    let identity = authority.identity(&["127.0.0.1"]);
+    let guarded = DockerRegistry::start_with(Some(("user", "SECRET-password")), Some(&identity));
+    let docker = format!("docker://{}", guarded.name("demo:latest"));
+    buildah(&puller, &["push", "-q", "--tls-verify=false", "--creds=user:SECRET-password", "demo", &docker]);
+    puller.docker_config(&json!({ "auths": { guarded.host(): { "auth": base64("user:SECRET-password") } } }));
+    let ca = authority.write(&puller.home());
     buildah(&puller, &["push", "-q", "demo", &format!("oci:{}:latest", path("layout"))]);
     buildah(&puller, &["push", "-q", "demo", &format!("oci-archive:{}:latest", path("oci.tar"))]);
     buildah(&puller, &["push", "-q", "demo", &format!("docker-archive:{}:demo:latest", path("docker.tar"))]);
     let sources = [
         registry.name("demo"),
+        guarded.name("demo"),
         format!("oci:{}", path("layout")),
         format!("oci-archive:{}", path("oci.tar")),
         format!("docker-archive:{}", path("docker.tar")),
@@ -281,7 +289,7 @@ fn what_buildah_builds_is_fetched_from_registry_layout_and_archives() {
     ];
     let mut diff_ids = Vec::new();
     for source in &sources {
-        let pulled = puller.pull(source).run().quietly();
+        let pulled = puller.pull(source).arg("--ca-cert").arg(&ca).run().quietly();
         let records = pulled.records();
         assert_eq!(records.last().unwrap()["type"], "end", "{source}");
         let env = records[0]["config"]["config"]["Env"].as_array().unwrap();

@@ -242,6 +242,19 @@ fn a_helper_that_fails_does_not_have_its_output_shown() {
 }
 
 #[test]
+#[ignore = "check-full: a helper has a minute to answer"]
+fn a_helper_that_hangs_is_left() {
+    let (_, registry, puller) = one();
+    registry.ask_basic(USER, PASSWORD);
+    // In the second case a child of the helper keeps its output open.
+    for script in ["exec sleep 100", "sleep 70 & exit 0"] {
+        puller.helper("test", script);
+        puller.docker_config(&json!({ "credHelpers": { registry.host(): "test" } }));
+        puller.pull(registry.name("team/demo")).run().fails(&["no credentials"]).warns("60 s");
+    }
+}
+
+#[test]
 fn a_helper_that_is_missing_is_named() {
     let (_, registry, puller) = one();
     registry.ask_basic(USER, PASSWORD);

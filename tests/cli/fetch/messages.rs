@@ -1,7 +1,11 @@
 //! What is said while pulling: nothing, lines, bars; never more than was asked for (S4, S7).
 
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use super::one;
-use crate::support::registry::{Puller, Reply, any, get};
+use crate::support::registry::{Puller, Reply, get, parts_in_flight};
 use crate::support::{Filter, needs};
 
 #[test]
@@ -41,19 +45,30 @@ fn an_error_after_bars_stands_on_a_line_of_its_own() {
 }
 
 #[test]
-fn a_terminated_pull_does_not_succeed() {
+fn a_terminated_pull_leaves_a_part_and_the_next_goes_on_from_it() {
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT, rustix::process::Signal::HUP] {
         let (image, registry, puller) = one();
         registry.when(get(&*image.layers[0].digest).once(), |reply| reply.stall_at(10_000));
         let running = puller.pull(registry.name("demo")).timeout(60).spawn();
-        while registry.asked(any(&*image.layers[0].digest)).is_empty() {
-            std::thread::sleep(std::time::Duration::from_millis(10));
+        let since = Instant::now();
+        let length = || parts_in_flight(&puller.store()).first().map_or(0, |part| fs::metadata(part).unwrap().len());
+        while length() < 10_000 {
+            assert!(since.elapsed() < Duration::from_secs(60), "nothing is on disk");
+            thread::sleep(Duration::from_millis(10));
         }
         running.signal(signal);
         let ran = running.wait();
         assert!(!ran.status.success() && !ran.text().contains("\"end\""), "{}", ran.report());
+        assert_eq!(
+            (parts_in_flight(&puller.store()).len(), length()),
+            (1, 10_000),
+            "one part is left, and nothing else"
+        );
         registry.heal();
-        puller.pull(registry.name("demo")).run().gets(&image);
+        puller.pull(registry.name("demo")).run().quietly().gets(&image);
+        let asked = registry.asked(get(&*image.layers[0].digest));
+        assert_eq!(asked[1].header("Range"), Some("bytes=10000-"), "the next run started over");
+        assert!(parts_in_flight(&puller.store()).is_empty());
     }
 }
 

@@ -3,6 +3,7 @@
 mod archives;
 mod auth;
 mod documents;
+mod large;
 mod messages;
 mod parallel;
 mod peers;

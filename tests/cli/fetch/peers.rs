@@ -68,7 +68,12 @@ fn docker_registry_with_tls_is_trusted_by_its_authority() {
     let pull =
         || puller.pull(registry.name("demo")).args(["--username", "user", "--password-stdin"]).stdin("SECRET-password");
     pull().run().fails(&["certificate"]).says_nothing();
-    pull().arg("--ca-cert").arg(ca).run().quietly().gets_exactly(&image);
+    pull().arg("--ca-cert").arg(&ca).run().quietly().gets_exactly(&image);
+    // And one that asks for no password.
+    let open = DockerRegistry::start_with(None, Some(&identity));
+    let to = format!("docker://{}", open.name("demo:latest"));
+    skopeo(&["--dest-tls-verify=false", &format!("oci:{}:latest", from.display()), &to]);
+    Puller::new().pull(open.name("demo")).arg("--ca-cert").arg(ca).run().quietly().gets_exactly(&image);
 }
 
 #[test]

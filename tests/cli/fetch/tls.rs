@@ -258,7 +258,12 @@ fn no_proxy_is_obeyed() {
     let puller = Puller::new();
     let pull = puller.pull(registry.name("demo")).env("http_proxy", proxy.url()).env("no_proxy", "localhost,127.0.0.1");
     pull.run().gets(&image());
-    assert!(proxy.requests().is_empty());
+    // This machine is never asked of a proxy, so that alone says nothing.
+    for (no_proxy, obeyed) in [("other.test, .registry.test", true), ("other.test", false)] {
+        let pull = puller.pull("a.registry.test/demo").env("https_proxy", proxy.url()).env("no_proxy", no_proxy);
+        pull.retries(0).run().fails(&["a.registry.test"]).says_nothing();
+        assert_eq!(proxy.requests().is_empty(), obeyed, "no_proxy={no_proxy}");
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub use http::{Reply, Request};
 pub use image::{Artifact, Image, Index, Layer, Part, digest, host_architecture, sha512};
 pub use peer::DockerRegistry;
 pub use proxy::Proxy;
-pub use puller::{Pull, Pulled, Puller, assert_whole, parts_in_flight};
+pub use puller::{Pull, Pulled, Puller, Pulling, assert_whole, parts_in_flight};
 pub use server::{Ranges, Registry, When, any, get, head, post};
 pub use text::{base64, base64_decode};
 pub use tls::{Authority, Identity};

@@ -1,10 +1,13 @@
 //! A user who pulls: a home, a store, credentials; and what must hold after every pull.
 
-use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::Read;
+use std::ops::Deref;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use oci2ext4::image::{Algorithm, Hasher};
 use serde_json::Value;
 
 use super::image::{Artifact, Image};
@@ -14,7 +17,6 @@ use crate::support::{Filter, Ran, Running, scratch};
 /// A user with an empty home and an empty blob store, whom nothing of the machine's configuration reaches.
 pub struct Puller {
     scratch: tempfile::TempDir,
-    runs: Cell<usize>,
 }
 
 impl Puller {
@@ -24,7 +26,7 @@ impl Puller {
             fs::create_dir(scratch.path().join(name)).unwrap();
         }
         fs::write(scratch.path().join("registries.conf"), "").unwrap();
-        Self { scratch, runs: Cell::new(0) }
+        Self { scratch }
     }
 
     pub fn home(&self) -> PathBuf {
@@ -87,15 +89,51 @@ impl Puller {
         Pull::new(self, None).arg(reference)
     }
 
-    /// Fails when a secret stands in any file below the store.
+    /// The files of this user, and what tells whether one was written since.
+    fn files(&self) -> Files {
+        files_below(self.scratch.path()).into_iter().filter_map(|file| Some((file.clone(), stamp(&file)?))).collect()
+    }
+
+    /// What holds of every pull, however it ends and whatever the test says of it afterwards: status 0, 1 or 2, an `end`
+    /// record exactly when that is 0, no panic; nothing wrong under a blob's name; no secret in any output, in any file
+    /// that was not there `before`, or in such a file's name.
     #[track_caller]
-    fn keeps_secrets(&self) {
-        for file in files_below(&self.store()) {
-            let bytes = fs::read(&file).unwrap();
+    fn judge(&self, ran: &Ran, before: &Files) {
+        assert!(!tells(&ran.stdout) && !tells(ran.stderr.as_bytes()), "a secret is out\n{}", ran.report());
+        assert!(!ran.stderr.contains("panicked at"), "panicked\n{}", ran.report());
+        // None is a signal of the test's own, which may come at any moment.
+        if let Some(code) = ran.status.code() {
+            assert!(code <= 2, "an unknown status\n{}", ran.report());
+            let end = ran.stdout.split(|byte| *byte == b'\n').any(is_end);
+            assert!(!end || code == 0, "it failed and said `end`\n{}", ran.report());
+            assert!(end || code != 0 || ran.stdout.is_empty(), "it succeeded without `end`\n{}", ran.report());
+        }
+        let mut new = self.files();
+        new.retain(|file, stamp| before.get(file) != Some(stamp));
+        // Blobs are what the registry sent, and are searched too; but not gigabytes of them.
+        for file in new.iter().filter(|(_, stamp)| stamp.1 <= 64 << 20).map(|(file, _)| file) {
+            // Another pull may be at work here.
+            let Ok(bytes) = fs::read(file) else { continue };
             assert!(!tells(&bytes), "{} holds a secret", file.display());
             assert!(!tells(file.as_os_str().as_encoded_bytes()), "{} is a secret", file.display());
         }
+        for store in [self.store(), self.home().join(".cache/oci-fetch")] {
+            assert_blobs(&store, new.keys());
+        }
     }
+}
+
+/// Files with their inode, length and time.
+type Files = BTreeMap<PathBuf, Stamp>;
+type Stamp = (u64, u64, i64, i64);
+
+fn stamp(file: &Path) -> Option<Stamp> {
+    let meta = fs::symlink_metadata(file).ok()?;
+    Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+}
+
+fn is_end(line: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(line).is_ok_and(|record| record["type"] == "end")
 }
 
 /// `oci-fetch` about to be run.
@@ -176,8 +214,9 @@ impl<'a> Pull<'a> {
         self.filter.args(["--retries", &retries, "--timeout", &timeout])
     }
 
-    pub fn spawn(self) -> Running {
-        self.ready().spawn()
+    pub fn spawn(self) -> Pulling<'a> {
+        let (puller, before) = (self.puller, self.puller.files());
+        Pulling { puller, before, running: self.ready().spawn() }
     }
 
     /// Runs it with no more options than were given, without any judgement.
@@ -185,15 +224,56 @@ impl<'a> Pull<'a> {
         self.filter.run()
     }
 
-    /// Runs it to its end. No output, no message and no file may tell a secret.
+    /// Runs it to its end.
     #[track_caller]
     pub fn run(self) -> Pulled<'a> {
         let puller = self.puller;
-        puller.runs.set(puller.runs.get() + 1);
-        let ran = self.ready().run();
-        assert!(!tells(&ran.stdout) && !tells(ran.stderr.as_bytes()), "a secret is out\n{}", ran.report());
-        puller.keeps_secrets();
-        Pulled { puller, ran }
+        Pulled { puller, ran: self.spawn().wait() }
+    }
+}
+
+/// A pull that runs. Dropping it kills it.
+pub struct Pulling<'a> {
+    puller: &'a Puller,
+    before: Files,
+    running: Running,
+}
+
+impl Deref for Pulling<'_> {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
+}
+
+impl Pulling<'_> {
+    #[must_use]
+    #[track_caller]
+    pub fn wait(self) -> Ran {
+        let ran = self.running.wait();
+        self.puller.judge(&ran, &self.before);
+        ran
+    }
+
+    /// As [`Self::wait`], with the most memory that it had, in KiB.
+    #[must_use]
+    #[track_caller]
+    pub fn wait_measured(self) -> (Ran, u64) {
+        let mut peak = 0;
+        while let Some(now) = self.peak() {
+            peak = now;
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert!(peak > 0, "nothing was measured");
+        (self.wait(), peak)
+    }
+
+    /// The most memory that it had so far, in KiB; `None` once it has ended.
+    pub fn peak(&self) -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid().as_raw_nonzero())).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
     }
 }
 
@@ -257,8 +337,8 @@ impl Pulled<'_> {
         self
     }
 
-    /// It failed with status 1; the last line names every one of `causes` (or one of `a|b`, in any case of letters);
-    /// no `end` record came out, and nothing wrong stands under a blob's name.
+    /// It failed with status 1; the last line names every one of `causes` (or one of `a|b`, in any case of letters). What
+    /// holds of every pull, [`Puller::judge`] has seen to.
     #[track_caller]
     pub fn fails(self, causes: &[&str]) -> Self {
         let pulled = self.fails_wordily(causes);
@@ -266,7 +346,6 @@ impl Pulled<'_> {
         let others = lines.find(|line| !line.starts_with("oci-fetch: warning: "));
         assert!(others.is_none(), "more than one line of error\n{}", pulled.ran.report());
         assert!(pulled.ran.stderr.len() < 8 << 10, "a long story\n{}", pulled.ran.report());
-        assert_blobs(&pulled.puller.store());
         pulled
     }
 
@@ -274,7 +353,6 @@ impl Pulled<'_> {
     #[track_caller]
     pub fn fails_wordily(self, causes: &[&str]) -> Self {
         assert!(self.ran.status.code() == Some(1), "should have failed with status 1\n{}", self.ran.report());
-        assert!(!self.ran.stderr.contains("panicked at"), "panicked\n{}", self.ran.report());
         let message = self.ran.stderr.lines().next_back().unwrap_or_default();
         assert!(message.starts_with("oci-fetch: "), "no message\n{}", self.ran.report());
         let odd = self.ran.stderr.chars().find(|c| c.is_control() && *c != '\n');
@@ -283,9 +361,6 @@ impl Pulled<'_> {
             let named = cause.split('|').any(|word| message.to_lowercase().contains(&word.to_lowercase()));
             assert!(named, "no {cause:?} in the message\n{}", self.ran.report());
         }
-        let mut lines = self.ran.stdout.split(|byte| *byte == b'\n');
-        let end = lines.find(|line| serde_json::from_slice::<Value>(line).is_ok_and(|record| record["type"] == "end"));
-        assert!(end.is_none(), "it failed and said `end`\n{}", self.ran.report());
         self
     }
 
@@ -323,11 +398,12 @@ fn memchr_find(bytes: &[u8], mark: &[u8]) -> bool {
 
 fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(directory).into_iter().flatten() {
-        let entry = entry.unwrap();
-        match entry.file_type().unwrap().is_dir() {
-            true => files.extend(files_below(&entry.path())),
-            false => files.push(entry.path()),
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() {
+            files.extend(files_below(&entry.path()));
+        } else if kind.is_file() || kind.is_symlink() {
+            files.push(entry.path());
         }
     }
     files
@@ -341,14 +417,18 @@ fn claimed(store: &Path, file: &Path) -> Option<String> {
     (is_final && hex.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| format!("{algorithm}:{hex}"))
 }
 
-/// Fails when a file under a blob's name is not that blob.
+/// Fails when one of these files stands under a blob's name in `store` and is not that blob.
 #[track_caller]
-fn assert_blobs(store: &Path) {
-    for file in files_below(store) {
-        let Some(claimed) = claimed(store, &file) else { continue };
-        let bytes = fs::read(&file).unwrap();
-        let is = if claimed.starts_with("sha512") { super::sha512(&bytes) } else { super::digest(&bytes) };
-        assert_eq!(is, claimed, "a wrong blob stands under a final name");
+fn assert_blobs<'a>(store: &Path, files: impl IntoIterator<Item = &'a PathBuf>) {
+    for file in files {
+        let Some(claimed) = claimed(store, file) else { continue };
+        let algorithm = if claimed.starts_with("sha512") { Algorithm::Sha512 } else { Algorithm::Sha256 };
+        let (mut hasher, mut buffer) = (Hasher::new(algorithm), vec![0; 1 << 20]);
+        let mut input = fs::File::open(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        while let Some(length) = Some(input.read(&mut buffer).unwrap()).filter(|length| *length > 0) {
+            hasher.update(&buffer[..length]);
+        }
+        assert_eq!(hasher.finish().to_string(), claimed, "a wrong blob stands under a final name");
     }
 }
 
@@ -368,7 +448,7 @@ pub fn assert_whole(store: &Path) {
     if !store.exists() {
         return; // The source was used in place.
     }
-    assert_blobs(store);
+    assert_blobs(store, &files_below(store));
     let layout = fs::read(store.join("oci-layout")).expect("oci-layout");
     let layout: Value = serde_json::from_slice(&layout).unwrap();
     assert_eq!(layout["imageLayoutVersion"], "1.0.0");
