@@ -13,7 +13,7 @@ use super::{Cancel, Error, url};
 /// Bytes read at once.
 const BUFFER: usize = 256 << 10;
 
-/// An attempt that brought so many bytes restores the further attempts.
+/// An attempt that came so many bytes further than all before it restores the further attempts.
 const PROGRESS: u64 = 1 << 20;
 
 /// What a sink can fail with.
@@ -65,8 +65,8 @@ impl Download<'_> {
         }
         let mut refetched = false;
         let mut ranges = true;
+        let mut farthest = sink.position();
         loop {
-            let start = sink.position();
             match self.attempt(sink, &mut ranges) {
                 Ok(()) => return Ok(()),
                 Err(Error::Wrong { url, what }) => {
@@ -77,11 +77,14 @@ impl Download<'_> {
                     }
                     log::warn!("{url}: {what}; starting again");
                     refetched = true;
+                    farthest = 0;
                 }
                 Err(error) => {
-                    if sink.position().saturating_sub(start) >= PROGRESS {
+                    // A server that cannot resume and breaks off here and there must not be asked for ever.
+                    if sink.position().saturating_sub(farthest) >= PROGRESS {
                         attempts.progressed();
                     }
+                    farthest = farthest.max(sink.position());
                     attempts.after(error, self.cancel)?;
                 }
             }
@@ -128,8 +131,13 @@ impl Download<'_> {
             }
             _ => return Err((self.error)(answer)),
         }
-        self.copy(&mut answer, sink, &shown)?;
-        sink.verify().map_err(|what| Error::Wrong { url: shown, what })
+        let encoding = answer.encoding();
+        match self.copy(&mut answer, sink, &shown) {
+            Err(Error::Wrong { url, what }) => Err(Error::Wrong { url, what: what + &encoding }),
+            Err(Error::Transport { url, what, kind }) => Err(Error::Transport { url, what: what + &encoding, kind }),
+            Err(other) => Err(other),
+            Ok(()) => sink.verify().map_err(|what| Error::Wrong { url: shown, what: what + &encoding }),
+        }
     }
 
     fn copy(&self, answer: &mut Answer, sink: &mut dyn Sink, shown: &str) -> Result<(), Error> {

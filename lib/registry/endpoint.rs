@@ -15,7 +15,12 @@ use super::{Error, Options};
 use crate::image::DEFAULT_REGISTRY;
 
 /// The host behind the name `docker.io`.
-const DOCKER_HOST: &str = "registry-1.docker.io";
+pub(super) const DOCKER_HOST: &str = "registry-1.docker.io";
+
+/// The host that serves a place.
+pub(super) fn host(place: &Place) -> &str {
+    if place.registry == DEFAULT_REGISTRY { DOCKER_HOST } else { &place.registry }
+}
 
 /// A host, its repository, and how to get in.
 #[derive(Debug)]
@@ -31,9 +36,8 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     pub(super) fn new(place: &Place, options: &Options, transport: &Arc<Transport>) -> Self {
-        let host = if place.registry == DEFAULT_REGISTRY { DOCKER_HOST } else { &place.registry };
         Self {
-            host: host.to_owned(),
+            host: host(place).to_owned(),
             repository: place.repository.clone(),
             security: Security {
                 plain_http: options.insecure || place.insecure,

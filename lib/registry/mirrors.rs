@@ -70,16 +70,23 @@ const MAX_FILE: u64 = 4 << 20;
 /// # Errors
 /// When a settings file cannot be understood, or forbids the registry.
 pub(super) fn places(reference: &Reference) -> Result<Vec<Place>, Error> {
+    let read: Vec<Vec<Registry>> = files().iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    choose(&by_prefix(read), reference)
+}
+
+/// The entries of all files, each under its prefix; a later one takes the place of an earlier one.
+fn by_prefix(files: impl IntoIterator<Item = Vec<Registry>>) -> BTreeMap<String, Registry> {
     let mut registries = BTreeMap::new();
-    for path in files() {
-        for registry in read(&path)? {
+    for file in files {
+        for registry in file {
             let prefix = registry.prefix.clone().or_else(|| registry.location.clone());
-            if let Some(prefix) = prefix.filter(|prefix| !prefix.is_empty()) {
-                registries.insert(prefix, registry);
+            let prefix = prefix.unwrap_or_default();
+            if !plain(&prefix).is_empty() {
+                registries.insert(plain(&prefix).to_owned(), registry);
             }
         }
     }
-    choose(&registries, reference)
+    registries
 }
 
 fn choose(registries: &BTreeMap<String, Registry>, reference: &Reference) -> Result<Vec<Place>, Error> {
@@ -126,8 +133,13 @@ fn matched<'a>(prefix: &str, name: &'a str) -> Option<&'a str> {
     name.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// A prefix or location without the slash that some write at its end.
+fn plain(name: &str) -> &str {
+    name.trim_end_matches('/')
+}
+
 fn parse(location: &str, rest: &str) -> Result<(String, String), Error> {
-    let text = format!("{location}{rest}");
+    let text = format!("{}{rest}", plain(location));
     let bad = || Error::Forbidden(format!("registries.conf: {location:?} is no location for the image"));
     let (host, repository) = text.split_once('/').ok_or_else(bad)?;
     // A host of one word is a host here, though not in an image's name.
@@ -179,9 +191,7 @@ mod tests {
 
     fn places(conf: &str, name: &str) -> Result<Vec<String>, String> {
         let file: File = toml::from_str(conf).unwrap();
-        let registries =
-            file.registry.into_iter().map(|r| (r.prefix.clone().or(r.location.clone()).unwrap(), r)).collect();
-        let found = choose(&registries, &name.parse().unwrap()).map_err(|e| e.to_string())?;
+        let found = choose(&by_prefix([file.registry]), &name.parse().unwrap()).map_err(|e| e.to_string())?;
         let text = |p: &Place| format!("{}/{}{}", p.registry, p.repository, if p.insecure { " insecure" } else { "" });
         Ok(found.iter().map(text).collect())
     }
@@ -218,5 +228,19 @@ mod tests {
         assert_eq!(places(CONF, "corp.example/x").unwrap(), ["corp.example/x"]);
         assert_eq!(places(CONF, "quay.io/x").unwrap(), ["quay.io/x"]);
         assert!(places(CONF, "evil.example/x").unwrap_err().contains("blocks evil.example"));
+    }
+
+    #[test]
+    fn slashes_at_the_end_mean_nothing_and_addresses_are_refused() {
+        let conf = "[[registry]]\nprefix = \"a.example/team/\"\nlocation = \"b.example/x/\"\n";
+        assert_eq!(places(conf, "a.example/team/app").unwrap(), ["b.example/x/app"]);
+        assert_eq!(places(conf, "a.example/teams/app").unwrap(), ["a.example/teams/app"]);
+        let wild = "[[registry]]\nprefix = \"*.example\"\n[[registry.mirror]]\nlocation = \"[::1]:5000/m/\"\n";
+        assert_eq!(places(wild, "a.b.example/app").unwrap(), ["[::1]:5000/m/app", "a.b.example/app"]);
+        for location in ["https://b.example", "b.example/x:tag", "b.example/../x", ""] {
+            let conf =
+                format!("[[registry]]\nlocation = \"a.example\"\n[[registry.mirror]]\nlocation = {location:?}\n");
+            assert!(places(&conf, "a.example/app").unwrap_err().contains("no location"), "{location}");
+        }
     }
 }

@@ -48,7 +48,7 @@ pub struct Options {
     pub tls_no_verify: bool,
     /// Certificate authorities to trust beside the system's (PEM).
     pub ca_cert: Option<PathBuf>,
-    /// Client certificate and its key (PEM).
+    /// Client certificate and its key (PEM), for the registry that the image names; others have theirs in `certs.d`.
     pub identity: Option<(PathBuf, PathBuf)>,
     /// User name and password for the registry.
     pub user: Option<(String, Secret)>,

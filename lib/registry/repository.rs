@@ -8,7 +8,7 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 
 use super::credentials;
 use super::download::{Download, Sink};
-use super::endpoint::Endpoint;
+use super::endpoint::{self, Endpoint};
 use super::error::Failure;
 use super::mirrors::{self, Pull};
 use super::retry::Attempts;
@@ -57,9 +57,10 @@ impl Repository {
     /// When `registries.conf` cannot be understood or blocks the registry.
     pub fn new(reference: &Reference, options: &Options, cancel: &Arc<Cancel>) -> Result<Self, Error> {
         credentials::authfile(options)?;
-        let transport = Arc::new(Transport::new(options.clone()));
+        let places = mirrors::places(reference)?;
+        let transport = Arc::new(Transport::new(options.clone(), places.last().map(endpoint::host)));
         let by_digest = reference.digest.is_some();
-        let places = mirrors::places(reference)?.into_iter().filter(|place| match place.pull {
+        let places = places.into_iter().filter(|place| match place.pull {
             Pull::All => true,
             Pull::DigestOnly => by_digest,
             Pull::TagOnly => !by_digest,
@@ -103,12 +104,11 @@ impl Repository {
             self.attempts(attempts, || {
                 let (answer, stated) = self.manifest(endpoint, tag)?;
                 let (shown, media_type) = (url::shown(&answer.url), answer.header("content-type").map(str::to_owned));
+                let encoding = answer.encoding();
                 let bytes = answer.body(MAX_DOCUMENT, self.options.timeout)?;
                 let found = digest(&bytes, stated.as_ref().map_or(Algorithm::Sha256, Digest::algorithm));
                 match stated.filter(|stated| *stated != found) {
-                    Some(stated) => {
-                        Err(Error::Wrong { url: shown, what: format!("the bytes have digest {found}, not {stated}") })
-                    }
+                    Some(stated) => Err(wrong(shown, &found, &stated, &encoding)),
                     None => Ok(Fetched { bytes, media_type, digest: found }),
                 }
             })
@@ -124,13 +124,12 @@ impl Repository {
             self.attempts(attempts, || {
                 let (answer, _) = self.manifest(endpoint, &wanted.to_string())?;
                 let (shown, media_type) = (url::shown(&answer.url), answer.header("content-type").map(str::to_owned));
+                let encoding = answer.encoding();
                 let bytes = answer.body(MAX_DOCUMENT, self.options.timeout)?;
                 let found = digest(&bytes, wanted.algorithm());
                 match found == *wanted {
                     true => Ok(Fetched { bytes, media_type, digest: found }),
-                    false => {
-                        Err(Error::Wrong { url: shown, what: format!("the bytes have digest {found}, not {wanted}") })
-                    }
+                    false => Err(wrong(shown, &found, wanted, &encoding)),
                 }
             })
         })
@@ -206,8 +205,11 @@ impl Repository {
             if index < last && source.down.load(Ordering::Relaxed) {
                 continue;
             }
-            let retries = if index == last { self.options.retries } else { self.options.retries.min(1) };
-            let error = match at(&source.endpoint, Attempts::new(retries)) {
+            let attempts = match index == last {
+                true => Attempts::new(self.options.retries),
+                false => Attempts::at_mirror(self.options.retries),
+            };
+            let error = match at(&source.endpoint, attempts) {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
@@ -237,6 +239,10 @@ fn accept() -> HeaderMap {
 
 fn content_digest(answer: &Answer) -> Option<Digest> {
     answer.header("docker-content-digest")?.trim().parse().ok()
+}
+
+fn wrong(url: String, found: &Digest, wanted: &Digest, encoding: &str) -> Error {
+    Error::Wrong { url, what: format!("the bytes have digest {found}, not {wanted}{encoding}") }
 }
 
 fn digest(bytes: &[u8], algorithm: Algorithm) -> Digest {

@@ -2,22 +2,34 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::error::Failure;
 use super::{Cancel, Error};
 
 /// The longest time between two attempts that is waited, also when the server asks for more.
 const LONGEST: Duration = Duration::from_secs(300);
+
+/// The same at a mirror.
+const LONGEST_AT_MIRROR: Duration = Duration::from_secs(2);
 
 /// Attempts at one thing.
 #[derive(Debug)]
 pub(super) struct Attempts {
     retries: u32,
     left: u32,
+    /// Behind this place stands another one, which may answer at once.
+    mirror: bool,
 }
 
 impl Attempts {
     /// One attempt and so many more.
     pub(super) fn new(retries: u32) -> Self {
-        Self { retries, left: retries }
+        Self { retries, left: retries, mirror: false }
+    }
+
+    /// Attempts at a mirror: one more at most, none where nobody answers, and no long wait.
+    pub(super) fn at_mirror(retries: u32) -> Self {
+        let retries = retries.min(1);
+        Self { retries, left: retries, mirror: true }
     }
 
     /// The last attempt got somewhere: all further ones are there again.
@@ -39,8 +51,11 @@ impl Attempts {
         if !self.take() {
             return Err(error);
         }
-        let wait = asked.map_or_else(|| backoff(done), |asked| asked + jitter(Duration::from_millis(250)));
-        if wait > LONGEST {
+        let wait =
+            asked.map_or_else(|| backoff(done), |asked| asked.saturating_add(jitter(Duration::from_millis(250))));
+        let longest = if self.mirror { LONGEST_AT_MIRROR } else { LONGEST };
+        let nobody = matches!(&error, Error::Transport { kind: Failure::NotTls | Failure::Silent, .. });
+        if wait > longest || (self.mirror && nobody) {
             return Err(error);
         }
         log::warn!("{error}; trying again in {:.1} s, {} of {}", wait.as_secs_f64(), done + 1, self.retries);
@@ -64,8 +79,9 @@ fn jitter(most: Duration) -> Duration {
 /// `Retry-After`: seconds, or a date (RFC 9110, 10.2.3).
 pub(super) fn retry_after(value: &str) -> Option<Duration> {
     let value = value.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // More than the type holds is as good as for ever.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
     Some(Duration::from_secs(http_date(value)?.saturating_sub(now)))
@@ -99,6 +115,7 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("99999999999999999999999999"), Some(Duration::from_secs(u64::MAX)));
         assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
         assert_eq!(http_date("Thu, 29 Feb 2024 00:00:00 GMT"), Some(1_709_164_800));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
@@ -135,5 +152,25 @@ mod tests {
         attempts.progressed();
         cancel.cancel();
         assert!(matches!(attempts.after(status(429), &cancel), Err(Error::Cancelled)));
+    }
+
+    #[test]
+    fn a_mirror_is_not_waited_for() {
+        let asking = |wait| Error::Status {
+            url: String::new(),
+            status: String::new(),
+            code: 503,
+            message: None,
+            retry_after: Some(wait),
+            redirected: false,
+        };
+        let cancel = Cancel::default();
+        assert!(Attempts::at_mirror(5).after(asking(Duration::from_secs(10)), &cancel).is_err());
+        assert!(Attempts::new(5).after(asking(Duration::MAX), &cancel).is_err());
+        let nobody = Error::Transport { url: String::new(), what: String::new(), kind: Failure::Silent };
+        assert!(Attempts::at_mirror(5).after(nobody, &cancel).is_err());
+        let mut attempts = Attempts::at_mirror(5);
+        assert!(attempts.after(asking(Duration::ZERO), &cancel).is_ok());
+        assert!(attempts.after(asking(Duration::ZERO), &cancel).is_err());
     }
 }

@@ -6,22 +6,30 @@ use std::path::{Path, PathBuf};
 use reqwest::blocking::ClientBuilder;
 use reqwest::{Certificate, Identity};
 
-use super::{Error, Options};
+use super::Error;
+use super::endpoint::DOCKER_HOST;
+use crate::image::DEFAULT_REGISTRY;
 
 /// Longest PEM file that is read, in bytes.
 const MAX_PEM: u64 = 8 << 20;
 
-/// Adds to `builder` what `authority` (host and port) is to be trusted and shown with.
-pub(super) fn configure(builder: ClientBuilder, authority: &str, options: &Options) -> Result<ClientBuilder, Error> {
+/// Adds to `builder` what `authority` (host and port) is to be trusted and shown with: what `certs.d` has for it, and
+/// the files of flags.
+pub(super) fn configure(
+    builder: ClientBuilder,
+    authority: &str,
+    ca_cert: Option<&Path>,
+    own: Option<&(PathBuf, PathBuf)>,
+) -> Result<ClientBuilder, Error> {
     let mut authorities = Vec::new();
     let mut identity = None;
     for dir in directories(authority).iter().rev() {
         collect(dir, &mut authorities, &mut identity)?;
     }
-    if let Some(path) = &options.ca_cert {
+    if let Some(path) = ca_cert {
         authorities.extend(certificates(path)?);
     }
-    if let Some((cert, key)) = &options.identity {
+    if let Some((cert, key)) = own {
         identity = Some(pair(cert, key)?);
     }
     let mut builder = builder.tls_certs_merge(authorities);
@@ -39,7 +47,12 @@ fn directories(authority: &str) -> Vec<PathBuf> {
     let mut bases: Vec<PathBuf> = config.into_iter().map(|dir| dir.join("containers/certs.d")).collect();
     bases.push("/etc/containers/certs.d".into());
     bases.push("/etc/docker/certs.d".into());
-    bases.into_iter().map(|base| base.join(authority)).collect()
+    // Podman looks for Docker Hub's under the name that images have, Docker under the host's.
+    let names = match authority {
+        DOCKER_HOST => vec![authority, DEFAULT_REGISTRY],
+        _ => vec![authority],
+    };
+    bases.iter().flat_map(|base| names.iter().map(|name| base.join(name))).collect()
 }
 
 /// `*.crt` are authorities, `NAME.cert` with `NAME.key` a client certificate.

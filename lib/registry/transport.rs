@@ -28,6 +28,8 @@ const TLS_PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::fr
 #[derive(Debug)]
 pub(super) struct Transport {
     options: Options,
+    /// Host and port of the registry that the user named: the client certificate of the command line is for it alone.
+    named: Option<String>,
     clients: Mutex<HashMap<(String, Security), Client>>,
 }
 
@@ -75,10 +77,14 @@ impl Request {
 }
 
 impl Transport {
-    pub(super) fn new(options: Options) -> Self {
+    /// `host` is the registry that the user named, with or without a port.
+    pub(super) fn new(options: Options, host: Option<&str>) -> Self {
         // A second run in one process keeps the first provider, which is the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { options, clients: Mutex::default() }
+        // As addresses are written: in small letters, without the port that goes without saying.
+        let named =
+            host.and_then(|host| format!("https://{host}/").parse::<Url>().ok()).map(|url| url::authority(&url));
+        Self { options, named, clients: Mutex::default() }
     }
 
     pub(super) fn options(&self) -> &Options {
@@ -171,7 +177,9 @@ impl Transport {
             // No certificate will be seen, so none need be there to check with.
             builder = builder.tls_danger_accept_invalid_certs(url::is_loopback(url));
         } else {
-            builder = tls::configure(builder, &url::authority(url), &self.options)?;
+            let authority = url::authority(url);
+            let identity = self.options.identity.as_ref().filter(|_| self.named.as_deref() == Some(&*authority));
+            builder = tls::configure(builder, &authority, self.options.ca_cert.as_deref(), identity)?;
             if security.any_certificate || self.options.tls_no_verify {
                 builder = builder.tls_danger_accept_invalid_certs(true);
             }
@@ -204,6 +212,14 @@ impl Answer {
     /// A header's value, if it is text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// What to add to the news that the bytes are wrong: an encoding that nobody asked for is the likely cause. Bytes
+    /// that are right are taken whatever it says, since some stores of blobs say it of every file that is compressed.
+    pub(super) fn encoding(&self) -> String {
+        let named = self.header("content-encoding").filter(|name| !name.is_empty() && *name != "identity");
+        let named = named.map(|name| name.chars().take(20).collect::<String>());
+        named.map(|name| format!(" (sent with Content-Encoding {name}, which was not asked for)")).unwrap_or_default()
     }
 
     /// The error that an answer without success stands for. `scrub` takes secrets out of the server's text.

@@ -90,7 +90,12 @@ impl Remote {
         if let Some(name) = self.store.lookup(&reference.store_name())?
             && self.cached(&name.target.digest)?.is_some()
         {
-            let found = self.repository.head(&tag).map_err(|source| self.error(source))?;
+            let found = self.repository.head(&tag).map_err(|source| {
+                if matches!(source, registry::Error::Transport { .. }) {
+                    log::warn!("{}: the blob store has an image of this name, which --offline uses", self.shown);
+                }
+                self.error(source)
+            })?;
             if found.and_then(|found| found.digest).as_ref() == Some(&name.target.digest) {
                 log::info!("{}: unchanged since the last fetch", self.shown);
                 return Ok(name.target);

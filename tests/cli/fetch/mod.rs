@@ -3,6 +3,8 @@
 mod archives;
 mod auth;
 mod documents;
+mod hostile;
+mod identity;
 mod large;
 mod messages;
 mod parallel;

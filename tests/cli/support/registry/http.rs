@@ -16,6 +16,8 @@ pub struct Request {
     pub at: Instant,
     /// Whether it came through TLS.
     pub secure: bool,
+    /// Whether the client showed a certificate.
+    pub certificate: bool,
 }
 
 impl Request {

@@ -384,10 +384,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         thread::spawn(move || {
             // A client may leave whenever it likes; what counts is what it was told before.
             let _ = match &shared.tls {
-                None => converse(stream, false, &shared),
-                Some(config) => ServerConnection::new(Arc::clone(config))
-                    .map_err(io::Error::other)
-                    .and_then(|connection| converse(StreamOwned::new(connection, stream), true, &shared)),
+                None => converse(stream, None, &shared),
+                Some(config) => shake_hands(Arc::clone(config), stream)
+                    .and_then(|(stream, certificate)| converse(stream, Some(certificate), &shared)),
             };
             if let Some(stream) = shared.streams().remove(&peer) {
                 let _ = stream.shutdown(Shutdown::Both);
@@ -397,11 +396,22 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 /// Answers one request after the other. The stream is closed when it is dropped, at the end.
-fn converse(stream: impl Read + Write, secure: bool, shared: &Shared) -> io::Result<()> {
+/// The stream within TLS, and whether the client showed a certificate.
+fn shake_hands(config: Arc<ServerConfig>, mut stream: TcpStream) -> io::Result<(impl Read + Write, bool)> {
+    let mut connection = ServerConnection::new(config).map_err(io::Error::other)?;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut stream)?;
+    }
+    let certificate = connection.peer_certificates().is_some_and(|chain| !chain.is_empty());
+    Ok((StreamOwned::new(connection, stream), certificate))
+}
+
+/// `tls` is whether the client showed a certificate, where there is TLS.
+fn converse(stream: impl Read + Write, tls: Option<bool>, shared: &Shared) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
-        let request = match read_request(&mut stream, secure) {
-            Ok(Some(request)) => request,
+        let request = match read_request(&mut stream, tls.is_some()) {
+            Ok(Some(request)) => Request { certificate: tls == Some(true), ..request },
             Ok(None) => return Ok(()),
             Err(error) => {
                 let refusal = Reply::new(400, *b"400 Bad Request").until_close();

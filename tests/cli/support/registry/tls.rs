@@ -9,6 +9,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
+/// Who the servers of the tests are.
+const NAMES: [&str; 4] = ["127.0.0.1", "127.0.0.2", "localhost", "registry.test"];
+
 /// A certificate authority that nobody trusts unless told to.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -71,18 +74,29 @@ impl Authority {
         }
     }
 
-    /// A server for 127.0.0.1, localhost and registry.test that anyone may talk to.
+    /// A server for [`NAMES`] that anyone may talk to.
     pub fn server(&self) -> Arc<ServerConfig> {
-        Identity::server(&self.identity(&["127.0.0.1", "localhost", "registry.test"]))
+        Identity::server(&self.identity(&NAMES))
     }
 
     /// The same for those alone who show a certificate of this authority.
     pub fn server_for_known_clients(&self) -> Arc<ServerConfig> {
+        self.asking(false)
+    }
+
+    /// The same for anyone, but it asks for a certificate and notes who showed one.
+    pub fn server_that_asks(&self) -> Arc<ServerConfig> {
+        self.asking(true)
+    }
+
+    fn asking(&self, of_anyone: bool) -> Arc<ServerConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         let provider = Arc::new(ring::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-        let identity = self.identity(&["127.0.0.1", "localhost", "registry.test"]);
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = if of_anyone { verifier.allow_unauthenticated() } else { verifier };
+        let verifier = verifier.build().unwrap();
+        let identity = self.identity(&NAMES);
         let builder = builder().with_client_cert_verifier(verifier);
         Arc::new(builder.with_single_cert(vec![identity.der.clone()], identity.private()).unwrap())
     }

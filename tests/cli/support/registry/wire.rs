@@ -32,6 +32,7 @@ pub(super) fn read_request(stream: &mut impl BufRead, secure: bool) -> io::Resul
         body: String::new(),
         at,
         secure,
+        certificate: false,
     };
     while let Some(line) = read_line(stream)? {
         if line.is_empty() {
