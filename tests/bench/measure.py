@@ -5,8 +5,10 @@ not that of the Python process which started it. Before each run the outputs of 
 everything is synced, so that no run pays for another's write-back; inputs stay in the page cache.
 """
 
+import datetime
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import tempfile
@@ -33,13 +35,19 @@ class Run:
 
 @dataclass
 class Way:
-    """One way to do the job of a row: a pipeline, or several one after the other, and what it leaves behind."""
+    """One way to do the job of a row: a pipeline, or several one after the other, and what it leaves behind.
+
+    With `span`, two texts of the last stage's log, the way is a part of what that stage does: its seconds are those
+    between the two lines by the log's own times, and at the second line the stage is stopped, so that processor time and
+    memory are the part's too (and those of what comes before it).
+    """
 
     name: str
     pipelines: list
     outputs: list = field(default_factory=list)
     stdout: object = None
     env: dict = field(default_factory=dict)
+    span: tuple = None
     runs: list = field(default_factory=list)
     failure: str = ""
 
@@ -76,8 +84,25 @@ def remove(path):
         os.unlink(path)
 
 
-def pipeline(commands, stdout, env, notes):
-    """Starts all commands, joined by pipes as a shell would; returns the names of those that failed."""
+def logged(process, span):
+    """Reads a log until the second text of `span` and stops its writer; returns the seconds since the first text."""
+    times, seen = [], b""
+    for line in process.stderr:
+        seen = line
+        if span[len(times)].encode() in line:
+            times.append(datetime.datetime.fromisoformat(line.split()[0].decode()))
+        if len(times) == 2:
+            # `process` is GNU time, which must live to report.
+            with open(f"/proc/{process.pid}/task/{process.pid}/children") as children:
+                os.kill(int(children.read()), signal.SIGKILL)
+            process.stderr.read()
+            return (times[1] - times[0]).total_seconds(), b""
+    return None, seen
+
+
+def pipeline(commands, stdout, way, notes):
+    """Starts all commands, joined by pipes as a shell would; returns the names of those that failed, and the seconds of
+    the way's span."""
     processes, upstream = [], subprocess.DEVNULL
     for index, command in enumerate(commands):
         last = index + 1 == len(commands)
@@ -89,15 +114,21 @@ def pipeline(commands, stdout, env, notes):
             stdin=upstream,
             stdout=(stdout or subprocess.DEVNULL) if last else subprocess.PIPE,
             stderr=subprocess.PIPE if last else subprocess.DEVNULL,
-            env={**os.environ, **env},
+            env={**os.environ, **way.env},
         )
         if upstream is not subprocess.DEVNULL:
             upstream.close()
         upstream = process.stdout
         processes.append(process)
-    error = processes[-1].stderr.read().decode(errors="replace").strip()
+    seconds = None
+    if way.span:
+        seconds, error = logged(processes[-1], way.span)
+    else:
+        error = processes[-1].stderr.read()
     failed = [str(command[0]) for command, process in zip(commands, processes) if process.wait() != 0]
-    return f"{', '.join(failed)}: {error[-300:]}" if failed else ""
+    if seconds is not None or not failed:
+        return "", seconds
+    return f"{', '.join(failed)}: {error.decode(errors='replace').strip()[-300:]}", None
 
 
 def once(way):
@@ -106,13 +137,14 @@ def once(way):
         remove(path)
     os.sync()
     with tempfile.TemporaryDirectory() as notes:
-        failure, started = "", time.monotonic()
+        failure, seconds, started = "", None, time.monotonic()
         for commands in way.pipelines:
             sink = open(way.stdout, "wb") if way.stdout else None
-            failure = failure or pipeline(commands, sink, way.env, notes)
+            if not failure:
+                failure, seconds = pipeline(commands, sink, way, notes)
             if sink:
                 sink.close()
-        wall = time.monotonic() - started
+        wall = seconds or time.monotonic() - started
         way.failure = failure
         stages = []
         names = [os.path.basename(str(command[0])) for commands in way.pipelines for command in commands]

@@ -38,8 +38,9 @@ def over(rows):
     for row in rows:
         for way in row.ways:
             value = ratio(row, way)
-            if row.limit and way.name == row.limit[0] and value and value > row.limit[1]:
-                found.append(f"{row.title}: {value:.2f} of {way.name}, over {row.limit[1]:.2f}")
+            limit = row.limits.get(way.name)
+            if limit and value and value > limit:
+                found.append(f"{row.title}: {value:.2f} of {way.name}, over {limit:.2f}")
     return found
 
 
@@ -70,8 +71,8 @@ def render(rows, made, rounds):
                 continue
             value = ratio(row, way)
             shown = f"{value:.2f}" if value else ""
-            if row.limit and row.limit[0] == way.name:
-                shown += f" (limit {row.limit[1]:.2f})"
+            if way.name in row.limits:
+                shown += f" (limit {row.limits[way.name]:.2f})"
             cpu, peak = costs(way)
             low, high = way.spread()
             lines.append(f"| {title} | {way.name} | {way.wall():.2f} | {low:.2f} - {high:.2f} | {shown} | {cpu} | {peak} |")
