@@ -18,7 +18,7 @@ type Source<R> = BufReader<Whole<R>>;
 
 enum Inner<R: Read> {
     Plain(Whole<R>),
-    Gzip(Gzip<Source<R>>),
+    Gzip(Box<Gzip<Source<R>>>),
     Zstd(Box<zstd::Decoder<'static, Counted<Source<R>>>>),
 }
 
@@ -35,7 +35,7 @@ impl<R: Read> Decoder<R> {
         let buffered = |whole| BufReader::with_capacity(INPUT_BUFFER, whole);
         let inner = match compression {
             Compression::Plain => Inner::Plain(whole),
-            Compression::Gzip => Inner::Gzip(Gzip::new(buffered(whole))),
+            Compression::Gzip => Inner::Gzip(Box::new(Gzip::new(buffered(whole)))),
             Compression::Zstd => {
                 let counted = Counted { inner: buffered(whole), count: 0 };
                 Inner::Zstd(Box::new(zstd::Decoder::with_buffer(counted)?))

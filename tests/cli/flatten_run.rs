@@ -229,7 +229,7 @@ fn layers_are_decoded_at_once_by_as_many_threads_as_asked_for() {
             pipe.write_all(second).unwrap();
         }));
     }
-    let running = flatten.stdout_file(&scratch.path().join("out")).spawn();
+    let running = flatten.stdout_file(scratch.path().join("out")).spawn();
     let tasks = format!("/proc/{}/task", running.pid().as_raw_nonzero());
     let (start, mut most) = (Instant::now(), 0);
     while !writers.iter().all(thread::JoinHandle::is_finished) {
