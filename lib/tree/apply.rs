@@ -70,6 +70,7 @@ impl<'t, C> Layer<'t, C> {
             Class::Whiteout { .. } | Class::Opaque(_) => Ok(()),
         };
         self.position = self.position.saturating_add(1);
+        self.arena.entries += 1;
         result
     }
 

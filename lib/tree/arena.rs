@@ -31,6 +31,10 @@ pub(super) struct Arena<C> {
     free_inode: u32,
     /// Keyed at random: names come from strangers.
     hasher: RandomState,
+    /// Entries applied, in all layers.
+    pub(super) entries: u64,
+    /// Directories made because an entry's name has them.
+    pub(super) implied: u64,
 }
 
 /// A name in a directory: 32 bytes.
@@ -84,6 +88,8 @@ impl<C> Arena<C> {
             free_node: NONE,
             free_inode: NONE,
             hasher: RandomState::new(),
+            entries: 0,
+            implied: 0,
         };
         arena.inodes.push(Inode::new(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, State::Is(NodeKind::Directory)));
         arena.inodes[0].names = 1;

@@ -54,6 +54,9 @@ pub enum Error {
     /// More than 2^32 - 2 names or inodes.
     #[error("{}: more entries than can be numbered", show(.0))]
     TooMany(Box<[u8]>),
+    /// Names imply far more directories than there are entries.
+    #[error("{}: too many missing parent directories, more than eight for each entry", shorten(.0))]
+    TooManyImplied(Box<[u8]>),
 }
 
 /// What is wrong with a name.
@@ -74,6 +77,12 @@ pub enum PathError {
     /// A whiteout is no directory.
     #[error("lies below a whiteout")]
     BelowWhiteout,
+}
+
+/// The beginning of a name that is too long to be shown.
+fn shorten(name: &[u8]) -> String {
+    const SHOWN: usize = 100;
+    name.get(..SHOWN).map_or_else(|| show(name), |start| format!("{}...", show(start)))
 }
 
 /// Bytes as text, those that are no UTF-8 as `\xff`.

@@ -6,10 +6,16 @@ use super::cursor::{Cursor, Loops};
 use super::{Error, path};
 use crate::meta::{Metadata, NodeKind, Xattrs};
 
+/// So many missing parents are made in a tree, and so many more for each entry: memory is to grow with the entries (S5),
+/// and a name of a megabyte, which a compressor makes nothing of, has half a million parents.
+const IMPLIED: u64 = 1 << 16;
+const IMPLIED_BY_ENTRY: u64 = 8;
+
 /// Why a directory could not be made.
 pub(super) enum Stop {
     Loops,
     Full,
+    Implied,
 }
 
 impl From<Loops> for Stop {
@@ -30,6 +36,7 @@ impl Stop {
         match self {
             Self::Loops => Error::Loop(name.into()),
             Self::Full => Error::TooMany(name.into()),
+            Self::Implied => Error::TooManyImplied(name.into()),
         }
     }
 }
@@ -108,10 +115,14 @@ impl<C> Layer<'_, C> {
         Ok(here)
     }
 
-    fn implied(&mut self, dir: NodeId, name: &[u8]) -> Result<NodeId, Full> {
+    fn implied(&mut self, dir: NodeId, name: &[u8]) -> Result<NodeId, Stop> {
+        self.arena.implied += 1;
+        if self.arena.implied > IMPLIED.saturating_add(self.arena.entries.saturating_mul(IMPLIED_BY_ENTRY)) {
+            return Err(Stop::Implied);
+        }
         let directory = State::Is(NodeKind::Directory);
         let slot = self.arena.add_inode(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, directory)?;
-        self.arena.attach(dir, name, slot)
+        Ok(self.arena.attach(dir, name, slot)?)
     }
 }
 

@@ -196,7 +196,8 @@ fn names_in_image_archives_and_layouts() {
 fn answers_of_registries() {
     let header = "evil \u{9b}31m\u{202e}";
     let said = format!("SECRET {EVIL}");
-    let replies: Vec<(&str, Box<dyn Fn(Reply) -> Reply + Send>)> = vec![
+    type Change = Box<dyn Fn(Reply) -> Reply + Send>;
+    let replies: Vec<(&str, Change)> = vec![
         (
             "/manifests/",
             Box::new({

@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::scene::{OLD, Place};
+use super::scene::{Directory, OLD};
 use super::{Counts, Scene, Source, random};
 use crate::support::{Tmpfs, needs};
 
@@ -26,7 +26,7 @@ fn fill_each(times: u64) {
     let mut counts = Counts::default();
     let (stored, spooled, written) = needed(&scene);
     for _ in 0..times {
-        let mut full = |what: &str, source, needed: u64, place_of: fn(&Place) -> &PathBuf| {
+        let mut full = |what: &str, source, needed: u64, place_of: Directory| {
             let size = random.u64(8192..needed * 9 / 10);
             full_disk(&scene, source, place_of, &format!("size={size}"), &format!("{what}, {size} bytes"));
             counts.add(what);
@@ -58,7 +58,7 @@ fn needed(scene: &Scene) -> (u64, u64, u64) {
     (stored, spooled, written)
 }
 
-fn full_disk(scene: &Scene, source: Source, place_of: fn(&Place) -> &PathBuf, options: &str, what: &str) {
+fn full_disk(scene: &Scene, source: Source, place_of: Directory, options: &str, what: &str) {
     let place = scene.place();
     let disk = Tmpfs::at(place_of(&place), options);
     if place_of(&place) == &place.targets {

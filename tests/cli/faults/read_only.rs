@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::scene::{OLD, Place};
+use super::scene::{Directory, OLD};
 use super::{Counts, Scene, Source};
 use crate::support::{Tmpfs, needs, tool};
 
@@ -11,7 +11,7 @@ use crate::support::{Tmpfs, needs, tool};
 fn read_only_places_are_errors_and_stay_as_they_are() {
     let scene = Scene::new();
     let mut counts = Counts::default();
-    let places: [(&str, Source, fn(&Place) -> &PathBuf); 5] = [
+    let places: [(&str, Source, Directory); 5] = [
         ("read-only store, registry", Source::Registry, |place| &place.store),
         ("read-only store, OCI archive", Source::OciArchive, |place| &place.store),
         ("read-only store, docker archive", Source::DockerArchive, |place| &place.store),

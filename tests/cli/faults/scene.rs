@@ -52,6 +52,9 @@ pub struct Place {
     pub targets: PathBuf,
 }
 
+/// One of a place's directories.
+pub type Directory = fn(&Place) -> &PathBuf;
+
 impl Place {
     pub fn target(&self) -> PathBuf {
         self.targets.join("rootfs.ext4")
