@@ -185,6 +185,10 @@ fn f8_links_join_the_inode_of_their_moment() {
     becomes(&["d/e/a = 1", "d/new = 2\nb == d/e/a\n.wh.d"], "b = 1\nd/\nd/new = 2");
     fails(&["a = 1", ".wh.a\nb == a"], "b: hard link to a, which does not exist");
     becomes(&["a = 1", ".wh.a\nb == a\na = 2"], "a = 2\nb == a");
+    // A directory that takes a replaced one's place in memory does not take over what was hidden in that.
+    fails(&["x/y = 1\nx/k = 1", "x = 2\nz/\nh == z/y\nx/\nx/.wh.y"], "h: hard link to z/y, which does not exist");
+    // A link in a directory that is replaced waits for nothing any more.
+    becomes(&["x/y = 1\nx/k = 1", "x/h == no\nx = 2\nx/\nx/.wh.y"], "x/ @644 layer 2");
     fails(&["d/e/a = 1", "d = 2\nb == d/e/a\n.wh.d"], "does not exist");
     becomes(&["a = 1\nb == a", "a = 2"], "a = 2\nb = 1");
     becomes(&["a = 1\nb == a", ".wh.a"], "b = 1");
