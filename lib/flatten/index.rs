@@ -3,6 +3,8 @@
 //! A million entries may wait here, so names share what they have in common with the one before, numbers take as many
 //! bytes as they need, and what most members share costs nothing (S5).
 
+use std::collections::HashSet;
+
 use super::content::Content;
 use crate::meta::{Device, Metadata, NodeKind, Timestamp, Xattrs};
 use crate::tar::Segment;
@@ -13,6 +15,8 @@ use crate::tree::{Entry, EntryKind, Shape};
 pub(super) struct Index {
     bytes: Vec<u8>,
     xattrs: Vec<Xattrs>,
+    /// Those that were seen so far: a label that every file has is kept once.
+    known: HashSet<Xattrs>,
     last: Last,
     /// How many members there are.
     pub(super) len: u64,
@@ -113,7 +117,14 @@ impl Index {
         self.last.offset = offset;
         self.last.meta = Some(entry.meta);
         if !entry.xattrs.is_empty() {
-            self.xattrs.push(entry.xattrs);
+            let known = match self.known.get(&entry.xattrs) {
+                Some(known) => known.clone(),
+                None => {
+                    self.known.insert(entry.xattrs.clone());
+                    entry.xattrs
+                }
+            };
+            self.xattrs.push(known);
         }
         self.len += 1;
     }
@@ -122,6 +133,7 @@ impl Index {
     pub(super) fn end(&mut self) {
         self.bytes.shrink_to_fit();
         self.xattrs.shrink_to_fit();
+        self.known = HashSet::new();
         self.last = Last::default();
     }
 
