@@ -13,6 +13,8 @@ use super::content::{Content, Files, Store};
 use super::index::{Index, Item};
 use super::layer::Indexed;
 use super::overlay::{self, Overlay};
+use super::remarks::{Remarks, is_lookalike};
+use super::sight::Sight;
 use crate::meta::{Device, Metadata, NodeKind, Timestamp, Xattr, Xattrs};
 use crate::tar::Segment;
 use crate::tree::{Entry, EntryKind, Marks, Whiteouts};
@@ -20,14 +22,18 @@ use crate::tree::{Entry, EntryKind, Marks, Whiteouts};
 /// What the names, devices and attributes in a directory mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum As {
-    /// What overlay2 means by them (F15).
-    Overlay,
+    /// What overlay2 means by them (F15), as far as they are seen.
+    Overlay(Sight),
     /// What they would mean in a tar of the directory.
     Tar {
         /// Whether the directory's own inode is an entry.
         with_root: bool,
     },
 }
+
+/// Why a layer is refused when nobody can say what it hides, and whether its files have content of their own.
+const BLIND: &str = "what overlayfs noted of it (trusted.overlay.*) is not shown without CAP_SYS_ADMIN: \
+                     run as root, or in the user namespace that the layers were made in";
 
 /// Lists a directory; its files are read when they are written out.
 pub(super) fn read(layer: u32, root: &Path, what: As) -> Result<Indexed, LayerError> {
@@ -39,6 +45,7 @@ pub(super) fn read(layer: u32, root: &Path, what: As) -> Result<Indexed, LayerEr
         marks: Marks::new(),
         files: Files::new(root.into()),
         first_names: HashMap::new(),
+        remarks: Remarks::default(),
     };
     let mut directories = vec![Vec::new()];
     let stat = fs::metadata(root).map_err(|e| reader.io(b"", e))?;
@@ -58,10 +65,13 @@ pub(super) fn read(layer: u32, root: &Path, what: As) -> Result<Indexed, LayerEr
             }
         }
     }
-    let Reader { mut index, marks, files, .. } = reader;
+    let Reader { mut index, marks, files, remarks, .. } = reader;
     index.end();
-    let rules = if what == As::Overlay { Whiteouts::None(marks) } else { Whiteouts::Oci(marks) };
-    Ok(Indexed { index, rules, store: Store::Directory(files) })
+    let rules = match what {
+        As::Overlay(_) => Whiteouts::None(marks),
+        As::Tar { .. } => Whiteouts::Oci(marks),
+    };
+    Ok(Indexed { index, rules, store: Store::Directory(files), remarks })
 }
 
 /// The names in a directory, sorted, so that the same directory gives the same layer everywhere (S6).
@@ -81,6 +91,7 @@ struct Reader<'r> {
     files: Files,
     /// The first name of each inode that has several.
     first_names: HashMap<(u64, u64), Box<[u8]>>,
+    remarks: Remarks,
 }
 
 impl Reader<'_> {
@@ -88,15 +99,9 @@ impl Reader<'_> {
     fn entry(&mut self, path: &[u8], stat: &fs::Metadata) -> Result<bool, LayerError> {
         let position = u32::try_from(self.index.len).unwrap_or(u32::MAX);
         let mut xattrs = xattrs(&self.path(path)).map_err(|e| self.io(path, e))?;
-        if self.what == As::Overlay {
-            let strange = |what: String| LayerError::Overlay { name: path.to_vec(), what };
-            let Overlay { whiteout, opaque } = overlay::interpret(stat, &mut xattrs).map_err(strange)?;
-            if whiteout {
-                self.marks.hide(position, path);
+        if let As::Overlay(sight) = self.what {
+            if !self.overlay(position, path, stat, &mut xattrs, sight)? {
                 return Ok(false);
-            }
-            if opaque {
-                self.marks.opaque(position, path);
             }
         } else if !path.is_empty() {
             self.marks.collect(position, path).map_err(|source| LayerError::Member { offset: 0, source })?;
@@ -122,6 +127,37 @@ impl Reader<'_> {
         let entry = Entry { path: name, kind, meta, xattrs: Xattrs::new(xattrs) };
         self.index.push(Item { offset: 0, entry });
         Ok(true)
+    }
+
+    /// What overlayfs would do with an entry; says whether it is one.
+    fn overlay(
+        &mut self,
+        position: u32,
+        path: &[u8],
+        stat: &fs::Metadata,
+        xattrs: &mut Vec<Xattr>,
+        sight: Sight,
+    ) -> Result<bool, LayerError> {
+        let strange = |what: String| LayerError::Overlay { name: path.to_vec(), what };
+        let Overlay { whiteout, opaque, userxattr } = overlay::interpret(stat, xattrs).map_err(strange)?;
+        self.remarks.userxattr |= userxattr;
+        self.remarks.lookalikes |= is_lookalike(path.rsplit(|byte| *byte == b'/').next().unwrap_or(path));
+        // The roots of layers always merge, whatever attributes they have; below the bottom is nothing to hide.
+        if !path.is_empty() && self.layer > 0 {
+            match sight {
+                Sight::Full => {}
+                Sight::Namespace => self.remarks.unseen = true,
+                Sight::Blind => return Err(strange(BLIND.into())),
+            }
+            if opaque {
+                self.marks.opaque(position, path);
+            }
+        }
+        // A socket, which no tar can hold, hides what is below it like any other file.
+        if whiteout || stat.file_type().is_socket() {
+            self.marks.hide(position, path);
+        }
+        Ok(!whiteout)
     }
 
     fn kind(&mut self, path: &[u8], stat: &fs::Metadata) -> Result<NodeKind<Content>, LayerError> {

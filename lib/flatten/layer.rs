@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::blob::Blob;
 use super::content::Store;
 use super::index::Index;
+use super::remarks::Remarks;
+use super::sight::Sight;
 use super::spool::Room;
 use super::workers::Queue;
 use super::{LayerError, Progress, directory, tarball};
@@ -65,6 +67,7 @@ pub(super) struct Indexed {
     pub(super) index: Index,
     pub(super) rules: Whiteouts,
     pub(super) store: Store,
+    pub(super) remarks: Remarks,
 }
 
 /// What all layers are read with.
@@ -78,6 +81,8 @@ pub(super) struct How {
     pub(super) in_place: Arc<AtomicUsize>,
     /// Workers that help when they have nothing else to do.
     pub(super) queue: Queue,
+    /// What is seen of overlay's own attributes (F15).
+    pub(super) sight: Sight,
 }
 
 impl Layer {
@@ -105,7 +110,7 @@ impl Layer {
     /// Reads the layer to its end, verifies it, and keeps what its entries are and where their content is.
     pub(super) fn read(&self, how: &How) -> Result<Indexed, LayerError> {
         match &self.kind {
-            Kind::Overlay => directory::read(self.number, &self.path, directory::As::Overlay),
+            Kind::Overlay => directory::read(self.number, &self.path, directory::As::Overlay(how.sight)),
             Kind::Extra if std::fs::metadata(&self.path).map_err(|e| self.io(e))?.is_dir() => {
                 // Stacked on something, a directory is only the place where its entries are: the root keeps its own
                 // attributes, or a directory made by mktemp would close a whole image to its users.

@@ -7,7 +7,7 @@ use crate::tree::{Tree, Whiteouts};
 
 /// Applies the layer with this number; what is left of it is where its content stands.
 pub(super) fn apply(tree: &mut Tree<Content>, number: u32, layer: Indexed) -> Result<Store, LayerError> {
-    let Indexed { index, mut rules, store } = layer;
+    let Indexed { index, mut rules, store, .. } = layer;
     let (Whiteouts::Oci(marks) | Whiteouts::None(marks)) = &mut rules;
     if !marks.is_empty() {
         let mut items = index.read(number);

@@ -22,6 +22,8 @@ mod merge;
 mod output;
 mod overlay;
 mod progress;
+mod remarks;
+mod sight;
 mod spool;
 mod stream;
 mod tarball;
@@ -46,6 +48,7 @@ use crate::tree::Tree;
 use content::{Content, Store};
 use layer::Layer;
 use output::Output;
+use remarks::Remarks;
 use workers::{Reading, Workers};
 
 /// How to flatten.
@@ -135,15 +138,18 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
     let readings = queue(manifest, options.layers.clone(), &workers);
     let mut tree = Tree::new();
     let mut stores = Vec::new();
+    let mut remarks = Remarks::default();
     for reading in readings {
         let reading = reading?;
         let indexed = reading.wait()?;
+        remarks = remarks.and(indexed.remarks);
         stores.push(merge::apply(&mut tree, reading.number, indexed).map_err(|source| reading.error(source))?);
     }
     if !options.exclude.is_empty() {
         tree.retain(|path, is_dir| !options.exclude.iter().any(|exclude| exclude.matches(path, is_dir)));
     }
     let tree = tree.seal();
+    remarks.warn(&tree);
     log::info!("{} layers, {} inodes merged in {:.3} s", stores.len(), tree.len(), start.elapsed().as_secs_f64());
     Ok(Flattened { tree, stores, clamp_mtime: options.clamp_mtime, progress: options.progress.clone() })
 }

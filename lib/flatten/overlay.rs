@@ -17,22 +17,26 @@ pub(super) struct Overlay {
     pub(super) whiteout: bool,
     /// It hides what lower layers have below it.
     pub(super) opaque: bool,
+    /// It has one of overlayfs' attributes in the `user.` namespace.
+    pub(super) userxattr: bool,
 }
 
 /// Takes overlayfs' own attributes out of `xattrs` and says what they mean.
 ///
 /// `Err` says what it is that only the kernel could interpret.
 pub(super) fn interpret(stat: &Metadata, xattrs: &mut Vec<Xattr>) -> Result<Overlay, String> {
-    let mut found = Overlay { whiteout: stat.file_type().is_char_device() && stat.rdev() == 0, opaque: false };
+    let whiteout = stat.file_type().is_char_device() && stat.rdev() == 0;
+    let mut found = Overlay { whiteout, ..Overlay::default() };
     let mut kept = Vec::with_capacity(xattrs.len());
     for mut xattr in xattrs.drain(..) {
         let Some(namespace) = NAMESPACES.into_iter().find(|namespace| xattr.name.starts_with(namespace)) else {
             kept.push(xattr);
             continue;
         };
+        found.userxattr |= namespace.starts_with(b"user.");
         match &xattr.name[namespace.len()..] {
             // `x` says that there may be whiteouts of the other kind below.
-            b"opaque" => found.opaque = found.opaque || &*xattr.value == b"y",
+            b"opaque" if stat.is_dir() => found.opaque = found.opaque || &*xattr.value == b"y",
             b"whiteout" if stat.is_file() && stat.size() == 0 => found.whiteout = true,
             b"redirect" if stat.is_dir() => {
                 let from = String::from_utf8_lossy(&xattr.value).into_owned();

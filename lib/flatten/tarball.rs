@@ -7,6 +7,7 @@ use super::blob::{Blob, Stored};
 use super::content::{Content, Store};
 use super::index::{Index, Item};
 use super::layer::{How, Identity, Indexed, Layer};
+use super::remarks::Remarks;
 use super::spool::Spool;
 use super::stream::Decoded;
 use super::{LayerError, progress};
@@ -59,8 +60,11 @@ pub(super) fn read(
         let hint = if identity.diff_id.is_some() { ", and its diffId is not verified" } else { "" };
         return Err(LayerError::NoEnd { offset, hint });
     }
+    if end == End::LoneZeroBlock {
+        log::warn!("{}: its end marker is a lone zero block; what may follow is not read", layer.label);
+    }
     let store = spool.map_or_else(|| Store::Tar(Arc::clone(&blob.file)), Store::Spool);
-    Ok(Indexed { index, rules: Whiteouts::Oci(marks), store })
+    Ok(Indexed { index, rules: Whiteouts::Oci(marks), store, remarks: Remarks::default() })
 }
 
 struct Parsed {

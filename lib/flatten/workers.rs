@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::layer::{How, Indexed, Layer};
+use super::sight::Sight;
 use super::spool::{Room, directory};
 use super::stream::Stage;
 use super::{Error, LayerError, Options};
@@ -48,6 +49,7 @@ impl Workers {
             progress: options.progress.clone(),
             in_place: Arc::new(AtomicUsize::new(0)),
             queue: queue.clone(),
+            sight: Sight::now(),
         };
         let cancelled = Arc::clone(&how.cancelled);
         let threads = options.jobs.max(1);

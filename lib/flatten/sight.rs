@@ -1,0 +1,66 @@
+//! Whether `trusted.*` attributes can be seen: the kernel shows them to processes with CAP_SYS_ADMIN in the first user
+//! namespace, and to all others it says, without an error, that there are none (xattr(7)).
+
+use std::fs;
+use std::path::Path;
+
+/// `CAP_SYS_ADMIN` in capability sets.
+const SYS_ADMIN: u64 = 1 << 21;
+/// What the first user namespace is called (`PROC_USER_INIT_INO` in the kernel).
+const FIRST_NAMESPACE: &str = "user:[4026531837]";
+
+/// What this process sees of `trusted.*` attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// All of them.
+    Full,
+    /// None, but overlays that are mounted in its user namespace do not see them either: they have `user.overlay.*`.
+    Namespace,
+    /// None.
+    Blind,
+}
+
+impl Sight {
+    /// Of this process.
+    pub(super) fn now() -> Self {
+        // Where /proc is missing, root most likely is root.
+        let status = fs::read_to_string("/proc/self/status").ok();
+        let is_root = rustix::process::geteuid().is_root();
+        let capable = status.as_deref().and_then(effective).map_or(is_root, |set| set & SYS_ADMIN != 0);
+        let namespace = fs::read_link("/proc/self/ns/user");
+        Self::of(capable, namespace.map_or(true, |namespace| namespace == Path::new(FIRST_NAMESPACE)))
+    }
+
+    fn of(capable: bool, in_first_namespace: bool) -> Self {
+        match (capable, in_first_namespace) {
+            (true, true) => Self::Full,
+            (_, false) => Self::Namespace,
+            (false, true) => Self::Blind,
+        }
+    }
+}
+
+/// The effective capabilities in a `/proc/PID/status`.
+fn effective(status: &str) -> Option<u64> {
+    let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(set.trim(), 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_read() {
+        assert_eq!(effective("Name:\tx\nCapEff:\t000001ffffffffff\nCapBnd:\t0\n"), Some(0x1ff_ffff_ffff));
+        assert_eq!(effective("CapEff:\t00000000a80425fb\n").map(|set| set & SYS_ADMIN), Some(0));
+        assert_eq!(effective("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn a_capability_counts_in_the_first_namespace() {
+        assert_eq!(Sight::of(true, true), Sight::Full);
+        assert_eq!(Sight::of(true, false), Sight::Namespace);
+        assert_eq!(Sight::of(false, true), Sight::Blind);
+    }
+}
