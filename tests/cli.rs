@@ -27,6 +27,8 @@ mod faults;
 mod fetch;
 #[path = "cli/flatten_cases.rs"]
 mod flatten_cases;
+#[path = "cli/flatten_images.rs"]
+mod flatten_images;
 #[path = "cli/flatten_overlay.rs"]
 mod flatten_overlay;
 #[path = "cli/flatten_random.rs"]

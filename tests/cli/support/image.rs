@@ -12,33 +12,88 @@ use super::tools::{needs, needs_root, repository, test_cache};
 
 /// The Debian image of `tests/image/debian` and what `umoci unpack` made of it.
 pub struct Debian {
+    /// An OCI layout with the tags `debian`, `nginx` and `latest`.
+    pub layout: PathBuf,
+    /// The tree an extractor leaves on disk of `latest`.
+    pub unpacked: PathBuf,
+}
+
+/// The image that buildah makes by `tests/image/buildah`.
+pub struct Buildah {
     /// An OCI layout with the tag `latest`.
     pub layout: PathBuf,
     /// The tree an extractor leaves on disk.
     pub unpacked: PathBuf,
+    /// The image's top layer in buildah's own storage, an overlay2 directory.
+    pub top: PathBuf,
 }
 
 /// Builds the Debian image, or takes the one that this version of its script built before.
 pub fn debian() -> Debian {
     needs_root("build the Debian image");
     needs(&["mmdebstrap", "umoci", "setcap", "setfacl", "setfattr", "tar"]);
-    let script = repository().join("tests/image/debian");
-    let key = &sha256(&fs::read(&script).expect("tests/image/debian"))[..16];
+    let image = cached("debian", &script_key("debian"), |image| {
+        Filter::new(script("debian")).arg(image).run().succeeds();
+    });
+    Debian { layout: image.join("layout"), unpacked: image.join("unpacked") }
+}
+
+/// What `umoci unpack` makes of a tag of the Debian image.
+pub fn debian_unpacked(tag: &str) -> PathBuf {
+    let layout = debian().layout;
+    cached(&format!("unpacked-{tag}"), &script_key("debian"), |target| {
+        // In two steps, so that it appears whole or not at all.
+        let bundle = target.with_extension("bundle");
+        let _ = fs::remove_dir_all(&bundle);
+        let image = format!("{}:{tag}", layout.display());
+        Filter::tool("umoci").args(["unpack", "--image", &image]).arg(&bundle).run().succeeds();
+        fs::rename(&bundle, target).expect("unpacked");
+    })
+    .join("rootfs")
+}
+
+/// Builds the image of the Dockerfile in `tests/image/buildah`, or takes the one built before.
+pub fn buildah() -> Buildah {
+    needs(&["buildah", "jq"]);
+    let base = debian().layout;
+    let key = &sha256(format!("{} {}", script_key("buildah"), script_key("debian")).as_bytes())[..16];
+    let image = cached("buildah", key, |image| {
+        Filter::new(script("buildah")).arg(image).arg(&base).run().succeeds();
+    });
+    let top = fs::read_to_string(image.join("top")).expect("top");
+    Buildah {
+        layout: image.join("layout"),
+        unpacked: image.join("unpacked"),
+        top: image.join("store/overlay").join(top.trim()),
+    }
+}
+
+fn script(name: &str) -> PathBuf {
+    repository().join("tests/image").join(name)
+}
+
+fn script_key(name: &str) -> String {
+    sha256(&fs::read(script(name)).expect("a script in tests/image"))[..16].to_owned()
+}
+
+/// The directory `kind-key` of the cache, made when it is not there; those with other keys go.
+fn cached(kind: &str, key: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let cache = test_cache();
-    let image = cache.join(format!("debian-{key}"));
+    let target = cache.join(format!("{kind}-{key}"));
     fs::create_dir_all(&cache).expect("test cache");
     // Tests run at once, and so do test binaries: one builds, the others wait for it.
-    let lock = fs::File::create(cache.join("lock")).expect("lock file");
+    let lock = fs::File::create(cache.join(format!("{kind}.lock"))).expect("lock file");
     rustix::fs::flock(lock.as_fd(), rustix::fs::FlockOperation::LockExclusive).expect("lock");
-    if !image.exists() {
+    if !target.exists() {
         for old in fs::read_dir(&cache).expect("test cache").flatten() {
-            if old.file_name().to_string_lossy().starts_with("debian-") {
+            let name = old.file_name().to_string_lossy().into_owned();
+            if name.strip_prefix(kind).is_some_and(|rest| rest.starts_with('-')) {
                 fs::remove_dir_all(old.path()).expect("removing an old image");
             }
         }
-        Filter::new(&script).arg(&image).run().succeeds();
+        make(&target);
     }
-    Debian { layout: image.join("layout"), unpacked: image.join("unpacked") }
+    target
 }
 
 /// Builds the small image of `make demo` in `directory` and returns its layout.

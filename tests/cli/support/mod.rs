@@ -29,7 +29,7 @@ mod wire;
 pub use diff::{assert_bytes, assert_text, side_by_side};
 pub use filter::{Filter, Ran, Running, shell};
 pub use guest::{Guest, guest_root};
-pub use image::{Compression, Layout, architecture, debian, sample, sha256};
+pub use image::{Compression, Layout, architecture, buildah, debian, debian_unpacked, sample, sha256};
 pub use listing::listing;
 pub use mount::LoopMount;
 pub use mounted::{LoopDevice, Tmpfs};
