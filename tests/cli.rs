@@ -31,7 +31,7 @@ mod flatten_cases;
 mod flatten_images;
 #[path = "cli/flatten_overlay.rs"]
 mod flatten_overlay;
-#[path = "cli/flatten_random.rs"]
+#[path = "cli/flatten_random/mod.rs"]
 mod flatten_random;
 #[path = "cli/flatten_run.rs"]
 mod flatten_run;
