@@ -35,6 +35,8 @@ mod flatten_overlay;
 mod flatten_random;
 #[path = "cli/flatten_run.rs"]
 mod flatten_run;
+#[path = "cli/flatten_scale.rs"]
+mod flatten_scale;
 #[path = "cli/fuzz_corpus.rs"]
 mod fuzz_corpus;
 #[path = "cli/install.rs"]

@@ -181,6 +181,24 @@ fn the_lowest_layer_that_is_wrong_is_named() {
 }
 
 #[test]
+fn a_lone_zero_block_ends_a_layer_with_a_warning() {
+    let scratch = scratch();
+    let end = [0; 1024];
+    let layer = |tar: &[u8]| {
+        let mut manifest = Manifest::default();
+        manifest.blob(scratch.path().join("layer"), &stack::compress(tar, Compression::Gzip), tar, json!({}));
+        Filter::oci_flatten().stdin(manifest.text()).run()
+    };
+    let (one, two) = (stack::members(&[file("one", b"1")]), stack::members(&[file("two", b"2")]));
+    let expected = layer(&[&one[..], &end].concat()).succeeds().quiet().stdout;
+    // As GNU tar has it; that the diffId is right says that nobody cut it.
+    let alone = layer(&[&one[..], &end[..512]].concat()).succeeds().one_line().says("layer 0").says("lone zero block");
+    assert_bytes("nothing behind it", &expected, &alone.stdout);
+    let more = layer(&[&one[..], &end[..512], &two, &end].concat()).succeeds().one_line().says("lone zero block");
+    assert_bytes("a member behind it", &expected, &more.stdout);
+}
+
+#[test]
 fn memory_is_300_bytes_an_entry_at_most() {
     // Whatever a process takes before it has read anything, buffers of one layer included.
     const CONSTANT: u64 = 24 << 20;
