@@ -34,7 +34,7 @@ pub enum EntryKind<'a, C> {
 pub struct Layer<'t, C> {
     pub(super) arena: &'t mut Arena<C>,
     /// Whether `.wh.` names are whiteouts.
-    oci: bool,
+    pub(super) oci: bool,
     /// Position of the next member.
     pub(super) position: u32,
     pub(super) ghosts: Ghosts,

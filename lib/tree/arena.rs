@@ -29,6 +29,8 @@ pub(super) struct Arena<C> {
     table: Table,
     free_node: u32,
     free_inode: u32,
+    /// Numbers of ended nodes are not given out again: something hidden still refers to them.
+    holds_numbers: bool,
     /// Keyed at random: names come from strangers.
     hasher: RandomState,
     /// Entries applied, in all layers.
@@ -87,6 +89,7 @@ impl<C> Arena<C> {
             table: Table::default(),
             free_node: NONE,
             free_inode: NONE,
+            holds_numbers: false,
             hasher: RandomState::new(),
             entries: 0,
             implied: 0,
@@ -229,8 +232,14 @@ impl<C> Arena<C> {
         Ok(id)
     }
 
+    /// From here on, or no longer, a number once given to a node stays that node's.
+    pub(super) fn hold_numbers(&mut self, hold: bool) {
+        self.holds_numbers = hold;
+    }
+
     fn place(&mut self, node: Node) -> Result<NodeId, Full> {
-        if let Some(place) = self.nodes.get_mut(self.free_node as usize) {
+        let free = if self.holds_numbers { None } else { self.nodes.get_mut(self.free_node as usize) };
+        if let Some(place) = free {
             let id = NodeId(self.free_node);
             self.free_node = place.next;
             *place = node;

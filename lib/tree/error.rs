@@ -77,6 +77,9 @@ pub enum PathError {
     /// A whiteout is no directory.
     #[error("lies below a whiteout")]
     BelowWhiteout,
+    /// A symlink leads to a directory that would have to be made and have the name of a whiteout.
+    #[error("leads through a symlink to a name that starts with '.wh.'")]
+    ThroughWhiteout,
 }
 
 /// The beginning of a name that is too long to be shown.

@@ -1,4 +1,7 @@
 //! What the current layer has hidden, kept until it ends for the hard links that came before the whiteout (F8).
+//!
+//! A hidden name still stands in its directory, which may be visible, hidden too, or gone: so no node's number is given
+//! out again while there are any.
 
 use std::collections::HashMap;
 
@@ -13,14 +16,26 @@ pub(super) struct Ghosts {
     table: Table,
     /// Each one with the position of what hid it: a link further up in the layer still sees it.
     hidden_at: HashMap<NodeId, u32>,
+    /// There is a directory among them.
+    directories: bool,
 }
+
+/// The position of what an entry of the layer itself has replaced: before all links.
+const REPLACED: u32 = 0;
 
 impl Ghosts {
     /// Takes `node` out of the tree.
     pub(super) fn add<C>(&mut self, arena: &mut Arena<C>, node: NodeId, position: u32) {
         arena.detach(node);
         arena.insert_into(&mut self.table, node);
+        arena.hold_numbers(true);
         self.hidden_at.insert(node, position);
+        self.directories |= arena.is_directory(node);
+    }
+
+    /// A hidden directory.
+    pub(super) fn directory<C>(&self, arena: &Arena<C>, dir: NodeId, name: &[u8]) -> Option<NodeId> {
+        arena.find(&self.table, dir, name).filter(|node| arena.is_directory(*node))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -29,12 +44,42 @@ impl Ghosts {
 
     /// A new entry `name` in `dir` replaces what an extractor would have had there: nothing shows it again, unless
     /// both are directories and merge.
-    pub(super) fn replace<C>(&mut self, arena: &Arena<C>, dir: NodeId, name: &[u8], by_directory: bool) {
-        if let Some(ghost) = arena.find(&self.table, dir, name)
-            && !(by_directory && arena.is_directory(ghost))
-        {
-            self.hidden_at.insert(ghost, 0);
+    pub(super) fn replace<C>(&mut self, arena: &mut Arena<C>, dir: NodeId, name: &[u8], by_directory: bool) {
+        let behind = self.behind(arena, dir);
+        let with_it = behind.iter().filter_map(|dir| arena.child(*dir, name));
+        let by_itself = behind.iter().chain([&dir]).filter_map(|dir| arena.find(&self.table, *dir, name));
+        let merges = |node: &NodeId| by_directory && arena.is_directory(*node);
+        let with_it: Vec<NodeId> = with_it.filter(|node| !merges(node)).collect();
+        let by_itself: Vec<NodeId> = by_itself.filter(|node| !merges(node)).collect();
+        for node in with_it {
+            self.add(arena, node, REPLACED);
         }
+        for node in by_itself {
+            self.hidden_at.insert(node, REPLACED);
+        }
+    }
+
+    /// The hidden directories that stand at the same path as the visible `dir`.
+    fn behind<C>(&self, arena: &Arena<C>, dir: NodeId) -> Vec<NodeId> {
+        if !self.directories {
+            return Vec::new();
+        }
+        let mut way = Vec::new();
+        let mut visible = dir;
+        while arena.parent(visible) != visible {
+            way.push(visible);
+            visible = arena.parent(visible);
+        }
+        let mut behind: Vec<NodeId> = Vec::new();
+        for node in way.into_iter().rev() {
+            let name = arena.name(node);
+            let with_it = behind.iter().filter_map(|dir| arena.child(*dir, name));
+            let by_itself = behind.iter().chain([&visible]).filter_map(|dir| self.directory(arena, *dir, name));
+            let still = |node: &NodeId| arena.is_directory(*node) && self.hidden_at.get(node) != Some(&REPLACED);
+            behind = with_it.chain(by_itself).filter(still).collect();
+            visible = node;
+        }
+        behind
     }
 
     /// What `path` led to before the whiteouts behind `position` took effect.
@@ -91,5 +136,6 @@ impl Ghosts {
         for node in self.hidden_at.into_keys() {
             arena.release(node);
         }
+        arena.hold_numbers(false);
     }
 }

@@ -119,7 +119,7 @@ impl Marks {
         let mut marks = std::mem::take(&mut self.marks);
         marks.sort_by_cached_key(|mark| (depth(mark), mark.position));
         for mark in marks {
-            let Some(dir) = self.directory(arena, &mark.dir)? else { continue };
+            let Some(dir) = self.directory(arena, &ghosts, &mark.dir)? else { continue };
             match mark.name {
                 Some(name) => {
                     if let Some(node) = arena.child(dir, &name) {
@@ -136,8 +136,9 @@ impl Marks {
         Ok(ghosts)
     }
 
-    /// The lower directory that `dir` means in this layer; nothing is made on the way (F2).
-    fn directory<C>(&self, arena: &Arena<C>, dir: &[u8]) -> Result<Option<NodeId>, Error> {
+    /// The lower directory that `dir` means in this layer, perhaps one that is hidden further down in the layer; nothing
+    /// is made on the way (F2).
+    fn directory<C>(&self, arena: &Arena<C>, ghosts: &Ghosts, dir: &[u8]) -> Result<Option<NodeId>, Error> {
         let looped = |_: Loops| Error::Loop(dir.into());
         let mut cursor = Cursor::new(dir);
         let mut here = NodeId::ROOT;
@@ -146,7 +147,7 @@ impl Marks {
                 here = arena.parent(here);
                 continue;
             }
-            let lower = arena.child(here, name);
+            let lower = arena.child(here, name).or_else(|| ghosts.directory(arena, here, name));
             let own = cursor.passed().and_then(|passed| self.own.get(passed)?.as_ref());
             match (own, lower, lower.and_then(|node| arena.kind(node))) {
                 (None | Some(Own::Directory), Some(node), Some(NodeKind::Directory)) => here = node,

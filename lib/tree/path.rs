@@ -3,7 +3,7 @@
 use super::PathError;
 
 /// What marks a whiteout (OCI image spec, layer.md).
-const WHITEOUT: &[u8] = b".wh.";
+pub(super) const WHITEOUT: &[u8] = b".wh.";
 /// What marks AUFS bookkeeping (F4).
 const BOOKKEEPING: &[u8] = b".wh..wh.";
 /// The opaque marker (F2).

@@ -3,7 +3,7 @@
 use super::apply::Layer;
 use super::arena::{Arena, Full, NodeId, State};
 use super::cursor::{Cursor, Loops};
-use super::{Error, path};
+use super::{Error, PathError, path};
 use crate::meta::{Metadata, NodeKind, Xattrs};
 
 /// So many missing parents are made in a tree, and so many more for each entry: memory is to grow with the entries (S5),
@@ -16,6 +16,7 @@ pub(super) enum Stop {
     Loops,
     Full,
     Implied,
+    Whiteout,
 }
 
 impl From<Loops> for Stop {
@@ -37,6 +38,7 @@ impl Stop {
             Self::Loops => Error::Loop(name.into()),
             Self::Full => Error::TooMany(name.into()),
             Self::Implied => Error::TooManyImplied(name.into()),
+            Self::Whiteout => Error::Name { name: name.into(), why: PathError::ThroughWhiteout },
         }
     }
 }
@@ -100,6 +102,10 @@ impl<C> Layer<'_, C> {
                     }
                     cursor.follow(target)?;
                     here
+                }
+                // Only a symlink leads to such a name, and the result could not be told from a whiteout (T4).
+                _ if self.oci && root == NodeId::ROOT && name.starts_with(path::WHITEOUT) => {
+                    return Err(Stop::Whiteout);
                 }
                 (child, _) => {
                     if let Some(node) = child {

@@ -166,6 +166,7 @@ fn f7_symlinked_parents_stay_inside_the_root() {
     becomes(&["f = 1\nl -> f", "l/x = 2"], "f/\nf/x = 2\nl -> f");
     becomes(&["d/f = 1\nl -> d\nh == l/f"], "d/\nd/f = 1\nh == d/f\nl -> d");
     becomes(&["p\np/x = 1"], "p/\np/x = 1");
+    fails(&["l -> .wh.d\nl/x = 1"], "l/x: leads through a symlink to a name that starts with '.wh.'");
     fails(&["a -> b\nb -> a", "a/x = 1"], "symlinks");
     fails(&["a -> b\nb -> a", "a/.wh.x"], "symlinks");
     fails(&["a -> b\nb -> a", "h == a/x"], "symlinks");
@@ -190,6 +191,12 @@ fn f8_links_join_the_inode_of_their_moment() {
     // A link in a directory that is replaced waits for nothing any more.
     becomes(&["x/y = 1\nx/k = 1", "x/h == no\nx = 2\nx/\nx/.wh.y"], "x/ @644 layer 2");
     fails(&["d/e/a = 1", "d = 2\nb == d/e/a\n.wh.d"], "does not exist");
+    // What is hidden is seen neither behind its own whiteout, nor once an entry has replaced it, nor in a directory that
+    // came after the one it stood in.
+    fails(&["d/a = 1", "d/.wh.a\nb == d/a\n.wh.d"], "does not exist");
+    becomes(&["d/a = 1", "b == d/a\nd/.wh.a\n.wh.d"], "b = 1");
+    fails(&["d/e/a = 1", "d/e = 2\nd/e/\nb == d/e/a\n.wh.d"], "does not exist");
+    fails(&["d/\nd/e/\nd/a = 1", "d = 2\nf/\nb == f/a\nd/\nd/.wh.a"], "f/a, which does not exist");
     becomes(&["a = 1\nb == a", "a = 2"], "a = 2\nb = 1");
     becomes(&["a = 1\nb == a", ".wh.a"], "b = 1");
     becomes(&["a = 1\nb == a\nc == b", ".wh.a\nd == c"], "b = 1\nc == b\nd == b");
