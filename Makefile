@@ -48,7 +48,8 @@ bench: all
 	tests/bench/run $(BIN)
 
 fuzz:
-	FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run
+	tests/setup e2fsprogs
+	tests/fuzz/run $(FUZZ_SECONDS)
 
 install:
 	@for filter in $(FILTERS); do test -x $(BIN)/$$filter || { echo "run make first" >&2; exit 1; }; done

@@ -4,7 +4,7 @@ use http_auth::parser::ChallengeParser;
 
 /// A challenge that can be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub enum Challenge {
     /// User and password with every request.
     Basic,
     /// A token from a token server.
@@ -22,7 +22,8 @@ pub(super) enum Challenge {
 
 impl Challenge {
     /// The best of the challenges in the values of a response's headers: Bearer before Basic.
-    pub(super) fn best<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Self> {
+    #[must_use]
+    pub fn best<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut basic = None;
         for header in headers {
             for challenge in ChallengeParser::new(header).map_while(Result::ok) {

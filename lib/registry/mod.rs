@@ -30,6 +30,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use cancel::Cancel;
+pub use challenge::Challenge;
 pub use download::Sink;
 pub use error::{Error, Failure};
 pub use repository::{Fetched, Found, Repository};
