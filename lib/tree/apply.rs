@@ -39,9 +39,6 @@ pub struct Layer<'t, C> {
     pub(super) position: u32,
     pub(super) ghosts: Ghosts,
     pub(super) pending: Pending,
-    /// Directories that entries have replaced. What whiteouts hid in them still has their numbers, so nobody else may
-    /// have those before the layer ends.
-    replaced: Vec<NodeId>,
     /// Holds AUFS bookkeeping files while the layer is applied (F4).
     pub(super) bookkeeping: Option<NodeId>,
     pub(super) memo: Memo,
@@ -55,7 +52,7 @@ impl<'t, C> Layer<'t, C> {
         };
         let ghosts = marks.apply(arena)?;
         let (pending, memo) = (Pending::default(), Memo::default());
-        Ok(Self { arena, oci, position: 0, ghosts, pending, replaced: Vec::new(), bookkeeping: None, memo })
+        Ok(Self { arena, oci, position: 0, ghosts, pending, bookkeeping: None, memo })
     }
 
     /// Applies the next member of the layer. Whiteouts and opaque markers among them have done their work already.
@@ -87,9 +84,6 @@ impl<'t, C> Layer<'t, C> {
     /// # Errors
     /// When a link's target is a directory or does not exist.
     pub fn finish(mut self) -> Result<(), Error> {
-        for node in std::mem::take(&mut self.replaced) {
-            self.arena.release(node);
-        }
         self.resolve_pending()?;
         if let Some(root) = self.bookkeeping {
             self.arena.release(root);
@@ -164,12 +158,7 @@ impl<'t, C> Layer<'t, C> {
             if self.arena.is_directory(old) {
                 self.memo.forget();
             }
-            if self.ghosts.is_empty() || !self.arena.is_directory(old) {
-                self.arena.remove(old);
-            } else {
-                self.arena.detach(old);
-                self.replaced.push(old);
-            }
+            self.arena.remove(old);
         }
         if !self.ghosts.is_empty() {
             let by_directory = matches!(self.arena.inode(slot).state, State::Is(NodeKind::Directory));
