@@ -41,8 +41,9 @@ fn sums(block: &Block) -> (i64, i64) {
     let mut high: u32 = 0; // bytes that a signed char makes 256 less
     for part in [&block[..FIELD.start], &block[FIELD.end..]] {
         for &byte in part {
-            unsigned += u32::from(byte);
-            high += u32::from(byte >> 7);
+            // 512 bytes cannot overflow it, and a check for that would keep the compiler from summing many at once.
+            unsigned = unsigned.wrapping_add(u32::from(byte));
+            high = high.wrapping_add(u32::from(byte >> 7));
         }
     }
     (i64::from(unsigned), i64::from(unsigned) - 256 * i64::from(high))
