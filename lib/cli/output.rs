@@ -75,7 +75,7 @@ impl Output {
             Err(rustix::io::Errno::NOENT) => {
                 return Err(OutputError::new(target, "its directory does not exist: make it, or name another", None));
             }
-            Err(rustix::io::Errno::ACCESS | rustix::io::Errno::ROFS) => {
+            Err(rustix::io::Errno::ACCESS) => {
                 return Err(OutputError::new(target, "cannot be created: its directory cannot be written", None));
             }
             Err(error) => return Err(fail("cannot be created")(error.into())),

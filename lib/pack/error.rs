@@ -51,7 +51,7 @@ pub enum Error {
         offset: u64,
     },
     /// The stream has no bytes at all.
-    #[error("the input is empty, where an archive has at least an end marker: did the program before this one fail?")]
+    #[error("at byte 0: the archive is empty, it has not even an end marker: did the program before this one fail?")]
     Empty,
     /// The stream does not start, or goes wrong after the end marker.
     #[error("reading the archive: {0}")]

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use super::flush::Flusher;
 use super::partial::{hash_zeros, skip};
 use super::unnamed::Unnamed;
 use super::{Error, Store};
@@ -15,13 +16,15 @@ pub struct Import {
     new: Unnamed,
     hasher: Hasher,
     size: u64,
+    flusher: Flusher,
 }
 
 impl Import {
     pub(super) fn new(store: &Store) -> Result<Self, Error> {
         let dir = store.root.join("partial");
         let new = Unnamed::new(&dir).map_err(Error::at(&dir, "cannot make a file"))?;
-        Ok(Self { store: store.clone(), new, hasher: Hasher::new(Algorithm::Sha256), size: 0 })
+        let (store, hasher, flusher) = (store.clone(), Hasher::new(Algorithm::Sha256), Flusher::default());
+        Ok(Self { store, new, hasher, size: 0, flusher })
     }
 
     /// Adds the next bytes.
@@ -29,7 +32,9 @@ impl Import {
     /// # Errors
     /// When they cannot be written.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.new.file.write_all(bytes).map_err(Error::at(&self.store.root, "cannot write a blob"))?;
+        let file = &mut self.new.file;
+        let written = file.write_all(bytes).and_then(|()| self.flusher.wrote(file, bytes.len()));
+        written.map_err(Error::at(&self.store.root, "cannot write a blob"))?;
         self.hasher.update(bytes);
         self.size = self.size.saturating_add(bytes.len() as u64);
         Ok(())
@@ -51,12 +56,12 @@ impl Import {
     /// # Errors
     /// When the file system refuses.
     pub fn finish(self) -> Result<(Digest, u64, PathBuf), Error> {
-        let Self { store, new, hasher, size } = self;
+        let Self { store, new, hasher, size, mut flusher } = self;
         let digest = hasher.finish();
         if let Some(path) = store.blob(&digest, size) {
             return Ok((digest, size, path));
         }
-        new.file.sync_data().map_err(Error::at(&store.root, "cannot sync a blob"))?;
+        flusher.finish(&new.file).map_err(Error::at(&store.root, "cannot sync a blob"))?;
         let path = store.blob_path(&digest);
         // A wrong blob of another size may have the name.
         let _lock = store.lock()?;

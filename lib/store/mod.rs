@@ -12,6 +12,7 @@
 //! carries on from them.
 
 mod error;
+mod flush;
 mod import;
 mod index;
 mod partial;

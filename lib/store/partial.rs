@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use super::flush::Flusher;
 use super::{Error, Mismatch, Store, wait};
 use crate::image::{Digest, Hasher};
 
@@ -27,6 +28,7 @@ pub struct Partial {
     file: File,
     hasher: Hasher,
     offset: u64,
+    flusher: Flusher,
 }
 
 pub(super) fn claim(store: &Store, digest: &Digest, size: u64) -> Result<Claim, Error> {
@@ -55,7 +57,8 @@ pub(super) fn claim(store: &Store, digest: &Digest, size: u64) -> Result<Claim, 
         }
         let hasher = Hasher::new(digest.algorithm());
         let store = store.clone();
-        let mut partial = Partial { store, digest: digest.clone(), size, path, file, hasher, offset: 0 };
+        let (digest, flusher) = (digest.clone(), Flusher::default());
+        let mut partial = Partial { store, digest, size, path, file, hasher, offset: 0, flusher };
         partial.resume()?;
         return Ok(Claim::Partial(Box::new(partial)));
     }
@@ -121,7 +124,8 @@ impl Partial {
         if end > self.size {
             return Err(self.mismatch(Mismatch::Size { expected: self.size, found: end }));
         }
-        self.file.write_all(bytes).map_err(Error::at(&self.path, "cannot write the partial blob"))?;
+        let written = self.file.write_all(bytes).and_then(|()| self.flusher.wrote(&self.file, bytes.len()));
+        written.map_err(Error::at(&self.path, "cannot write the partial blob"))?;
         self.hasher.update(bytes);
         self.offset = end;
         Ok(())
@@ -155,7 +159,7 @@ impl Partial {
             }
         }
         let path = self.store.blob_path(&self.digest);
-        self.file.sync_data().map_err(Error::at(&self.path, "cannot sync the blob"))?;
+        self.flusher.finish(&self.file).map_err(Error::at(&self.path, "cannot sync the blob"))?;
         fs::rename(&self.path, &path).map_err(Error::at(&path, "cannot give the blob its name"))?;
         Ok(path)
     }

@@ -437,7 +437,7 @@ pub fn parts_in_flight(store: &Path) -> Vec<PathBuf> {
     let mut files = files_below(store);
     files.retain(|file| {
         let own = ["index.json", "oci-layout"].iter().any(|name| file.ends_with(name));
-        !own && claimed(store, file).is_none() && fs::metadata(file).unwrap().len() > 0
+        !own && claimed(store, file).is_none() && fs::metadata(file).is_ok_and(|meta| meta.len() > 0)
     });
     files
 }
