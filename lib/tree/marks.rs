@@ -142,29 +142,32 @@ impl Marks {
         let looped = |_: Loops| Error::Loop(dir.into());
         let mut cursor = Cursor::new(dir);
         let mut here = NodeId::ROOT;
+        // How many directories, up from here, are hidden. Symlinks in there lead nowhere.
+        let mut hidden = 0_usize;
         while let Some(name) = cursor.next() {
             if name == b".." {
                 here = arena.parent(here);
+                hidden = hidden.saturating_sub(1);
                 continue;
             }
-            let lower = arena.child(here, name).or_else(|| ghosts.directory(arena, here, name));
+            let visible = arena.child(here, name).filter(|node| hidden == 0 || arena.is_directory(*node));
+            let lower = visible.or_else(|| ghosts.directory(arena, here, name));
+            let is_hidden = hidden > 0 || visible.is_none();
             let own = cursor.passed().and_then(|passed| self.own.get(passed)?.as_ref());
-            match (own, lower, lower.and_then(|node| arena.kind(node))) {
-                (None | Some(Own::Directory), Some(node), Some(NodeKind::Directory)) => here = node,
-                (None, _, Some(NodeKind::Symlink(target))) => {
-                    if target.starts_with(b"/") {
-                        here = NodeId::ROOT;
-                    }
-                    cursor.follow(target).map_err(looped)?;
+            let target = match (own, lower, lower.and_then(|node| arena.kind(node))) {
+                (None | Some(Own::Directory), Some(node), Some(NodeKind::Directory)) => {
+                    here = node;
+                    hidden += usize::from(is_hidden);
+                    continue;
                 }
-                (Some(Own::Symlink(target)), _, _) => {
-                    if target.starts_with(b"/") {
-                        here = NodeId::ROOT;
-                    }
-                    cursor.follow(target).map_err(looped)?;
-                }
+                (Some(Own::Symlink(target)), _, _) | (None, _, Some(NodeKind::Symlink(target))) => target,
                 _ => return Ok(None),
+            };
+            if target.starts_with(b"/") {
+                here = NodeId::ROOT;
+                hidden = 0;
             }
+            cursor.follow(target).map_err(looped)?;
         }
         Ok(Some(here))
     }

@@ -128,6 +128,7 @@ fn f2_opaque_hides_lower_children_only() {
     }
     becomes(&["d/x = 1\nd/y = 1\nl -> d", "l/.wh.x"], "d/\nd/y = 1\nl -> d");
     becomes(&["d/x = 1\nl -> d", ".wh.l\nl/.wh.x"], "d/\nd/x = 1");
+    becomes(&["d/x = 1\ne/l -> ../d", ".wh.e\ne/l/.wh.x"], "d/\nd/x = 1");
 }
 
 #[test]

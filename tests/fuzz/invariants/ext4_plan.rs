@@ -58,8 +58,8 @@ pub fn options(input: &mut Input<'_>) -> Options {
         options.journal = Some(if has(0) { Journal::Auto } else { Journal::Bytes(input.number(2) << 10) });
     }
     if has(3) {
-        // Up to 1 GiB, in steps that are no blocks.
-        options.size = Some((input.number(2) << 14) + input.number(1));
+        // Up to 256 MiB, in steps that are no blocks.
+        options.size = Some((input.number(2) << 12) + input.number(1));
     }
     if has(4) {
         options.inodes = Some(input.number(2) as u32);
