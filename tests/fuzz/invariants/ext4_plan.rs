@@ -30,6 +30,9 @@ pub struct Node {
     pub segments: Vec<(u64, Vec<u8>)>,
 }
 
+/// Offsets and the bytes that stand there.
+type Segments = Vec<(u64, Vec<u8>)>;
+
 impl FileTree for Plan {
     fn inodes(&self) -> u32 {
         self.nodes.len() as u32
@@ -106,8 +109,11 @@ impl Plan {
             }
             4 => {
                 let device = Device { major: input.number(2) as u32 % 4100, minor: input.number(3) as u32 };
-                let kind =
-                    if input.byte() % 2 == 0 { NodeKind::CharDevice(device) } else { NodeKind::BlockDevice(device) };
+                let kind = if input.byte().is_multiple_of(2) {
+                    NodeKind::CharDevice(device)
+                } else {
+                    NodeKind::BlockDevice(device)
+                };
                 self.enter(input, kind);
             }
             5 => self.enter(input, NodeKind::Fifo),
@@ -197,7 +203,7 @@ impl Plan {
         &mut self,
         input: &mut Input<'_>,
         writer: &mut ImageWriter<impl Target>,
-    ) -> Result<(FileData, Vec<(u64, Vec<u8>)>), Error> {
+    ) -> Result<(FileData, Segments), Error> {
         let mut segments = Vec::new();
         let mut end = 0;
         for _ in 0..input.byte() % 5 {
@@ -207,7 +213,8 @@ impl Plan {
             let (seed, zeros) = (input.byte(), input.byte() % 3);
             self.content += len;
             // Blocks of zeros never, everywhere, or every other one.
-            let value = |block: u64| if zeros > 0 && (zeros == 1 || block % 2 == 0) { 0 } else { seed ^ block as u8 };
+            let value =
+                |block: u64| if zeros > 0 && (zeros == 1 || block.is_multiple_of(2)) { 0 } else { seed ^ block as u8 };
             let (start, mut data) = (end + gap, Vec::new());
             while (data.len() as u64) < len {
                 let at = start + data.len() as u64;
