@@ -41,6 +41,7 @@ check:
 	$(CARGO) test --locked
 
 check-full: check
+	tests/setup cpio kmod qemu-system-x86
 	tests/deny
 	$(CARGO) test --locked -- --ignored
 
