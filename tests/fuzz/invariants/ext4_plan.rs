@@ -20,6 +20,9 @@ pub struct Plan {
     content: u64,
 }
 
+/// Where in a file, and its bytes there.
+type Segment = (u64, Vec<u8>);
+
 pub struct Node {
     pub meta: Metadata,
     pub xattrs: Xattrs,
@@ -27,11 +30,8 @@ pub struct Node {
     /// Names in a directory.
     pub children: BTreeMap<Vec<u8>, u32>,
     /// A file's bytes, those that were handed over; all else is hole.
-    pub segments: Vec<(u64, Vec<u8>)>,
+    pub segments: Vec<Segment>,
 }
-
-/// Offsets and the bytes that stand there.
-type Segments = Vec<(u64, Vec<u8>)>;
 
 impl FileTree for Plan {
     fn inodes(&self) -> u32 {
@@ -203,7 +203,7 @@ impl Plan {
         &mut self,
         input: &mut Input<'_>,
         writer: &mut ImageWriter<impl Target>,
-    ) -> Result<(FileData, Segments), Error> {
+    ) -> Result<(FileData, Vec<Segment>), Error> {
         let mut segments = Vec::new();
         let mut end = 0;
         for _ in 0..input.byte() % 5 {
