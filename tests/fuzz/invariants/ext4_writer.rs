@@ -9,8 +9,8 @@ use super::ext4_plan::{Node, Plan, options};
 use super::image::Image;
 use super::input::Input;
 
-/// So many names of an image are read back: ext4-view walks to each from the root.
-const READ_BACK: usize = 400;
+/// So many names of an image are read back: ext4-view walks to each from the root, through all blocks of directories.
+const READ_BACK: usize = 60;
 /// Bytes that are read back at once; no block.
 const PIECE: usize = 5000;
 const IDENTITY: Identity =
