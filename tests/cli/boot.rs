@@ -26,7 +26,7 @@ fn debian_boots_from_the_image_and_leaves_it_clean() {
     fs::write(top.join("sbin/guest-init"), INIT).unwrap();
     fs::set_permissions(top.join("sbin/guest-init"), fs::Permissions::from_mode(0o755)).unwrap();
 
-    shell("oci-fetch -q \"oci:$0\" | oci-flatten -q -l \"$1\" | tar2ext4 -q -o \"$2\" -J")
+    shell("oci-fetch -q \"oci:$0:latest\" | oci-flatten -q -l \"$1\" | tar2ext4 -q -o \"$2\" -J")
         .arg(&image.layout)
         .arg(&top)
         .arg(&rootfs)
