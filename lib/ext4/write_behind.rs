@@ -10,7 +10,7 @@ use super::Target;
 const QUEUE: usize = 2;
 
 /// A target that a thread of its own writes to, so that the next content is read meanwhile. An error comes with a
-/// later call, as a [`Late`]; everything but [`write_buffer`](Target::write_buffer) waits for what was begun before.
+/// later call, and with its own place; everything but [`write_buffer`](Target::write_buffer) waits for what was begun before.
 #[derive(Debug)]
 pub struct WriteBehind<T> {
     shared: Arc<Shared<T>>,

@@ -6,7 +6,7 @@ use std::fs;
 use clap::{Command, CommandFactory};
 use oci2ext4::cli::{OciFetch, OciFlatten, Tar2ext4};
 
-use crate::support::{assert_text, needs, repository, scratch, shell, tool};
+use crate::support::{Filter, assert_text, needs, repository, scratch, shell, tool};
 
 fn commands() -> [Command; 3] {
     [OciFetch::command(), OciFlatten::command(), Tar2ext4::command()].map(|mut command| {
@@ -120,8 +120,10 @@ fn mandoc_has_nothing_to_say() {
     needs(&["mandoc"]);
     for entry in fs::read_dir(repository().join("man")).unwrap() {
         let page = entry.unwrap().path();
-        let lint = tool("mandoc", ["-Tlint".as_ref(), "-Wwarning".as_ref(), page.as_os_str()]);
-        assert_eq!(String::from_utf8_lossy(&lint.stdout), "", "{}", page.display());
+        // As in mandoc's own words, style included; which other pages this machine has installed is not ours to say.
+        let lint = Filter::tool("mandoc").arg("-Tlint").arg(&page).run();
+        let said = lint.text().lines().filter(|line| !line.contains("referenced manual not found"));
+        assert_eq!(said.collect::<Vec<_>>().join("\n"), "", "{}", page.display());
     }
 }
 
