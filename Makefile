@@ -15,6 +15,9 @@ FUZZ_SECONDS ?= 60
 # The target of this toolchain: with --target, build scripts and proc macros keep linking as they need to.
 STATIC_TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 
+# Tests send signals, which nohup, or a shell that puts a job in the background, would have all children ignore.
+UNDISTURBED := env --default-signal=HUP,INT,QUIT,PIPE
+
 FILTERS := oci-fetch oci-flatten tar2ext4
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 INSTALL := $(DESTDIR)$(PREFIX)
@@ -38,12 +41,12 @@ check:
 	tests/no-http
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	$(CARGO) metadata --locked --format-version 1 --manifest-path tests/fuzz/Cargo.toml >/dev/null
-	$(CARGO) test --locked
+	$(UNDISTURBED) $(CARGO) test --locked
 
 check-full: check
 	tests/setup cpio kmod qemu-system-x86
 	tests/deny
-	$(CARGO) test --locked -- --ignored
+	$(UNDISTURBED) $(CARGO) test --locked -- --ignored
 
 bench: all
 	tests/bench/run $(BIN)
