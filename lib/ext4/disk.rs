@@ -1,11 +1,14 @@
+use std::collections::VecDeque;
 use std::io;
 use std::mem;
 
-use super::write_behind::Late;
-use super::{BLOCK_SIZE, Error, Target};
+use super::write_behind::{Late, QUEUE};
+use super::{BLOCK_SIZE, Error, Origin, Target};
 
 /// Bytes gathered before they are written.
 const GATHER: usize = 1 << 20;
+/// Buffers whose error may still come: those that wait, the one that is being written, and the one that failed.
+const LATE: usize = QUEUE + 2;
 
 /// The target, seen as the file system's own bytes: neighbouring writes are joined into large ones.
 #[derive(Debug)]
@@ -16,12 +19,41 @@ pub(super) struct Disk<T> {
     pending: Vec<u8>,
     /// Where `pending` goes, in bytes of the file system.
     pending_at: u64,
+    /// Where the content that comes now is from, if it is content.
+    origin: Option<Origin>,
+    /// The same of the first byte of `pending`.
+    pending_from: Option<Origin>,
+    /// Where the last buffers went in the target, and whence they came.
+    handed_over: VecDeque<(u64, Option<Origin>)>,
     discard: bool,
 }
 
 impl<T: Target> Disk<T> {
     pub(super) fn new(target: T, base: u64) -> Self {
-        Self { target, base, pending: Vec::new(), pending_at: 0, discard: false }
+        Self {
+            target,
+            base,
+            pending: Vec::new(),
+            pending_at: 0,
+            origin: None,
+            pending_from: None,
+            handed_over: VecDeque::new(),
+            discard: false,
+        }
+    }
+
+    /// See [`ImageWriter::set_origin`](super::ImageWriter::set_origin).
+    pub(super) fn set_origin(&mut self, name: &[u8], offset: u64) {
+        let origin = self.origin.get_or_insert_default();
+        origin.name.clear();
+        origin.name.extend_from_slice(name);
+        origin.offset = offset;
+    }
+
+    /// No content follows.
+    pub(super) fn end_content(&mut self) -> Result<(), Error> {
+        self.origin = None;
+        self.flush()
     }
 
     /// From now on nothing is written: the image is too small, and only its size is still of interest.
@@ -52,6 +84,7 @@ impl<T: Target> Disk<T> {
             if self.pending.is_empty() {
                 self.pending.reserve_exact(GATHER);
                 self.pending_at = offset;
+                self.pending_from.clone_from(&self.origin);
             }
             let (now, rest) = data.split_at(data.len().min(GATHER - self.pending.len()));
             self.pending.extend_from_slice(now);
@@ -66,7 +99,7 @@ impl<T: Target> Disk<T> {
     /// Everything is handed over: waits until it is written.
     pub(super) fn finish(&mut self) -> Result<(), Error> {
         self.flush()?;
-        self.target.finish().map_err(|source| failed(self.base, 0, source))
+        self.target.finish().map_err(|source| self.failed(self.base, 0, source))
     }
 
     /// Writes what was gathered.
@@ -77,7 +110,11 @@ impl<T: Target> Disk<T> {
         let offset = self.base.saturating_add(self.pending_at);
         let buffer = mem::take(&mut self.pending);
         let len = buffer.len() as u64;
-        self.pending = self.target.write_buffer(buffer, offset).map_err(|source| failed(offset, len, source))?;
+        if self.handed_over.len() == LATE {
+            self.handed_over.pop_front();
+        }
+        self.handed_over.push_back((offset, self.pending_from.take()));
+        self.pending = self.target.write_buffer(buffer, offset).map_err(|source| self.failed(offset, len, source))?;
         Ok(())
     }
 
@@ -88,7 +125,7 @@ impl<T: Target> Disk<T> {
         }
         self.flush()?;
         let offset = self.base.saturating_add(offset);
-        self.target.clear(offset, len).map_err(|source| failed(offset, len, source))
+        self.target.clear(offset, len).map_err(|source| self.failed(offset, len, source))
     }
 
     /// See [`Target::punch`]. In bytes of the file system.
@@ -98,7 +135,7 @@ impl<T: Target> Disk<T> {
         }
         self.flush()?;
         let offset = self.base.saturating_add(offset);
-        self.target.punch(offset, len).map_err(|source| failed(offset, len, source))
+        self.target.punch(offset, len).map_err(|source| self.failed(offset, len, source))
     }
 
     /// Everything but the primary superblock is written: makes the target so long that it holds `len` bytes of file
@@ -106,22 +143,25 @@ impl<T: Target> Disk<T> {
     pub(super) fn settle(&mut self, len: u64) -> Result<(), Error> {
         self.flush()?;
         let offset = self.base.saturating_add(len);
-        self.target.extend_to(offset).map_err(|source| failed(offset, 0, source))?;
-        self.target.barrier().map_err(|source| failed(offset, 0, source))
+        self.target.extend_to(offset).map_err(|source| self.failed(offset, 0, source))?;
+        self.target.barrier().map_err(|source| self.failed(offset, 0, source))
+    }
+
+    /// The error with the place where it happened, which may be that of an earlier write.
+    fn failed(&self, offset: u64, len: u64, source: io::Error) -> Error {
+        let (offset, len, source) = match source.downcast::<Late>() {
+            Ok(Late { offset, len, source }) => (offset, len, source),
+            Err(source) => (offset, len, source),
+        };
+        let buffer = self.handed_over.iter().rev().find(|(start, _)| *start == offset);
+        let origin = buffer.and_then(|(_, origin)| origin.clone()).map(Box::new);
+        Error::Write { offset, len, origin, source }
     }
 }
 
 /// The byte where a block starts.
 pub(super) fn byte(block: u32) -> u64 {
     u64::from(block) * u64::from(BLOCK_SIZE)
-}
-
-/// The error with the place where it happened, which may be that of an earlier write.
-fn failed(offset: u64, len: u64, source: io::Error) -> Error {
-    match source.downcast::<Late>() {
-        Ok(Late { offset, len, source }) => Error::Write { offset, len, source },
-        Err(source) => Error::Write { offset, len, source },
-    }
 }
 
 #[cfg(test)]
@@ -151,5 +191,50 @@ mod tests {
         disk.write(2, &[1; GATHER]).unwrap();
         disk.flush().unwrap();
         assert!(image.is_empty());
+    }
+
+    /// Takes no byte at or beyond this one.
+    struct Short(u64);
+
+    impl Target for Short {
+        fn write_at(&mut self, data: &[u8], offset: u64) -> io::Result<()> {
+            if offset + data.len() as u64 > self.0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+
+        fn clear(&mut self, _: u64, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn punch(&mut self, _: u64, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn extend_to(&mut self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn barrier(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_late_error_names_the_content_that_its_buffer_began_with() {
+        let gather = GATHER as u64;
+        let target = super::super::WriteBehind::new(Short(10 + 2 * gather)).unwrap();
+        let mut disk = Disk::new(target, 10);
+        let mut failed = None;
+        for file in 0..9_u8 {
+            disk.set_origin(&[b'a' + file], u64::from(file) * 100);
+            // Each file is half a buffer, so that the third buffer, the first that fails, begins with the fifth file.
+            if let Err(error) = disk.write(u64::from(file) * gather / 2, &vec![1; GATHER / 2]) {
+                failed = Some(error);
+                break;
+            }
+        }
+        let error = failed.or_else(|| disk.end_content().and_then(|()| disk.finish()).err()).unwrap();
+        let Error::Write { offset, len, origin, .. } = error else { panic!("{error}") };
+        assert_eq!((offset, len), (10 + 2 * gather, gather));
+        assert_eq!(origin.as_deref(), Some(&Origin { name: b"e".to_vec(), offset: 400 }));
     }
 }

@@ -37,6 +37,8 @@ pub enum Error {
         offset: u64,
         /// Bytes to write.
         len: u64,
+        /// Where these bytes came from, when they are content.
+        origin: Option<Box<Origin>>,
         /// The cause.
         source: io::Error,
     },
@@ -92,6 +94,15 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+}
+
+/// Where content comes from, in the caller's words; see [`ImageWriter::set_origin`](super::ImageWriter::set_origin).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The name of the file, raw bytes.
+    pub name: Vec<u8>,
+    /// Where it stands in the caller's input, in bytes.
+    pub offset: u64,
 }
 
 /// Why ext4 cannot represent an inode.

@@ -33,6 +33,7 @@ impl<T: Target> ImageWriter<T> {
     /// [`Error::NoSpace`], [`Error::NoInodes`], [`Error::ImageTooLarge`], [`Error::GrowthBound`]; [`Error::Inode`]
     /// for what ext4 cannot represent; [`Error::Tree`] when the tree breaks its contract; [`Error::Write`].
     pub fn finish(mut self, tree: &impl FileTree, identity: &Identity) -> Result<Report, Error> {
+        self.disk.end_content()?;
         let scan = Scan::new(tree)?;
         let mut unused = self.replaced(tree, &scan)?;
         let replaced = self.content - scan.data_blocks;

@@ -38,7 +38,7 @@ mod xattr_block;
 
 pub use acl::AclError;
 pub use dir::{DirEntry, DirError, DirFormat, DirOwner, DirectoryPlan, FileType, NAME_MAX};
-pub use error::{Error, InodeError};
+pub use error::{Error, InodeError, Origin};
 pub use file_data::{Extent, FileData};
 pub use hash::{HashSeed, HashSign, NameHash, half_md4};
 pub use inode::check_time;

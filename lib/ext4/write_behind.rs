@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use super::Target;
 
 /// Buffers that wait to be written.
-const QUEUE: usize = 2;
+pub(super) const QUEUE: usize = 2;
 
 /// A target that a thread of its own writes to, so that the next content is read meanwhile. An error comes with a
 /// later call, and with its own place; everything but [`write_buffer`](Target::write_buffer) waits for what was begun before.

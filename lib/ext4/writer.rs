@@ -65,6 +65,12 @@ impl<T: Target> ImageWriter<T> {
         Ok(Self { disk, options: options.clone(), size, fixed, cursor: Cursor::new(fixed), content: 0 })
     }
 
+    /// Says where the content that follows comes from. It is written later than it is taken, so that an error of one
+    /// file may come with a call for another: [`Error::Write`] names this origin.
+    pub fn set_origin(&mut self, name: &[u8], offset: u64) {
+        self.disk.set_origin(name, offset);
+    }
+
     /// Writes a file's content: `size` bytes of `input`. Blocks of zeros become holes (rule E7).
     ///
     /// # Errors

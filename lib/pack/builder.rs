@@ -5,7 +5,7 @@ use std::io::BufRead;
 use super::image_tree::ImageTree;
 use super::limits;
 use super::{Error, Problem};
-use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target};
+use crate::ext4::{self, FileData, Identity, ImageWriter, Options, Report, Target};
 use crate::meta::{Metadata, NodeKind, Xattrs};
 use crate::tree::{Entry, EntryKind, Marks, Tree, Whiteouts};
 
@@ -43,7 +43,7 @@ impl<T: Target> ImageBuilder<T> {
     /// # Errors
     /// When an option is out of range or the target cannot be written.
     pub fn new(target: T, options: &Options) -> Result<Self, Error> {
-        Ok(Self { writer: ImageWriter::new(target, options)?, tree: Tree::new() })
+        Ok(Self { writer: ImageWriter::new(target, options).map_err(Error::Image)?, tree: Tree::new() })
     }
 
     /// A regular file with the next `size` bytes of `input` as its content, written to its final place at once.
@@ -58,8 +58,11 @@ impl<T: Target> ImageBuilder<T> {
         meta: Metadata,
         xattrs: Xattrs,
     ) -> Result<(), Error> {
-        let data = self.writer.write_data(input, size);
-        let data = data.map_err(|error| Error::entry(path, Problem::Image(error)))?;
+        self.writer.set_origin(path, 0);
+        let data = self.writer.write_data(input, size).map_err(|error| match error {
+            error @ ext4::Error::Write { .. } => Error::of_built_image(error),
+            error => Error::entry(path, Problem::Image(error)),
+        })?;
         self.enter(path, NodeKind::File(data), meta, xattrs)
     }
 
@@ -100,7 +103,7 @@ impl<T: Target> ImageBuilder<T> {
     /// # Errors
     /// When the image is too small for its content, or the target cannot be written.
     pub fn finish(self, identity: &Identity) -> Result<Report, Error> {
-        Ok(self.writer.finish(&ImageTree(self.tree.seal()), identity)?)
+        self.writer.finish(&ImageTree(self.tree.seal()), identity).map_err(Error::of_built_image)
     }
 
     fn enter(&mut self, path: &[u8], kind: NodeKind<FileData>, meta: Metadata, xattrs: Xattrs) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::io;
 
-use crate::ext4::{self, InodeError, XattrError};
+use crate::ext4::{self, InodeError, Origin, XattrError};
 use crate::{tar, tree};
 
 /// Why a tar stream did not become an image.
@@ -58,7 +58,7 @@ pub enum Error {
     Input(#[source] io::Error),
     /// The image cannot be written.
     #[error(transparent)]
-    Image(#[from] ext4::Error),
+    Image(ext4::Error),
 }
 
 impl Error {
@@ -68,14 +68,45 @@ impl Error {
 
     /// A member's problem; what went wrong with the archive within its data says by itself where.
     pub(super) fn of_member(member: Vec<u8>, offset: u64, problem: Problem) -> Self {
-        let problem = match problem {
+        match problem {
             Problem::Image(ext4::Error::Input(error)) => match tar::Error::try_from(error) {
-                Ok(error) => return Self::Tar(error),
-                Err(error) => Problem::Image(ext4::Error::Input(error)),
+                Ok(error) => Self::Tar(error),
+                Err(error) => Self::member(member, offset, Problem::Image(ext4::Error::Input(error))),
             },
-            problem => problem,
-        };
+            Problem::Image(error) => match content_of(&error) {
+                Some(Origin { name, offset }) => Self::member(name, offset, Problem::Image(error)),
+                None => Self::member(member, offset, Problem::Image(error)),
+            },
+            problem => Self::member(member, offset, problem),
+        }
+    }
+
+    /// What went wrong when the archive had ended.
+    pub(super) fn of_image(error: ext4::Error) -> Self {
+        match content_of(&error) {
+            Some(Origin { name, offset }) => Self::member(name, offset, Problem::Image(error)),
+            None => Self::Image(error),
+        }
+    }
+
+    /// The same for images without an archive.
+    pub(super) fn of_built_image(error: ext4::Error) -> Self {
+        match content_of(&error) {
+            Some(Origin { name, .. }) => Self::entry(&name, Problem::Image(error)),
+            None => Self::Image(error),
+        }
+    }
+
+    fn member(member: Vec<u8>, offset: u64, problem: Problem) -> Self {
         Self::Member { member, offset, problem: Box::new(problem) }
+    }
+}
+
+/// Whose content could not be written, which may be another's than what is being read.
+fn content_of(error: &ext4::Error) -> Option<Origin> {
+    match error {
+        ext4::Error::Write { origin, .. } => origin.as_deref().cloned(),
+        _ => None,
     }
 }
 

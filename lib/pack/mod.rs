@@ -81,7 +81,7 @@ pub fn pack(input: impl Read + Send + 'static, target: impl Target, options: &Pa
 }
 
 fn pack_plain(input: impl BufRead, target: impl Target, options: &PackOptions) -> Result<Report, Error> {
-    let mut writer = ImageWriter::new(target, &options.image)?;
+    let mut writer = ImageWriter::new(target, &options.image).map_err(Error::Image)?;
     let mut digests = match options.identity {
         Identify::As(_) => None,
         Identify::ByContent { .. } => Some(Digests::default()),
@@ -95,7 +95,7 @@ fn pack_plain(input: impl BufRead, target: impl Target, options: &PackOptions) -
             Identity { uuid: uuid.unwrap_or(derived), hash_seed, now }
         }
     };
-    Ok(writer.finish(&tree, &identity)?)
+    writer.finish(&tree, &identity).map_err(Error::of_image)
 }
 
 /// Reads all members: content to the image, the rest to the tree.
@@ -163,6 +163,7 @@ fn content<R: BufRead, T: Target>(
     digests: &mut Option<Digests>,
 ) -> Result<FileData, Problem> {
     let size = member.size;
+    writer.set_origin(&member.path, member.offset);
     let whole = [Segment { offset: 0, len: size }];
     let segments = || member.sparse.as_deref().unwrap_or(&whole).iter().map(|segment| (segment.offset, segment.len));
     let Some(digests) = digests else {

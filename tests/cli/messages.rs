@@ -265,7 +265,7 @@ fn full_disks() {
         (
             "tar2ext4 -o full/x.ext4 good.tar",
             1,
-            &["full/x.ext4: ", "writing ", " of the image: No space left on device", "-o can name"],
+            &["full/x.ext4: big at byte 0: writing ", "No space left on device", "-o can name"],
         ),
     ]);
     drop(full);
