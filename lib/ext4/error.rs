@@ -114,6 +114,9 @@ pub enum InodeError {
     /// A symlink target of no or more than 4,095 bytes.
     #[error("symlink target of {0} bytes, ext4 allows 1 to 4095")]
     SymlinkLength(usize),
+    /// A symlink target that the kernel, and e2fsck, would see the end of before its end.
+    #[error("symlink target holds NUL")]
+    SymlinkNul,
     /// A device major above 4095 or minor above 1048575.
     #[error("device {major}:{minor}, Linux allows 4095:1048575")]
     Device {

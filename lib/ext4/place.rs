@@ -119,6 +119,9 @@ impl<T: Target> ImageWriter<T> {
         if target.is_empty() || target.len() > MAX_SYMLINK {
             return Err(Refusal::Inode(InodeError::SymlinkLength(target.len())));
         }
+        if target.contains(&0) {
+            return Err(Refusal::Inode(InodeError::SymlinkNul));
+        }
         if target.len() < FAST_SYMLINK {
             return Ok(None);
         }

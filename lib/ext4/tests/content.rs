@@ -249,6 +249,10 @@ fn what_ext4_cannot_hold_is_refused_by_path() {
         tree.add(dir, "s", NodeKind::Symlink(b""[..].into()));
     });
     assert!(path == "dir/s" && matches!(error, InodeError::SymlinkLength(0)), "{path}: {error}");
+    let (path, error) = refused(&|tree, dir| {
+        tree.add(dir, "s", NodeKind::Symlink(b"a\0b"[..].into()));
+    });
+    assert!(path == "dir/s" && matches!(error, InodeError::SymlinkNul), "{path}: {error}");
     let device = Device { major: 5000, minor: 0 };
     let (path, error) = refused(&|tree, dir| {
         tree.add(dir, "d", NodeKind::BlockDevice(device));
