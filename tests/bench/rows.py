@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import registry
 from corpus import IMAGES, layers_of
@@ -48,9 +49,18 @@ class Rows:
 
     def floor(self, name, codec):
         """The layers decoded one after the other, by the fastest decoder that Debian has."""
+        commands = self.decoders(name, codec)
+        return Way(" ".join(map(str, [commands[0][0].name, *commands[0][1:-1]])), [[command] for command in commands])
+
+    def verified_floor(self, name, codec):
+        """The same with the digest of what is decoded, which is to be the diffId, on another core."""
+        digest = [self.tool("openssl"), "dgst", "-sha256"]
+        return Way("the same \\| openssl sha256", [[command, digest] for command in self.decoders(name, codec)])
+
+    def decoders(self, name, codec):
         command = {"gzip": ["igzip", "-dc"], "zstd": ["zstd", "-dcq"]}[codec]
-        layers = layers_of(self.corpus.layout(name, codec))
-        return Way(" ".join(command), [[[self.tool(command[0]), *command[1:], layer]] for layer in layers])
+        tool = Path(self.tool(command[0]))
+        return [[tool, *command[1:], layer] for layer in layers_of(self.corpus.layout(name, codec))]
 
     def copy(self, name):
         """The least that any single pass from a pipe to a file takes."""
@@ -113,6 +123,7 @@ class Rows:
             Way("oci-flatten", [[[self.flatten, manifest]]]),
             Way("oci-flatten \\| cat", [[[self.flatten, manifest], ["cat"]]]),
             floor,
+            self.verified_floor(name, codec),
         )
         limits = {floor.name: 1.5} if (name, codec) == ("debian", "gzip") else {}
         return Row("flatten", f"{name}, {codec} layers to one tar, to /dev/null", ways, limits)

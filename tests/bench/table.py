@@ -80,7 +80,8 @@ def render(rows, made, rounds):
                 shown += f" (limit {row.limits[way.name]:.2f})"
             cpu, peak = costs(way)
             low, high = way.spread()
-            lines.append(f"| {title} | {way.name} | {way.wall():.2f} | {low:.2f} - {high:.2f} | {shown} | {cpu} | {peak} |")
+            spread = f"{low:.2f} - {high:.2f}" if len(way.runs) > 1 else "one run"
+            lines.append(f"| {title} | {way.name} | {way.wall():.2f} | {spread} | {shown} | {cpu} | {peak} |")
             title = ""
     tools = {name: made.tool(name) for name in VERSIONS}
     versions = [f"{name} {version(path, VERSIONS[name])}" for name, path in tools.items() if path]
