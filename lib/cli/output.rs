@@ -66,8 +66,9 @@ impl Output {
             OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC,
             Mode::from_raw_mode(0o666),
         ) {
-            Ok(fd) => Kind::Unnamed(fd.into()),
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
+            // Without /proc, as in a bare chroot, it could never get a name.
+            Ok(fd) if Path::new(&by_descriptor(&fd)).exists() => Kind::Unnamed(fd.into()),
+            Ok(_) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
                 let temporary = named(&resolved).map_err(fail("cannot be created"))?;
                 let guard = cleanup::Guard::new(temporary.path());
                 Kind::Named(temporary, guard)
@@ -198,10 +199,15 @@ fn named(target: &Path) -> io::Result<tempfile::NamedTempFile> {
         .tempfile_in(parent(target))
 }
 
+/// The name that an open file has as long as it is open.
+fn by_descriptor(file: &impl AsRawFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
 /// Gives an unnamed file the name `target`. linkat(2) cannot replace a file, so where there is one the new file gets a
 /// temporary name first and is renamed over it.
 fn link(file: &File, target: &Path) -> io::Result<()> {
-    let by_descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let by_descriptor = by_descriptor(file);
     let link_to = |path: &Path| rustix::fs::linkat(CWD, by_descriptor.as_str(), CWD, path, AtFlags::SYMLINK_FOLLOW);
     match link_to(target) {
         Err(rustix::io::Errno::EXIST) => {}

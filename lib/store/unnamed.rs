@@ -8,7 +8,8 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
-/// A file without a name; with one where the file system does not know `O_TMPFILE`.
+/// A file without a name; with one where the file system does not know `O_TMPFILE`, or where /proc is missing, by which
+/// alone it could get one later.
 #[derive(Debug)]
 pub(super) struct Unnamed {
     pub(super) file: File,
@@ -19,8 +20,8 @@ impl Unnamed {
     /// A new file on the file system of `dir`.
     pub(super) fn new(dir: &Path) -> io::Result<Self> {
         match rustix::fs::open(dir, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from(0o666)) {
-            Ok(fd) => Ok(Self { file: File::from(fd), temporary: None }),
-            Err(_) => {
+            Ok(fd) if Path::new(&by_descriptor(&fd)).exists() => Ok(Self { file: File::from(fd), temporary: None }),
+            Ok(_) | Err(_) => {
                 let mut builder = tempfile::Builder::new();
                 let permissions = fs::Permissions::from_mode(0o666);
                 let named = builder.prefix("import.").permissions(permissions).tempfile_in(dir)?;
@@ -36,7 +37,7 @@ impl Unnamed {
         if let Some(temporary) = self.temporary {
             return temporary.persist(path).map_err(|e| e.error);
         }
-        let by_descriptor = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let by_descriptor = by_descriptor(&self.file);
         let link_to = |to: &Path| rustix::fs::linkat(CWD, &by_descriptor, CWD, to, AtFlags::SYMLINK_FOLLOW);
         match link_to(path) {
             Err(rustix::io::Errno::EXIST) => {}
@@ -47,6 +48,11 @@ impl Unnamed {
         link_to(aside)?;
         fs::rename(aside, path).inspect_err(|_| drop(fs::remove_file(aside)))
     }
+}
+
+/// The name that an open file has as long as it is open.
+fn by_descriptor(file: &impl AsRawFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::registry::DockerRegistry;
-use crate::support::{LoopMount, Snapshot, debian, e2fsck_clean, needs, sample, scratch, shell, skopeo_push, tool};
+use crate::support::{
+    LoopMount, Snapshot, debian, e2fsck_clean, needs, needs_root, sample, scratch, shell, skopeo_push, tool,
+};
 
 /// Why `lost+found` is no difference.
 const LOST_FOUND: &str = "every ext4 file system has it (E9)";
@@ -82,4 +84,25 @@ fn the_same_image_gives_the_same_bytes() {
         fs::read(rootfs).unwrap()
     };
     assert!(build("one") == build("two"), "two runs differ (S6)");
+}
+
+/// As in a bare chroot or an early initramfs: files without a name cannot get one there.
+#[test]
+fn the_pipeline_works_without_proc() {
+    needs_root("hide /proc");
+    needs(&["unshare", "mount"]);
+    let scratch = scratch();
+    sample(scratch.path());
+    let script = "mount -t tmpfs none /proc && [ ! -e /proc/self ] || exit 99
+        tar -C sample -cf sample.tar .
+        for turn in first second; do
+            oci-fetch -q -d store oci-archive:sample.tar | oci-flatten -q | tar2ext4 -q -o rootfs.ext4 || exit 1
+        done
+        ls -A . store store/partial";
+    let ran = shell(&format!("exec unshare -m sh -c '{script}'")).current_dir(scratch.path()).run().succeeds();
+    ran.stdout_is(
+        ".:\nrootfs.ext4\nsample\nsample.tar\nstore\n\n\
+         store:\n.lock\nblobs\nindex.json\noci-layout\npartial\n\nstore/partial:\n",
+    );
+    e2fsck_clean(scratch.path().join("rootfs.ext4"));
 }
