@@ -118,9 +118,6 @@ fn on_registry(error: &crate::registry::Error) -> Option<String> {
         Error::Status { code: 429, .. } => "wait, or log in: most registries allow more to those they know",
         Error::Status { code: 500..=599, .. } => "the registry has a problem: try again later, perhaps with --retries",
         Error::Transport { kind: Failure::NotTls, .. } => "--insecure allows plain HTTP",
-        Error::Transport { kind: Failure::Tls, what, .. } if what.contains("CaUsedAsEndEntity") => {
-            "a server must not show an authority's certificate: make it one with basicConstraints=CA:FALSE"
-        }
         Error::Transport { kind: Failure::Tls, .. } => {
             "--ca-cert trusts the authority in a file, --tls-no-verify any certificate"
         }

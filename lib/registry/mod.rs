@@ -21,6 +21,7 @@ mod mirrors;
 mod repository;
 mod retry;
 mod secret;
+mod self_signed;
 mod tls;
 mod token;
 mod transport;

@@ -2,41 +2,82 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use reqwest::Identity;
 use reqwest::blocking::ClientBuilder;
-use reqwest::{Certificate, Identity};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
 
 use super::Error;
 use super::endpoint::DOCKER_HOST;
+use super::self_signed::OrNamed;
 use crate::image::DEFAULT_REGISTRY;
 
 /// Longest PEM file that is read, in bytes.
 const MAX_PEM: u64 = 8 << 20;
 
+/// A client certificate with its key.
+struct Own {
+    /// Both in PEM.
+    pem: Vec<u8>,
+    identity: Identity,
+}
+
 /// Adds to `builder` what `authority` (host and port) is to be trusted and shown with: what `certs.d` has for it, and
-/// the files of flags.
+/// the files of flags. With `any_certificate` everybody is trusted.
 pub(super) fn configure(
     builder: ClientBuilder,
     authority: &str,
     ca_cert: Option<&Path>,
     own: Option<&(PathBuf, PathBuf)>,
+    any_certificate: bool,
 ) -> Result<ClientBuilder, Error> {
-    let mut authorities = Vec::new();
+    let mut named = Vec::new();
     let mut identity = None;
     for dir in directories(authority).iter().rev() {
-        collect(dir, &mut authorities, &mut identity)?;
+        collect(dir, &mut named, &mut identity)?;
     }
     if let Some(path) = ca_cert {
-        authorities.extend(certificates(path)?);
+        named.extend(certificates(path)?);
     }
     if let Some((cert, key)) = own {
         identity = Some(pair(cert, key)?);
     }
-    let mut builder = builder.tls_certs_merge(authorities);
-    if let Some(identity) = identity {
-        builder = builder.identity(identity);
-    }
-    Ok(builder)
+    let builder = match (any_certificate, named.is_empty()) {
+        (true, _) => builder.tls_danger_accept_invalid_certs(true),
+        (false, true) => builder,
+        (false, false) => {
+            let config = trusting(named, identity).map_err(|error| bad(Path::new(authority), &error.to_string()))?;
+            return Ok(builder.tls_backend_preconfigured(config));
+        }
+    };
+    Ok(match identity {
+        Some(own) => builder.identity(own.identity),
+        None => builder,
+    })
+}
+
+/// What reqwest would make of the system's authorities and `named`, but that a server may show one of `named` itself.
+fn trusting(named: Vec<CertificateDer<'static>>, own: Option<Own>) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let chains = Verifier::new_with_extra_roots(named.iter().cloned(), Arc::clone(&provider))?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(OrNamed { chains, named }));
+    let mut config = match own {
+        None => config.with_no_client_auth(),
+        Some(Own { pem, .. }) => {
+            let malformed = |error: rustls::pki_types::pem::Error| rustls::Error::General(error.to_string());
+            let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(malformed)?;
+            config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(&pem).map_err(malformed)?)?
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 /// Where Podman and Docker keep a registry's certificates, the user's first.
@@ -56,13 +97,13 @@ fn directories(authority: &str) -> Vec<PathBuf> {
 }
 
 /// `*.crt` are authorities, `NAME.cert` with `NAME.key` a client certificate.
-fn collect(dir: &Path, authorities: &mut Vec<Certificate>, identity: &mut Option<Identity>) -> Result<(), Error> {
+fn collect(dir: &Path, named: &mut Vec<CertificateDer<'static>>, identity: &mut Option<Own>) -> Result<(), Error> {
     let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
     for path in paths {
         match path.extension().and_then(|e| e.to_str()) {
-            Some("crt") => authorities.extend(certificates(&path)?),
+            Some("crt") => named.extend(certificates(&path)?),
             Some("cert") => *identity = Some(pair(&path, &path.with_extension("key"))?),
             _ => {}
         }
@@ -70,19 +111,26 @@ fn collect(dir: &Path, authorities: &mut Vec<Certificate>, identity: &mut Option
     Ok(())
 }
 
-fn certificates(path: &Path) -> Result<Vec<Certificate>, Error> {
-    let found = Certificate::from_pem_bundle(&read(path)?).map_err(|_| bad(path, "holds no PEM certificate"))?;
-    match found.is_empty() {
-        true => Err(bad(path, "holds no PEM certificate")),
-        false => Ok(found),
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let pem = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let found = found.ok().filter(|found| !found.is_empty());
+    let found = found.ok_or_else(|| bad(path, "holds no PEM certificate"))?;
+    for certificate in &found {
+        let usable = RootCertStore::empty().add(certificate.clone());
+        usable.map_err(|error| bad(path, &format!("holds a certificate that cannot be used: {error}")))?;
     }
+    Ok(found)
 }
 
-fn pair(cert: &Path, key: &Path) -> Result<Identity, Error> {
+fn pair(cert: &Path, key: &Path) -> Result<Own, Error> {
     let mut pem = read(key)?;
     pem.push(b'\n');
     pem.extend(read(cert)?);
-    Identity::from_pem(&pem).map_err(|_| bad(cert, &format!("is no PEM certificate with the key in {}", key.display())))
+    match Identity::from_pem(&pem) {
+        Ok(identity) => Ok(Own { pem, identity }),
+        Err(_) => Err(bad(cert, &format!("is no PEM certificate with the key in {}", key.display()))),
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

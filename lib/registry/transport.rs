@@ -179,10 +179,8 @@ impl Transport {
         } else {
             let authority = url::authority(url);
             let identity = self.options.identity.as_ref().filter(|_| self.named.as_deref() == Some(&*authority));
-            builder = tls::configure(builder, &authority, self.options.ca_cert.as_deref(), identity)?;
-            if security.any_certificate || self.options.tls_no_verify {
-                builder = builder.tls_danger_accept_invalid_certs(true);
-            }
+            let any = security.any_certificate || self.options.tls_no_verify;
+            builder = tls::configure(builder, &authority, self.options.ca_cert.as_deref(), identity, any)?;
         }
         builder.build().map_err(|error| Error::Transport {
             url: url::shown(url),

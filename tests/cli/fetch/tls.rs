@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::needs_root;
 use crate::support::registry::{
-    Artifact, Authority, Image, Issuer, Layer, Proxy, Puller, Registry, Reply, any, base64, get,
+    Artifact, Authority, Identity, Image, Issuer, Layer, Proxy, Puller, Registry, Reply, any, base64, get,
 };
 
 /// A directory below `/etc`, removed when the test ends.
@@ -89,6 +89,35 @@ fn a_certificate_for_another_host_or_another_time_is_refused() {
         let puller = Puller::new();
         let ca = authority.write(&puller.home());
         puller.pull(registry.name("demo")).arg("--ca-cert").arg(ca).run().fails(&["certificate"]).says_nothing();
+        assert!(registry.requests().is_empty());
+    }
+}
+
+/// As Docker's manual has people make one for a registry.
+#[test]
+fn a_certificate_that_signs_itself_is_trusted_when_it_is_named() {
+    let here = ["127.0.0.1"];
+    let shown = Identity::self_signed(&here, 4000);
+    let registry = Registry::start_tls(shown.server());
+    registry.push("demo", "latest", &image());
+    let puller = Puller::new();
+    let pull = |trusting: &Identity| {
+        let (cert, _) = trusting.write(&puller.home(), "named");
+        puller.pull(registry.name("demo")).arg("--ca-cert").arg(cert).run()
+    };
+    puller.pull(registry.name("demo")).run().fails(&["certificate", "--ca-cert"]).says_nothing();
+    // Another with the same words in it.
+    pull(&Identity::self_signed(&here, 4000)).fails(&["certificate"]).says_nothing();
+    assert!(registry.requests().is_empty());
+    pull(&shown).quietly().gets_exactly(&image());
+
+    // For somebody else, and of another time.
+    for shown in [Identity::self_signed(&["elsewhere.test"], 4000), Identity::self_signed(&here, 2001)] {
+        let registry = Registry::start_tls(shown.server());
+        registry.push("demo", "latest", &image());
+        let puller = Puller::new();
+        let (cert, _) = shown.write(&puller.home(), "named");
+        puller.pull(registry.name("demo")).arg("--ca-cert").arg(cert).run().fails(&["certificate"]).says_nothing();
         assert!(registry.requests().is_empty());
     }
 }
