@@ -14,7 +14,7 @@ const READ_BACK: usize = 60;
 /// Bytes that are read back at once; no block.
 const PIECE: usize = 5000;
 /// Nothing beyond this byte of a file is read back: ext4-view counts blocks to where it seeks, one by one.
-const NEAR: u64 = 4 << 30;
+const NEAR: u64 = 64 << 20;
 const IDENTITY: Identity =
     Identity { uuid: [0x5a; 16], hash_seed: [0xc3; 16], now: Timestamp::from_secs(1_700_000_000) };
 
