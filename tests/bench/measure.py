@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 
 # So many times what the first way takes.
-HOPELESS = 8
+HOPELESS = 6
 
 
 @dataclass
