@@ -10,8 +10,8 @@ use super::retry::Attempts;
 use super::transport::{Answer, read_error};
 use super::{Cancel, Error, url};
 
-/// Bytes read at once.
-const BUFFER: usize = 256 << 10;
+/// Most bytes read at once: what the HTTP library reads from the network at once fits.
+const BUFFER: usize = 512 << 10;
 
 /// An attempt that came so many bytes further than all before it restores the further attempts.
 const PROGRESS: u64 = 1 << 20;
@@ -25,11 +25,11 @@ pub trait Sink {
     fn size(&self) -> u64;
     /// Bytes that have arrived.
     fn position(&self) -> u64;
-    /// Adds the next bytes.
+    /// Adds the first `len` bytes of `buffer`; returns a buffer to read the next bytes into, of any length.
     ///
     /// # Errors
     /// When they cannot be stored.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError>;
+    fn write(&mut self, buffer: Vec<u8>, len: usize) -> Result<Vec<u8>, SinkError>;
     /// Throws away what has arrived.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// How they differ.
-    fn verify(&self) -> Result<(), String>;
+    fn verify(&mut self) -> Result<(), String>;
 }
 
 /// How a download is made.
@@ -141,8 +141,11 @@ impl Download<'_> {
     }
 
     fn copy(&self, answer: &mut Answer, sink: &mut dyn Sink, shown: &str) -> Result<(), Error> {
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = Vec::new();
         loop {
+            // One byte more than none shows whether the server sends too much.
+            let due = usize::try_from(sink.size().saturating_sub(sink.position())).unwrap_or(BUFFER);
+            buffer.resize(due.clamp(1, BUFFER), 0);
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
@@ -152,11 +155,11 @@ impl Download<'_> {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(read_error(&answer.url, &e, self.timeout)),
             };
-            if sink.size() - sink.position() < n as u64 {
+            if sink.size().saturating_sub(sink.position()) < n as u64 {
                 let what = format!("the server sent more than the {} bytes that are due", sink.size());
                 return Err(Error::Wrong { url: shown.into(), what });
             }
-            sink.write(&buffer[..n])?;
+            buffer = sink.write(buffer, n)?;
         }
         if sink.position() < sink.size() {
             let what = format!("the server sent {} of {} bytes", sink.position(), sink.size());

@@ -262,10 +262,10 @@ impl Sink for Metered {
         self.partial.offset()
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        self.partial.write(bytes)?;
+    fn write(&mut self, buffer: Vec<u8>, len: usize) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+        let spare = self.partial.write_buffer(buffer, len)?;
         self.meter.at(self.partial.offset());
-        Ok(())
+        Ok(spare)
     }
 
     fn restart(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -274,7 +274,7 @@ impl Sink for Metered {
         Ok(())
     }
 
-    fn verify(&self) -> Result<(), String> {
+    fn verify(&mut self) -> Result<(), String> {
         self.partial.verify().map_err(|mismatch| mismatch.to_string())
     }
 }

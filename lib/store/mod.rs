@@ -13,6 +13,7 @@
 
 mod error;
 mod flush;
+mod hash_behind;
 mod import;
 mod index;
 mod partial;

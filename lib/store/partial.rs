@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::flush::Flusher;
+use super::hash_behind::HashBehind;
 use super::{Error, Mismatch, Store, wait};
 use crate::image::{Digest, Hasher};
 
@@ -26,7 +27,7 @@ pub struct Partial {
     size: u64,
     path: PathBuf,
     file: File,
-    hasher: Hasher,
+    hash: HashBehind,
     offset: u64,
     flusher: Flusher,
 }
@@ -55,10 +56,10 @@ pub(super) fn claim(store: &Store, digest: &Digest, size: u64) -> Result<Claim, 
             let _ = fs::remove_file(&path);
             return Ok(Claim::Present(whole));
         }
-        let hasher = Hasher::new(digest.algorithm());
+        let hash = HashBehind::new(digest.algorithm());
         let store = store.clone();
         let (digest, flusher) = (digest.clone(), Flusher::default());
-        let mut partial = Partial { store, digest, size, path, file, hasher, offset: 0, flusher };
+        let mut partial = Partial { store, digest, size, path, file, hash, offset: 0, flusher };
         partial.resume()?;
         return Ok(Claim::Partial(Box::new(partial)));
     }
@@ -92,7 +93,7 @@ impl Partial {
             match self.file.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(n) => {
-                    self.hasher.update(&buffer[..n]);
+                    self.hash.settled().update(&buffer[..n]);
                     self.offset += n as u64;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -110,7 +111,7 @@ impl Partial {
     pub fn restart(&mut self) -> Result<(), Error> {
         let cut = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
         cut.map_err(Error::at(&self.path, "cannot restart the partial blob"))?;
-        self.hasher = Hasher::new(self.digest.algorithm());
+        self.hash = HashBehind::new(self.digest.algorithm());
         self.offset = 0;
         Ok(())
     }
@@ -120,13 +121,27 @@ impl Partial {
     /// # Errors
     /// When they go beyond the blob's size, or cannot be written.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.append(bytes)?;
+        self.hash.settled().update(bytes);
+        Ok(())
+    }
+
+    /// Adds the first `len` bytes of `buffer`, hashed by another thread; returns a buffer to fill next, of any length.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_buffer(&mut self, buffer: Vec<u8>, len: usize) -> Result<Vec<u8>, Error> {
+        self.append(&buffer[..len])?;
+        Ok(self.hash.add(buffer, len))
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let end = self.offset.saturating_add(bytes.len() as u64);
         if end > self.size {
             return Err(self.mismatch(Mismatch::Size { expected: self.size, found: end }));
         }
         let written = self.file.write_all(bytes).and_then(|()| self.flusher.wrote(&self.file, bytes.len()));
         written.map_err(Error::at(&self.path, "cannot write the partial blob"))?;
-        self.hasher.update(bytes);
         self.offset = end;
         Ok(())
     }
@@ -141,7 +156,7 @@ impl Partial {
             return Err(self.mismatch(Mismatch::Size { expected: self.size, found: end }));
         }
         skip(&mut self.file, end).map_err(Error::at(&self.path, "cannot write the partial blob"))?;
-        hash_zeros(&mut self.hasher, count);
+        hash_zeros(self.hash.settled(), count);
         self.offset = end;
         Ok(())
     }
@@ -168,11 +183,11 @@ impl Partial {
     ///
     /// # Errors
     /// How they differ.
-    pub fn verify(&self) -> Result<(), Mismatch> {
+    pub fn verify(&mut self) -> Result<(), Mismatch> {
         if self.offset != self.size {
             return Err(Mismatch::Size { expected: self.size, found: self.offset });
         }
-        let found = self.hasher.clone().finish();
+        let found = self.hash.settled().clone().finish();
         match found == self.digest {
             true => Ok(()),
             false => Err(Mismatch::Digest { expected: self.digest.clone(), found }),

@@ -1,0 +1,108 @@
+//! A blob's digest, computed by a thread of its own while the next bytes arrive and are written.
+
+use std::io;
+use std::panic::resume_unwind;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use crate::image::{Algorithm, Hasher};
+
+/// Buffers that wait to be hashed.
+const QUEUE: usize = 2;
+
+/// Bytes after which a thread is worth while.
+const LONG: usize = 256 << 10;
+
+/// The hash of what was added so far.
+#[derive(Debug)]
+pub(super) struct HashBehind {
+    /// What was hashed here; the thread, while there is one, is ahead of it.
+    hasher: Hasher,
+    thread: Option<Thread>,
+    /// Bytes of all buffers.
+    seen: usize,
+}
+
+#[derive(Debug)]
+struct Thread {
+    /// Each buffer with the length of what is to be hashed of it, in bytes.
+    full: SyncSender<(Vec<u8>, usize)>,
+    spare: Receiver<Vec<u8>>,
+    handle: JoinHandle<Hasher>,
+}
+
+impl HashBehind {
+    pub(super) fn new(algorithm: Algorithm) -> Self {
+        Self { hasher: Hasher::new(algorithm), thread: None, seen: 0 }
+    }
+
+    /// The hasher, once it has seen all that was added. A thread is not needed any more.
+    pub(super) fn settled(&mut self) -> &mut Hasher {
+        if let Some(Thread { full, handle, .. }) = self.thread.take() {
+            drop(full);
+            self.hasher = handle.join().unwrap_or_else(|panic| resume_unwind(panic));
+        }
+        &mut self.hasher
+    }
+
+    /// Adds the first `len` bytes of `buffer`, to be hashed soon; returns a buffer to fill, of any length.
+    pub(super) fn add(&mut self, buffer: Vec<u8>, len: usize) -> Vec<u8> {
+        if self.thread.is_none() && self.seen >= LONG {
+            self.thread = Thread::spawn(self.hasher.clone()).ok();
+        }
+        self.seen = self.seen.saturating_add(len);
+        let refused = match &self.thread {
+            None => (buffer, len),
+            Some(thread) => match thread.full.send((buffer, len)) {
+                Ok(()) => return thread.spare.try_recv().unwrap_or_default(),
+                Err(refused) => refused.0,
+            },
+        };
+        // There is no thread, or it died, which it says when it is joined.
+        let (buffer, len) = refused;
+        self.settled().update(&buffer[..len]);
+        buffer
+    }
+}
+
+impl Thread {
+    fn spawn(mut hasher: Hasher) -> io::Result<Self> {
+        let (full, taken) = sync_channel::<(Vec<u8>, usize)>(QUEUE);
+        let (done, spare) = channel();
+        let handle = thread::Builder::new().name("hash".to_owned()).spawn(move || {
+            for (buffer, len) in taken {
+                hasher.update(&buffer[..len]);
+                // Nobody wants the last ones.
+                let _ = done.send(buffer);
+            }
+            hasher
+        })?;
+        Ok(Self { full, spare, handle })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Digest;
+
+    #[test]
+    fn buffers_and_bytes_are_hashed_in_the_order_they_were_added() {
+        let mut hash = HashBehind::new(Algorithm::Sha256);
+        let mut all = Vec::new();
+        let mut buffer = Vec::new();
+        for round in 0..=250_u8 {
+            let len = usize::from(round) * 40;
+            buffer.clear();
+            buffer.resize(10_000, round);
+            all.extend_from_slice(&buffer[..len]);
+            buffer = hash.add(buffer, len);
+            if round % 100 == 99 {
+                hash.settled().update(b"between");
+                all.extend_from_slice(b"between");
+            }
+        }
+        assert_eq!(hash.settled().clone().finish(), Digest::sha256(&all));
+        assert_eq!(hash.settled().clone().finish(), Digest::sha256(&all), "settling twice");
+    }
+}
