@@ -118,11 +118,11 @@ fn on_registry(error: &crate::registry::Error) -> Option<String> {
         Error::Status { code: 429, .. } => "wait, or log in: most registries allow more to those they know",
         Error::Status { code: 500..=599, .. } => "the registry has a problem: try again later, perhaps with --retries",
         Error::Transport { kind: Failure::NotTls, .. } => "--insecure allows plain HTTP",
+        Error::Transport { kind: Failure::Tls, what, .. } if what.contains("No CA certificates") => {
+            "install ca-certificates, or name a file of authorities with --ca-cert"
+        }
         Error::Transport { kind: Failure::Tls, .. } => {
             "--ca-cert trusts the authority in a file, --tls-no-verify any certificate"
-        }
-        Error::Transport { kind: Failure::Permanent, what, .. } if what.contains("No CA certificates") => {
-            "install ca-certificates, or name a file of authorities with --ca-cert"
         }
         Error::Transport { kind: Failure::Permanent, .. } => {
             "check the name, the network and the proxy; --offline takes what the store has"

@@ -20,6 +20,7 @@ mod helper;
 mod mirrors;
 mod repository;
 mod retry;
+mod roots;
 mod secret;
 mod self_signed;
 mod tls;

@@ -9,10 +9,10 @@ use reqwest::blocking::ClientBuilder;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
 
 use super::Error;
 use super::endpoint::DOCKER_HOST;
+use super::roots::Roots;
 use super::self_signed::OrNamed;
 use crate::image::DEFAULT_REGISTRY;
 
@@ -46,24 +46,27 @@ pub(super) fn configure(
     if let Some((cert, key)) = own {
         identity = Some(pair(cert, key)?);
     }
-    let builder = match (any_certificate, named.is_empty()) {
-        (true, _) => builder.tls_danger_accept_invalid_certs(true),
-        (false, true) => builder,
-        (false, false) => {
-            let config = trusting(named, identity).map_err(|error| bad(Path::new(authority), &error.to_string()))?;
-            return Ok(builder.tls_backend_preconfigured(config));
-        }
-    };
-    Ok(match identity {
-        Some(own) => builder.identity(own.identity),
-        None => builder,
-    })
+    if any_certificate {
+        let builder = builder.tls_danger_accept_invalid_certs(true);
+        return Ok(match identity {
+            Some(own) => builder.identity(own.identity),
+            None => builder,
+        });
+    }
+    let config = trusting(named, identity).map_err(|error| bad(Path::new(authority), &error.to_string()))?;
+    Ok(builder.tls_backend_preconfigured(config))
 }
 
-/// What reqwest would make of the system's authorities and `named`, but that a server may show one of `named` itself.
+/// Adds to `builder` what a proxy is trusted by, on the way to a server of plain HTTP.
+pub(super) fn configure_for_proxy(builder: ClientBuilder) -> Result<ClientBuilder, rustls::Error> {
+    Ok(builder.tls_backend_preconfigured(trusting(Vec::new(), None)?))
+}
+
+/// What reqwest would make of the system's authorities and `named`, but that a server may show one of `named` itself, and
+/// that they are read late.
 fn trusting(named: Vec<CertificateDer<'static>>, own: Option<Own>) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let chains = Verifier::new_with_extra_roots(named.iter().cloned(), Arc::clone(&provider))?;
+    let chains = Roots::new(named.clone(), Arc::clone(&provider));
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()

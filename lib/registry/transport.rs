@@ -156,6 +156,7 @@ impl Transport {
     }
 
     fn build(&self, url: &Url, security: Security) -> Result<Client, Error> {
+        let unusable = |what| Error::Transport { url: url::shown(url), what, kind: Failure::Permanent };
         let plain = url.scheme() == "http";
         let mut builder = Client::builder()
             .user_agent(concat!("oci-fetch/", env!("CARGO_PKG_VERSION")))
@@ -174,19 +175,14 @@ impl Transport {
             builder = builder.no_proxy();
         }
         if plain {
-            // No certificate will be seen, so none need be there to check with.
-            builder = builder.tls_danger_accept_invalid_certs(url::is_loopback(url));
+            builder = tls::configure_for_proxy(builder).map_err(|error| unusable(error.to_string()))?;
         } else {
             let authority = url::authority(url);
             let identity = self.options.identity.as_ref().filter(|_| self.named.as_deref() == Some(&*authority));
             let any = security.any_certificate || self.options.tls_no_verify;
             builder = tls::configure(builder, &authority, self.options.ca_cert.as_deref(), identity, any)?;
         }
-        builder.build().map_err(|error| Error::Transport {
-            url: url::shown(url),
-            what: words(&error.without_url()),
-            kind: Failure::Permanent,
-        })
+        builder.build().map_err(|error| unusable(words(&error.without_url())))
     }
 }
 

@@ -214,6 +214,25 @@ fn plain_http_elsewhere_needs_the_flag() {
     assert_eq!(proxy.requests().last().unwrap().method, "GET");
 }
 
+/// As on a machine without the package `ca-certificates`.
+#[test]
+fn only_https_needs_the_authorities_of_the_system() {
+    let authority = Authority::new();
+    let (encrypted, plain) = (secure(&authority), Registry::start());
+    plain.push("demo", "latest", &image());
+    let proxy = Proxy::to(&plain.host());
+    let puller = Puller::new();
+    let ca = authority.write(&puller.home());
+    let pull = |name: &str| puller.pull(name).env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nowhere");
+    pull(&plain.name("demo")).run().quietly().gets_exactly(&image());
+    let elsewhere = pull("registry.test:5000/demo").arg("--insecure");
+    elsewhere.env("http_proxy", proxy.url()).env("https_proxy", proxy.url()).run().gets(&image());
+    let lacking = ["No CA certificates", "install ca-certificates", "--ca-cert"];
+    pull(&encrypted.name("demo")).run().fails(&lacking).says_nothing();
+    assert!(encrypted.requests().is_empty());
+    pull(&encrypted.name("demo")).arg("--ca-cert").arg(ca).run().quietly().gets(&image());
+}
+
 #[test]
 fn a_redirect_does_not_lead_to_plain_http_elsewhere() {
     let authority = Authority::new();
