@@ -114,7 +114,7 @@ impl<T: Target> Disk<T> {
             self.handed_over.pop_front();
         }
         self.handed_over.push_back((offset, self.pending_from.take()));
-        self.pending = self.target.write_buffer(buffer, offset).map_err(|source| self.failed(offset, len, source))?;
+        self.pending = self.target.write_buffer(buffer, offset).map_err(|source| self.lost(offset, len, source))?;
         Ok(())
     }
 
@@ -147,8 +147,16 @@ impl<T: Target> Disk<T> {
         self.target.barrier().map_err(|source| self.failed(offset, 0, source))
     }
 
-    /// The error with the place where it happened, which may be that of an earlier write.
+    /// The error of a call that hands over no content, or of a buffer that was handed over before it.
     fn failed(&self, offset: u64, len: u64, source: io::Error) -> Error {
+        match source.get_ref().is_some_and(|inner| inner.is::<Late>()) {
+            true => self.lost(offset, len, source),
+            false => Error::Write { offset, len, origin: None, source },
+        }
+    }
+
+    /// The error of a buffer that could not be written: that of this call, or of an earlier one with its own place.
+    fn lost(&self, offset: u64, len: u64, source: io::Error) -> Error {
         let (offset, len, source) = match source.downcast::<Late>() {
             Ok(Late { offset, len, source }) => (offset, len, source),
             Err(source) => (offset, len, source),
@@ -206,7 +214,7 @@ mod tests {
         }
 
         fn punch(&mut self, _: u64, _: u64) -> io::Result<()> {
-            Ok(())
+            Err(io::ErrorKind::Unsupported.into())
         }
 
         fn extend_to(&mut self, _: u64) -> io::Result<()> {
@@ -236,5 +244,14 @@ mod tests {
         let Error::Write { offset, len, origin, .. } = error else { panic!("{error}") };
         assert_eq!((offset, len), (10 + 2 * gather, gather));
         assert_eq!(origin.as_deref(), Some(&Origin { name: b"e".to_vec(), offset: 400 }));
+    }
+
+    #[test]
+    fn an_error_of_something_else_at_the_same_place_names_no_content() {
+        let mut disk = Disk::new(Short(u64::MAX), 0);
+        disk.set_origin(b"a", 0);
+        disk.write(0, &[1; GATHER]).unwrap();
+        let Err(Error::Write { offset, len, origin, .. }) = disk.punch(0, 4096) else { panic!("punched") };
+        assert_eq!((offset, len, origin), (0, 4096, None));
     }
 }
