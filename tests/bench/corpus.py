@@ -3,11 +3,12 @@
     debian         Debian with nginx, compilers, Java and node in three layers (tests/bench/debian-image)
     modules        100,000 small files in one layer, in the shape of a node_modules directory
     huge           four files of 400 MB in one layer, half of it incompressible
+    large          4 GiB that nothing compresses in one layer, to be fetched only
     small-125k     a tar of 125,000 small files
     small-1m       a tar of 1,000,000 small files
 
-Every image exists with gzip and with zstd layers, and as the one tar that its merged tree is. All but `debian`
-is the same bytes on every machine.
+Every image but `large` exists with gzip and with zstd layers, and as the one tar that its merged tree is. All but
+`debian` is the same bytes on every machine.
 """
 
 import functools
@@ -134,6 +135,14 @@ def huge_tar(part):
     tar.close()
 
 
+def large_tar(path):
+    rng, size, tar = random.Random(7), 4 << 30, Tar(path)
+    tar.file.write(tar_header(b"random.bin", size, ord("0"), 0o644, 499162500))
+    for _ in range(size >> 20):
+        tar.file.write(rng.randbytes(1 << 20))
+    tar.close()
+
+
 # ---- images
 
 
@@ -199,6 +208,15 @@ def layers_of(path):
 
 
 @made
+def large(part):
+    """Too large to keep the tar that it is made of."""
+    tar = part.with_name("large.tar")
+    large_tar(tar)
+    os.rename(layout(part.with_name("large.tmp"), [tar], "gzip"), part)
+    tar.unlink()
+
+
+@made
 def debian(part):
     subprocess.run([HERE / "debian-image", part], check=True)
 
@@ -255,6 +273,8 @@ class Corpus:
         if name == "debian":
             source = debian(self.root / "debian") / "layout"
             return {"gzip": debian_gzip, "zstd": debian_zstd}[codec](self.root / f"debian-{codec}", source)
+        if name == "large":
+            return large(self.root / "large-gzip")
         return layout(self.root / f"{name}-{codec}", [self.tar(name)], codec)
 
     def tar(self, name):
