@@ -114,7 +114,9 @@ impl<T: Target> Disk<T> {
             self.handed_over.pop_front();
         }
         self.handed_over.push_back((offset, self.pending_from.take()));
-        self.pending = self.target.write_buffer(buffer, offset).map_err(|source| self.lost(offset, len, source))?;
+        let written = self.target.write_buffer(buffer, offset);
+        self.pending = written
+            .map_err(|source| self.lost(source.downcast().unwrap_or_else(|source| Late { offset, len, source })))?;
         Ok(())
     }
 
@@ -149,18 +151,14 @@ impl<T: Target> Disk<T> {
 
     /// The error of a call that hands over no content, or of a buffer that was handed over before it.
     fn failed(&self, offset: u64, len: u64, source: io::Error) -> Error {
-        match source.get_ref().is_some_and(|inner| inner.is::<Late>()) {
-            true => self.lost(offset, len, source),
-            false => Error::Write { offset, len, origin: None, source },
+        match source.downcast::<Late>() {
+            Ok(late) => self.lost(late),
+            Err(source) => Error::Write { offset, len, origin: None, source },
         }
     }
 
-    /// The error of a buffer that could not be written: that of this call, or of an earlier one with its own place.
-    fn lost(&self, offset: u64, len: u64, source: io::Error) -> Error {
-        let (offset, len, source) = match source.downcast::<Late>() {
-            Ok(Late { offset, len, source }) => (offset, len, source),
-            Err(source) => (offset, len, source),
-        };
+    /// The error of a buffer that could not be written, with the content that it began with.
+    fn lost(&self, Late { offset, len, source }: Late) -> Error {
         let buffer = self.handed_over.iter().rev().find(|(start, _)| *start == offset);
         let origin = buffer.and_then(|(_, origin)| origin.clone()).map(Box::new);
         Error::Write { offset, len, origin, source }
