@@ -91,7 +91,8 @@ fn by_prefix(files: impl IntoIterator<Item = Vec<Registry>>) -> BTreeMap<String,
 
 fn choose(registries: &BTreeMap<String, Registry>, reference: &Reference) -> Result<Vec<Place>, Error> {
     let name = reference.name();
-    let fitting = registries.iter().filter_map(|(prefix, registry)| Some((matched(prefix, &name)?, prefix, registry)));
+    let fitting =
+        registries.iter().filter_map(|(prefix, registry)| Some((matched(prefix, reference, &name)?, prefix, registry)));
     let own = Place {
         registry: reference.registry.clone(),
         repository: reference.repository.clone(),
@@ -105,32 +106,43 @@ fn choose(registries: &BTreeMap<String, Registry>, reference: &Reference) -> Res
     if registry.blocked {
         return Err(Error::Forbidden(format!("{name}: registries.conf blocks {prefix}")));
     }
+    // An entry for one image may repeat its tag or digest behind its locations.
+    let one = prefix.strip_prefix(&*name).unwrap_or_default();
+    let parse = |location: &str| parse(location.strip_suffix(one).unwrap_or(location), rest);
     let mut places = Vec::new();
     for mirror in &registry.mirror {
         let pull = match registry.mirror_by_digest_only {
             true => Pull::DigestOnly,
             false => mirror.pull_from_mirror.unwrap_or_default(),
         };
-        let (registry, repository) = parse(&mirror.location, rest)?;
+        let (registry, repository) = parse(&mirror.location)?;
         places.push(Place { registry, repository, insecure: mirror.insecure, is_mirror: true, pull });
     }
     let location = registry.location.as_deref().filter(|location| !location.is_empty());
     let (registry_host, repository) = match location {
-        Some(location) => parse(location, rest)?,
+        Some(location) => parse(location)?,
         None => (own.registry.clone(), own.repository.clone()),
     };
     places.push(Place { insecure: registry.insecure, registry: registry_host, repository, ..own });
     Ok(places)
 }
 
-/// What follows `prefix` in `name`, if it fits: at a border of the path, or by `*.domain`.
-fn matched<'a>(prefix: &str, name: &'a str) -> Option<&'a str> {
+/// What follows `prefix` in `name`, if it fits: at a border of the path, by `*.domain`, or with the reference's tag or
+/// digest behind the whole name.
+fn matched<'a>(prefix: &str, reference: &Reference, name: &'a str) -> Option<&'a str> {
     if let Some(domain) = prefix.strip_prefix("*.") {
         let host = name.split('/').next()?;
         let fits = host.strip_suffix(domain).is_some_and(|sub| sub.ends_with('.') && sub.len() > 1);
         return fits.then(|| &name[host.len()..]);
     }
-    name.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+    match prefix.strip_prefix(name) {
+        Some(one) if !one.is_empty() => {
+            let tag = reference.tag.as_ref().map(|tag| format!(":{tag}"));
+            let digest = reference.digest.as_ref().map(|digest| format!("@{digest}"));
+            [tag, digest].iter().flatten().any(|own| own == one).then_some("")
+        }
+        _ => name.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/')),
+    }
 }
 
 /// A prefix or location without the slash that some write at its end.
@@ -144,7 +156,7 @@ fn parse(location: &str, rest: &str) -> Result<(String, String), Error> {
     let (host, repository) = text.split_once('/').ok_or_else(bad)?;
     // A host of one word is a host here, though not in an image's name.
     let probe: Reference = format!("{host}/{repository}").parse().map_err(|_| bad())?;
-    if probe.digest.is_some() || probe.tag.as_deref() != Some("latest") {
+    if probe.digest.is_some() || probe.tag.as_deref() != Some("latest") || repository.ends_with(":latest") {
         return Err(bad());
     }
     match probe.registry == host || host == "index.docker.io" || host == "registry-1.docker.io" {
@@ -228,6 +240,50 @@ mod tests {
         assert_eq!(places(CONF, "corp.example/x").unwrap(), ["corp.example/x"]);
         assert_eq!(places(CONF, "quay.io/x").unwrap(), ["quay.io/x"]);
         assert!(places(CONF, "evil.example/x").unwrap_err().contains("blocks evil.example"));
+    }
+
+    #[test]
+    fn an_entry_may_be_for_one_image() {
+        let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let conf = format!(
+            r#"
+            [[registry]]
+            prefix = "a.example/app:1.2"
+            location = "b.example/moved/app:1.2"
+            [[registry.mirror]]
+            location = "c.example/app"
+            [[registry]]
+            location = "a.example/bad:0.1"
+            blocked = true
+            [[registry]]
+            location = "a.example/bad@{digest}"
+            blocked = true
+            [[registry]]
+            prefix = "a.example/other:1"
+            location = "a.example/other:2"
+            [[registry]]
+            prefix = "a.example/another:1"
+            location = "a.example/another:latest"
+            [[registry]]
+            location = "a.example/same@{digest}"
+            "#
+        );
+        let moved = ["c.example/app", "b.example/moved/app"];
+        assert_eq!(places(&conf, "a.example/app:1.2").unwrap(), moved);
+        assert_eq!(places(&conf, &format!("a.example/app:1.2@{digest}")).unwrap(), moved);
+        for other in ["app:1.20", "app:1", "app", "app/x:1.2", "bad:0.2", "bad"] {
+            let expected = format!("a.example/{}", other.split(':').next().unwrap());
+            assert_eq!(places(&conf, &format!("a.example/{other}")).unwrap(), [expected]);
+        }
+        for blocked in ["bad:0.1", &format!("bad@{digest}"), &format!("bad:0.2@{digest}")] {
+            let error = places(&conf, &format!("a.example/{blocked}")).unwrap_err();
+            assert!(error.contains("blocks a.example/bad"), "{error}");
+        }
+        assert_eq!(places(&conf, &format!("a.example/same@{digest}")).unwrap(), ["a.example/same"]);
+        // Another tag than was asked for.
+        for name in ["a.example/other:1", "a.example/another:1"] {
+            assert!(places(&conf, name).unwrap_err().contains("no location"), "{name}");
+        }
     }
 
     #[test]
