@@ -6,7 +6,9 @@ use std::io::BufWriter;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::{Filter, LoopMount, PeakMemory, e2fsck_clean, needs_root, processor_seconds, scratch, shell};
+use crate::support::{
+    Filter, LoopMount, PeakMemory, e2fsck_clean, least_costs, needs_root, processor_seconds, scratch, shell,
+};
 
 /// Writes a tar of empty files, or small ones, spread over `directories`.
 fn archive(files: u32, directories: u32, size: usize, path: &Path) {
@@ -39,14 +41,8 @@ fn four_times_the_files_in_one_directory_take_less_than_five_times_as_long() {
     let (small, large) = (scratch.path().join("20k.tar"), scratch.path().join("80k.tar"));
     archive(20_000, 1, 10, &small);
     archive(80_000, 1, 10, &large);
-    // The least of each, of as many rounds as it takes while other tests run; a square would be 16 times, in every round.
-    let (mut short, mut long) = (f64::INFINITY, f64::INFINITY);
-    for round in 0..12 {
-        (short, long) = (short.min(cost(&small, &image, 1)), long.min(cost(&large, &image, 1)));
-        if round >= 2 && long < short * 5.0 {
-            break;
-        }
-    }
+    // A square would be 16 times as long.
+    let (short, long) = least_costs(|| cost(&small, &image, 1), || cost(&large, &image, 1), 5.0);
     assert!(long < short * 5.0, "20,000 files: {short} s, 80,000 files: {long} s");
     e2fsck_clean(&image);
     let mount = LoopMount::read_only(&image);

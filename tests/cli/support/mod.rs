@@ -38,5 +38,5 @@ pub use mounted::{LoopDevice, Tmpfs};
 pub use oracle::{debugfs, dumpe2fs, e2fsck_clean, skopeo_push, tool};
 pub use snapshot::Snapshot;
 pub use tools::{needs, needs_root, repository, scratch, test_cache};
-pub use usage::{PeakMemory, processor_seconds};
+pub use usage::{PeakMemory, least_costs, processor_seconds};
 pub use wire::{Then, Wire};
