@@ -25,7 +25,7 @@ pub trait Sink {
     fn size(&self) -> u64;
     /// Bytes that have arrived.
     fn position(&self) -> u64;
-    /// Adds the first `len` bytes of `buffer`; returns a buffer to read the next bytes into, of any length.
+    /// Adds the first `len` bytes of `buffer`, which has as many; returns a buffer for the next bytes, of any length.
     ///
     /// # Errors
     /// When they cannot be stored.
@@ -144,8 +144,8 @@ impl Download<'_> {
         let mut buffer = Vec::new();
         loop {
             // One byte more than none shows whether the server sends too much.
-            let due = usize::try_from(sink.size().saturating_sub(sink.position())).unwrap_or(BUFFER);
-            buffer.resize(due.clamp(1, BUFFER), 0);
+            let due = sink.size().saturating_sub(sink.position());
+            buffer.resize(usize::try_from(due).unwrap_or(BUFFER).clamp(1, BUFFER), 0);
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
@@ -155,7 +155,7 @@ impl Download<'_> {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(read_error(&answer.url, &e, self.timeout)),
             };
-            if sink.size().saturating_sub(sink.position()) < n as u64 {
+            if due < n as u64 {
                 let what = format!("the server sent more than the {} bytes that are due", sink.size());
                 return Err(Error::Wrong { url: shown.into(), what });
             }

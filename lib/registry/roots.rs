@@ -8,7 +8,9 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
-/// Trusts the system's authorities and `named`. The former, hundreds of files, are read when a server first shows a
+use super::self_signed;
+
+/// Trusts the system's authorities and `named`, which a server may show itself. The former, hundreds of files, are read when a server first shows a
 /// certificate: one of plain HTTP never does, and then there need not be any.
 #[derive(Debug)]
 pub(super) struct Roots {
@@ -34,7 +36,8 @@ impl ServerCertVerifier for Roots {
     ) -> Result<ServerCertVerified, Error> {
         let load = || Verifier::new_with_extra_roots(self.named.iter().cloned(), Arc::clone(&self.provider));
         let chains = self.chains.get_or_init(load).as_ref().map_err(Clone::clone)?;
-        chains.verify_server_cert(shown, intermediates, server, ocsp, now)
+        let verified = chains.verify_server_cert(shown, intermediates, server, ocsp, now);
+        verified.or_else(|error| self_signed::accept(error, &self.named, shown, server))
     }
 
     fn verify_tls12_signature(

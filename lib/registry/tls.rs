@@ -13,7 +13,6 @@ use rustls::{ClientConfig, RootCertStore};
 use super::Error;
 use super::endpoint::DOCKER_HOST;
 use super::roots::Roots;
-use super::self_signed::OrNamed;
 use crate::image::DEFAULT_REGISTRY;
 
 /// Longest PEM file that is read, in bytes.
@@ -66,11 +65,11 @@ pub(super) fn configure_for_proxy(builder: ClientBuilder) -> Result<ClientBuilde
 /// that they are read late.
 fn trusting(named: Vec<CertificateDer<'static>>, own: Option<Own>) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let chains = Roots::new(named.clone(), Arc::clone(&provider));
+    let roots = Roots::new(named, Arc::clone(&provider));
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(OrNamed { chains, named }));
+        .with_custom_certificate_verifier(Arc::new(roots));
     let mut config = match own {
         None => config.with_no_client_auth(),
         Some(Own { pem, .. }) => {

@@ -130,6 +130,9 @@ impl Partial {
     ///
     /// # Errors
     /// As [`write`](Self::write).
+    ///
+    /// # Panics
+    /// When `buffer` has fewer bytes.
     pub fn write_buffer(&mut self, buffer: Vec<u8>, len: usize) -> Result<Vec<u8>, Error> {
         self.append(&buffer[..len])?;
         Ok(self.hash.add(buffer, len))
