@@ -2,6 +2,7 @@
 
 /// Why a text is no size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SizeError {
     /// Not a number with a known unit.
     #[error("{0:?} is no size: a number of bytes, or one with K, M, G, T, P (powers of 1024; KiB too; KB is 1000)")]

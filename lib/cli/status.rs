@@ -8,6 +8,7 @@ use super::{advice, escape, message_line};
 
 /// Why a filter did not do its work.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Failure {
     /// The command line asks for what makes no sense: status 2.
     #[error("{0}")]

@@ -15,6 +15,7 @@ pub use magic::Compression;
 
 /// Why a stream could not be decoded. It arrives as the source of an [`std::io::Error`].
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The stream stops inside a gzip member.
     #[error("the gzip stream is cut: it stops inside a member, at compressed byte {offset}")]

@@ -16,6 +16,7 @@ const OTHER: u16 = 0x20;
 
 /// What is wrong with an ACL.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AclError {
     /// Not a header and whole entries.
     #[error("ACL of {0} bytes is cut")]

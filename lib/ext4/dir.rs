@@ -77,6 +77,7 @@ pub struct DirOwner {
 
 /// Why a directory cannot be stored.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DirError {
     /// A name that no directory can hold.
     #[error("name of {length} bytes: {reason}")]

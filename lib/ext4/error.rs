@@ -6,6 +6,7 @@ use super::xattr::XattrError;
 
 /// What can go wrong while an image is written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The content source failed.
     #[error("reading content: {0}")]
@@ -107,6 +108,7 @@ pub struct Origin {
 
 /// Why ext4 cannot represent an inode.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InodeError {
     /// More than 65,000 names of one inode that is no directory.
     #[error("{0} hard links, ext4 allows 65000")]

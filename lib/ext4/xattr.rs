@@ -21,6 +21,7 @@ const ENTRY: usize = 16;
 
 /// Why an attribute cannot be stored.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum XattrError {
     /// ext4 has no place for this name on such a file. Extraction leaves these out too.
     #[error("attribute {}: {reason}", name.escape_ascii())]

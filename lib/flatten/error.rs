@@ -7,6 +7,7 @@ use crate::{tar, tree};
 
 /// Why layers could not be flattened.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The layer manifest is cut or wrong.
     #[error("layer manifest: {0}")]
@@ -64,6 +65,7 @@ pub enum Error {
 
 /// What is wrong with a layer.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LayerError {
     /// It cannot be opened or read.
     #[error("{}: {source}", path.display())]

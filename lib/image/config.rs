@@ -21,6 +21,7 @@ pub struct Config {
 
 /// Why a config cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// It is not JSON, or lacks what it needs.
     #[error("the image config is not valid: {0}")]

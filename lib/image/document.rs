@@ -44,6 +44,7 @@ pub struct Manifest {
 
 /// Why a document cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DocumentError {
     /// It is not JSON, or lacks what it needs.
     #[error("not a valid image manifest: {0}")]

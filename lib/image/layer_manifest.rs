@@ -88,6 +88,7 @@ pub struct LayerRecord {
 
 /// Why a manifest could not be read or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// Reading or writing failed.
     #[error("record {record}: {source}")]

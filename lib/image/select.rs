@@ -7,6 +7,7 @@ const MAX_SHOWN: usize = 32;
 
 /// Why an index offers nothing.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SelectError {
     /// The wanted platform is not there.
     #[error("no image for {wanted}; there is {}", few(offered))]

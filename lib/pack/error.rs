@@ -6,6 +6,7 @@ use crate::{tar, tree};
 
 /// Why a tar stream did not become an image.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The stream cannot be read, or is no tar.
     #[error(transparent)]
@@ -112,6 +113,7 @@ fn content_of(error: &ext4::Error) -> Option<Origin> {
 
 /// Why no image can hold a member (E10).
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Problem {
     /// A component of its name is too long.
     #[error("name of {0} bytes, ext4 allows 255")]

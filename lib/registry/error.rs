@@ -6,6 +6,7 @@ use std::time::Duration;
 /// The texts of other libraries are copied into it, not chained: a broken connection to a registry must not look like
 /// a broken pipe of ours, and an address in them could hold a secret.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The server answered, but not with what was asked for.
     #[error("{url}: {status}{}{}", said(.message.as_deref()), asked(*.retry_after))]
@@ -78,6 +79,7 @@ pub enum Error {
 
 /// How a connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Failure {
     /// The other side does not speak TLS: plain HTTP may be tried where it is allowed.
     NotTls,

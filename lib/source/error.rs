@@ -6,6 +6,7 @@ use crate::{registry, store};
 
 /// Why an image could not be fetched.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The name of the image cannot be understood.
     #[error(transparent)]

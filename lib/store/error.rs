@@ -5,6 +5,7 @@ use crate::image::Digest;
 
 /// Why the store cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The file system refused.
     #[error("{path}: {what}: {source}", path = .path.display())]
@@ -56,6 +57,7 @@ pub enum Error {
 
 /// How a blob differs from its descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Mismatch {
     /// Other bytes.
     #[error("the bytes have digest {found}, not {expected}")]

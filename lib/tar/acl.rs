@@ -7,6 +7,7 @@
 
 /// What can be wrong with an ACL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AclError {
     /// An entry is malformed.
     #[error("\"{0}\" is no entry")]

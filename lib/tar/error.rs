@@ -18,6 +18,7 @@ pub struct Error {
 
 /// What can be wrong with a tar stream.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Problem {
     /// The stream could not be read.
     #[error(transparent)]

@@ -4,6 +4,7 @@ use crate::meta::Timestamp;
 
 /// Why a number cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NumberError {
     /// It is no number in the field's notation.
     #[error("is not a number")]

@@ -7,6 +7,7 @@ use crate::meta::Timestamp;
 
 /// What can be wrong with an extended header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PaxError {
     /// A record does not begin with its length and a blank.
     #[error("record without a length")]

@@ -11,6 +11,7 @@ pub const MAX_SEGMENTS: usize = 1 << 20;
 
 /// What can be wrong with a sparse map.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SparseError {
     /// The file's real size is not given.
     #[error("the file's size with its holes is missing")]

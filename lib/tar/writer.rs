@@ -66,6 +66,7 @@ impl Body {
 
 /// Why a member cannot be written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WriteError {
     /// The stream does not take it.
     #[error(transparent)]

@@ -16,6 +16,7 @@ use crate::meta::{Xattr, Xattrs};
 
 /// What can be wrong with an extended attribute.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum XattrError {
     /// It has no name, or a NUL in its name.
     #[error("no valid name in {0}")]

@@ -2,6 +2,7 @@ use super::cursor::{MAX_SYMLINKS, MAX_TARGET};
 
 /// Why an entry could not join the tree. Names are shown as they are: who prints them escapes them (S4).
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The entry's own name is refused.
     #[error("{}: {why}", show(.name))]
@@ -61,6 +62,7 @@ pub enum Error {
 
 /// What is wrong with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PathError {
     /// Nothing is no name.
     #[error("is empty")]
