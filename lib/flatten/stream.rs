@@ -91,14 +91,23 @@ impl Stage {
 
     /// Does what is pending. Only for who was told to by [`Stage::push`], or had it handed on.
     pub(super) fn run(&self) {
-        let mut running = Running { stage: self, orderly: false };
-        loop {
-            let mut pending = lock(&self.pending);
-            let Some(Piece { chunk, keep }) = pending.chunks.pop_front() else { break };
-            drop(pending);
+        let running = Running(self);
+        while let Some(Piece { chunk, keep }) = self.next() {
             lock(&self.sinks).take(chunk.filled(), keep, &self.failed);
         }
-        running.orderly = true;
+        std::mem::forget(running);
+    }
+
+    /// The next piece. Where there is none the run ends before the lock goes: what is pushed after that finds nobody who
+    /// runs the stage.
+    fn next(&self) -> Option<Piece> {
+        let mut pending = lock(&self.pending);
+        let piece = pending.chunks.pop_front();
+        if piece.is_none() {
+            pending.running = false;
+            self.settled.notify_all();
+        }
+        piece
     }
 
     /// Waits until nothing is pending.
@@ -108,21 +117,16 @@ impl Stage {
     }
 }
 
-/// Ends a run of a stage; if that run panicked, the stage has failed.
-struct Running<'s> {
-    stage: &'s Stage,
-    orderly: bool,
-}
+/// Ends a run of a stage that panics: the stage has failed, and nobody may wait for it.
+struct Running<'s>(&'s Stage);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let mut pending = lock(&self.stage.pending);
-        if !self.orderly {
-            self.stage.failed.store(true, Ordering::Relaxed);
-            pending.chunks.clear();
-        }
+        self.0.failed.store(true, Ordering::Relaxed);
+        let mut pending = lock(&self.0.pending);
+        pending.chunks.clear();
         pending.running = false;
-        self.stage.settled.notify_all();
+        self.0.settled.notify_all();
     }
 }
 
@@ -286,5 +290,41 @@ impl<R: Read> Read for Decoded<R> {
         buf[..len].copy_from_slice(&available[..len]);
         self.consume(len);
         Ok(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may panic
+
+    use super::*;
+    use crate::image::Algorithm;
+
+    /// Two threads hand a stage to and fro as fast as they can, piece by piece: a piece that is pushed at the very moment
+    /// when the run before it ends must be somebody's.
+    #[test]
+    fn what_is_pushed_while_a_run_ends_is_not_lost() {
+        const PIECES: usize = 100_000;
+        let stage = Stage::new(Some(Hasher::new(Algorithm::Sha256)), None);
+        let (home, free) = channel();
+        let nobody_comes = || {
+            let pending = lock(&stage.pending);
+            !pending.chunks.is_empty() && !pending.running
+        };
+        std::thread::scope(|scope| {
+            let (runs, to_run) = channel();
+            scope.spawn(|| to_run.into_iter().for_each(|()| stage.run()));
+            for at in 0..PIECES {
+                let chunk = Arc::new(Chunk { bytes: vec![7], len: 1, home: home.clone() });
+                if stage.push(Piece { chunk, keep: false }) {
+                    runs.send(()).unwrap();
+                }
+                while free.try_recv().is_err() {
+                    assert!(!nobody_comes(), "piece {at} is lost");
+                }
+            }
+        });
+        let digest = lock(&stage.sinks).hasher.take().unwrap().finish();
+        assert_eq!(digest, Digest::sha256(&[7; PIECES]));
     }
 }
