@@ -1,8 +1,8 @@
 use std::io;
 
 use super::BLOCK_SIZE;
-use super::dir::DirError;
-use super::xattr::XattrError;
+use crate::ext4::format::xattr::XattrError;
+use crate::ext4::layout::directory::DirError;
 
 /// What can go wrong while an image is written.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum Error {
         len: u64,
     },
     /// A file larger than an extent tree can map.
-    #[error("file of {size} bytes is larger than ext4 allows ({} bytes)", super::file_data::MAX_SIZE)]
+    #[error("file of {size} bytes is larger than ext4 allows ({} bytes)", crate::ext4::layout::file_data::MAX_SIZE)]
     FileTooLarge {
         /// The file's size in bytes.
         size: u64,

@@ -8,50 +8,29 @@
 //! The on-disk format is the one of the kernel's `Documentation/filesystems/ext4`; the values of fields follow what
 //! `mke2fs` writes. Where this module names a field, it uses the kernel's name (`s_`, `bg_`, `i_`, `ee_`).
 
-mod acl;
-mod bitmap;
-mod data;
-mod dir;
-mod dir_block;
-mod disk;
 mod error;
-mod extent_tree;
-mod file_data;
-mod finish;
-mod geometry;
-mod hash;
-mod htree;
-mod inode;
-mod journal;
+mod format;
 mod layout;
 mod options;
-mod place;
-mod resize;
-mod scan;
-mod superblock;
-mod target;
 mod tree;
-mod write_behind;
-mod writer;
-mod xattr;
-mod xattr_block;
+mod write;
 
-pub use acl::AclError;
-pub use dir::{DirEntry, DirError, DirFormat, DirOwner, DirectoryPlan, FileType, NAME_MAX};
 pub use error::{Error, InodeError, Origin};
-pub use file_data::{Extent, FileData};
-pub use hash::{HashSeed, HashSign, NameHash, half_md4};
-pub use inode::check_time;
-pub use options::{Free, Identity, Journal, Options, Percent};
-pub use target::{FreshFile, InPlace, Target};
-pub use tree::{FileTree, InodeRef};
-pub use write_behind::WriteBehind;
-pub use writer::{ImageWriter, Report};
-pub use xattr::{
+pub use format::acl::AclError;
+pub use format::inode::check_time;
+pub use format::name_hash::{HashSeed, HashSign, NameHash, half_md4};
+pub use format::xattr::{
     INODE_SPACE, InodeXattrs, XattrError, check as check_xattrs, check_name as check_xattr_name,
     encode as encode_xattrs,
 };
-pub use xattr_block::XattrBlocks;
+pub use format::xattr_block::XattrBlocks;
+pub use layout::directory::{DirEntry, DirError, DirFormat, DirOwner, DirectoryPlan, FileType, NAME_MAX};
+pub use layout::file_data::{Extent, FileData};
+pub use options::{Free, Identity, Journal, Options, Percent};
+pub use tree::{FileTree, InodeRef};
+pub use write::image_writer::{ImageWriter, Report};
+pub use write::target::{FreshFile, InPlace, Target};
+pub use write::write_behind::WriteBehind;
 
 /// Bytes of a block, at every image size (rule E5).
 pub const BLOCK_SIZE: u32 = 4096;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufReader, Read};
 
 use super::support::{IDENTITY, Image, TestTree, fsck};
-use crate::ext4::geometry::{Fixed, GROUP_BLOCKS, descriptor_blocks, groups};
+use crate::ext4::layout::block_group::{Fixed, GROUP_BLOCKS, descriptor_blocks, groups};
 use crate::ext4::{ImageWriter, InPlace, Journal, Options, Report, Target};
 use crate::meta::{NodeKind, Xattr, Xattrs};
 

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::dir::{DirEntry, DirFormat, DirOwner, DirectoryPlan, FileType};
-use super::dir_block::{BLOCK, inode_seed};
-use super::extent_tree::{Root, build, tree_blocks};
-use super::inode::FAST_SYMLINK;
-use super::scan::{LOST_FOUND, LOST_FOUND_INODE, ROOT_INODE, Scan};
-use super::{Error, FileData, FileTree, ImageWriter, InodeError, Target, XattrBlocks, encode_xattrs};
+use crate::ext4::format::dir_block::{BLOCK, inode_seed};
+use crate::ext4::format::extent_tree::{Root, build, tree_blocks};
+use crate::ext4::format::inode::FAST_SYMLINK;
+use crate::ext4::layout::directory::{DirEntry, DirFormat, DirOwner, DirectoryPlan, FileType};
+use crate::ext4::layout::inode_numbering::{LOST_FOUND, LOST_FOUND_INODE, ROOT_INODE, Scan};
+use crate::ext4::{Error, FileData, FileTree, ImageWriter, InodeError, Target, XattrBlocks, encode_xattrs};
 use crate::meta::NodeKind;
 
 /// Blocks of `lost+found`, as `mke2fs` makes it: room for `e2fsck` when nothing else is left.
@@ -18,7 +18,7 @@ const MAX_SYMLINK: usize = 4095;
 
 /// Where everything that is no file data stands, by inode number.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(crate) struct Places {
     /// Directories and long symlinks, in ascending order.
     own: Vec<OwnBlocks>,
     /// Which attribute block an inode uses, in ascending order.
@@ -35,39 +35,39 @@ struct OwnBlocks {
 }
 
 #[derive(Debug)]
-pub(super) struct Tree {
-    pub(super) root: Root,
-    pub(super) blocks: u64,
+pub(crate) struct Tree {
+    pub(crate) root: Root,
+    pub(crate) blocks: u64,
 }
 
 impl Places {
     /// A directory's or long symlink's blocks, and whether it is an indexed directory.
-    pub(super) fn own(&self, number: u32) -> Option<(&FileData, bool)> {
+    pub(crate) fn own(&self, number: u32) -> Option<(&FileData, bool)> {
         let at = self.own.binary_search_by_key(&number, |own| own.number).ok()?;
         Some((&self.own[at].data, self.own[at].indexed))
     }
 
     /// `i_file_acl`
-    pub(super) fn xattr_block(&self, number: u32) -> Option<u32> {
+    pub(crate) fn xattr_block(&self, number: u32) -> Option<u32> {
         let at = self.xattrs.binary_search_by_key(&number, |&(number, _)| number).ok()?;
         Some(self.xattrs[at].1)
     }
 
     /// The extent tree of an inode with more extents than fit into it.
-    pub(super) fn tree(&self, number: u32) -> Option<&Tree> {
+    pub(crate) fn tree(&self, number: u32) -> Option<&Tree> {
         self.trees.get(&number)
     }
 }
 
 /// All ids in the order of their inode numbers; none for a `lost+found` that the tree does not have.
-pub(super) fn in_order(scan: &Scan) -> impl Iterator<Item = (u32, Option<u32>)> + use<> {
+pub(crate) fn in_order(scan: &Scan) -> impl Iterator<Item = (u32, Option<u32>)> + use<> {
     let first = [(ROOT_INODE, Some(scan.root())), (LOST_FOUND_INODE, scan.lost_found())];
     first.into_iter().chain((LOST_FOUND_INODE + 1..).zip(scan.ordinary().map(Some)))
 }
 
 impl<T: Target> ImageWriter<T> {
     /// Writes all of it.
-    pub(super) fn place(&mut self, tree: &impl FileTree, scan: &Scan, format: &DirFormat) -> Result<Places, Error> {
+    pub(crate) fn place(&mut self, tree: &impl FileTree, scan: &Scan, format: &DirFormat) -> Result<Places, Error> {
         let mut places = Places::default();
         for (number, id) in in_order(scan) {
             let own = match id.map(|id| (id, tree.inode(id).kind)) {
@@ -194,7 +194,7 @@ impl<T: Target> ImageWriter<T> {
     }
 
     /// The ranges of content that no file of the tree has, because a later file replaced theirs.
-    pub(super) fn replaced(&mut self, tree: &impl FileTree, scan: &Scan) -> Result<Vec<Range<u64>>, Error> {
+    pub(crate) fn replaced(&mut self, tree: &impl FileTree, scan: &Scan) -> Result<Vec<Range<u64>>, Error> {
         if scan.data_blocks > self.content {
             return Err(Error::Tree { id: tree.root(), reason: "two inodes have the same content" });
         }

@@ -3,9 +3,9 @@
 //! Format: "Hash Tree Directories" in the kernel's ext4 documentation. The blocks stand in this order: the root
 //! (`dx_root`), the inner nodes (`dx_node`) if there are any, the leaves by hash.
 
-use super::dir::{DirEntry, DirError, DirFormat, DirOwner, FileType};
-use super::dir_block::{BLOCK, LeafBuilder, crc, inode_seed, put_entry, record_length};
-use super::hash::half_md4;
+use crate::ext4::format::dir_block::{BLOCK, LeafBuilder, crc, inode_seed, put_entry, record_length};
+use crate::ext4::format::name_hash::half_md4;
+use crate::ext4::layout::directory::{DirEntry, DirError, DirFormat, DirOwner, FileType};
 
 /// Where the pairs of hash and block start in the root: after `.`, `..` and `dx_root_info`.
 const ROOT_START: usize = 32;
@@ -29,7 +29,7 @@ struct Leaf {
 
 /// A directory's entries in hash order, cut into leaves.
 #[derive(Debug)]
-pub(super) struct Index {
+pub(crate) struct Index {
     /// Positions in the list of entries.
     order: Vec<u32>,
     leaves: Vec<Leaf>,
@@ -38,7 +38,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn new(entries: &[DirEntry<'_>], format: &DirFormat) -> Result<Self, DirError> {
+    pub(crate) fn new(entries: &[DirEntry<'_>], format: &DirFormat) -> Result<Self, DirError> {
         let root_limit = limit(ROOT_START, format);
         let node_limit = limit(NODE_START, format);
         let reach = root_limit * node_limit;
@@ -65,11 +65,11 @@ impl Index {
         Ok(Self { order, leaves, nodes })
     }
 
-    pub(super) fn blocks(&self) -> u32 {
+    pub(crate) fn blocks(&self) -> u32 {
         number(1 + self.nodes + self.leaves.len())
     }
 
-    pub(super) fn write<E>(
+    pub(crate) fn write<E>(
         &self,
         entries: &[DirEntry<'_>],
         owner: DirOwner,

@@ -1,26 +1,26 @@
 //! What the tree says about its inodes as a whole: link counts, parents, inode numbers.
 
-use super::{Error, FileTree, InodeError};
+use crate::ext4::{Error, FileTree, InodeError};
 use crate::meta::NodeKind;
 
 /// `EXT4_LINK_MAX`
 const MAX_LINKS: u32 = 65_000;
 /// Inode numbers with a fixed meaning.
-pub(super) const ROOT_INODE: u32 = 2;
+pub(crate) const ROOT_INODE: u32 = 2;
 /// The resize inode.
-pub(super) const RESIZE_INODE: u32 = 7;
+pub(crate) const RESIZE_INODE: u32 = 7;
 /// The journal.
-pub(super) const JOURNAL_INODE: u32 = 8;
+pub(crate) const JOURNAL_INODE: u32 = 8;
 /// `lost+found`; the first inode that is not reserved.
-pub(super) const LOST_FOUND_INODE: u32 = 11;
+pub(crate) const LOST_FOUND_INODE: u32 = 11;
 /// The directory that `e2fsck` needs.
-pub(super) const LOST_FOUND: &[u8] = b"lost+found";
+pub(crate) const LOST_FOUND: &[u8] = b"lost+found";
 
 const NONE: u32 = u32::MAX;
 
 /// Facts gathered by one walk over all directories.
 #[derive(Debug)]
-pub(super) struct Scan {
+pub(crate) struct Scan {
     root: u32,
     /// The directory of that name in the root.
     lost_found: Option<u32>,
@@ -29,12 +29,12 @@ pub(super) struct Scan {
     /// A directory's parent.
     parents: Vec<u32>,
     /// Data blocks of all files.
-    pub(super) data_blocks: u64,
+    pub(crate) data_blocks: u64,
 }
 
 impl Scan {
     /// Reads the whole tree once and checks what ext4 or [`FileTree`] demand of it.
-    pub(super) fn new(tree: &impl FileTree) -> Result<Self, Error> {
+    pub(crate) fn new(tree: &impl FileTree) -> Result<Self, Error> {
         let inodes = tree.inodes();
         let root = tree.root();
         // 12 numbers are not for the tree: 0, the reserved ones and lost+found.
@@ -105,24 +105,24 @@ impl Scan {
     }
 
     /// The root's id.
-    pub(super) fn root(&self) -> u32 {
+    pub(crate) fn root(&self) -> u32 {
         self.root
     }
 
     /// Whether the tree has a `lost+found` of its own.
-    pub(super) fn lost_found(&self) -> Option<u32> {
+    pub(crate) fn lost_found(&self) -> Option<u32> {
         self.lost_found
     }
 
     /// Inodes used, the reserved ones included; they are numbered from 1 without a gap.
-    pub(super) fn inodes(&self) -> u32 {
+    pub(crate) fn inodes(&self) -> u32 {
         let ours = u32::from(self.lost_found.is_none());
         // The root is among the reserved ones; `new` left room for 12 more.
         u32::try_from(self.counts.len()).unwrap_or(u32::MAX) - 1 + ours + (LOST_FOUND_INODE - 1)
     }
 
     /// The inode number of an id.
-    pub(super) fn number(&self, id: u32) -> u32 {
+    pub(crate) fn number(&self, id: u32) -> u32 {
         if id == self.root {
             return ROOT_INODE;
         }
@@ -136,19 +136,19 @@ impl Scan {
     }
 
     /// All ids but the root's and that of `lost+found`, in the order of their numbers.
-    pub(super) fn ordinary(&self) -> impl Iterator<Item = u32> + use<> {
+    pub(crate) fn ordinary(&self) -> impl Iterator<Item = u32> + use<> {
         let (root, lost_found) = (self.root, self.lost_found);
         let count = u32::try_from(self.counts.len()).unwrap_or(u32::MAX);
         (0..count).filter(move |&id| id != root && Some(id) != lost_found)
     }
 
     /// The id of a directory's parent.
-    pub(super) fn parent(&self, id: u32) -> u32 {
+    pub(crate) fn parent(&self, id: u32) -> u32 {
         self.parents[id as usize]
     }
 
     /// `i_links_count`
-    pub(super) fn links(&self, id: u32, directory: bool) -> u16 {
+    pub(crate) fn links(&self, id: u32, directory: bool) -> u16 {
         let mut links = self.counts[id as usize];
         if directory {
             links = links.saturating_add(2);
@@ -164,7 +164,7 @@ impl Scan {
     }
 
     /// An error about an inode, with one of its paths.
-    pub(super) fn refuse(&self, tree: &impl FileTree, id: u32, source: InodeError) -> Error {
+    pub(crate) fn refuse(&self, tree: &impl FileTree, id: u32, source: InodeError) -> Error {
         Error::Inode { path: self.path(tree, id), source }
     }
 

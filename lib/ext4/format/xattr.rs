@@ -3,15 +3,15 @@
 //! Format: "Extended Attributes" in the kernel's ext4 documentation. Entries are sorted by name index, name length
 //! and name, as the kernel keeps them. Attribute inodes (`ea_inode`) are not used: old readers refuse them.
 
-use super::acl::{Acl, AclError};
-use super::dir::FileType;
-use super::xattr_block::{BlockImage, XattrBlocks};
+use crate::ext4::format::acl::{Acl, AclError};
+use crate::ext4::format::xattr_block::{BlockImage, XattrBlocks};
+use crate::ext4::layout::directory::FileType;
 use crate::meta::Xattrs;
 
 /// Bytes for attributes in an inode of 256 bytes whose `i_extra_isize` is 32.
 pub const INODE_SPACE: usize = 96;
 /// The magic number before the attributes in an inode, and in a block's header.
-pub(super) const MAGIC: [u8; 4] = 0xea02_0000_u32.to_le_bytes();
+pub(crate) const MAGIC: [u8; 4] = 0xea02_0000_u32.to_le_bytes();
 /// What ends a list of entries.
 const END: usize = 4;
 /// Bytes for entries and values in an inode.
@@ -58,10 +58,10 @@ pub enum XattrError {
 
 /// An attribute as it stands on disk: the prefix is a number, an ACL is in ext4's form.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct DiskXattr {
-    pub(super) index: u8,
-    pub(super) name: Box<[u8]>,
-    pub(super) value: Box<[u8]>,
+pub(crate) struct DiskXattr {
+    pub(crate) index: u8,
+    pub(crate) name: Box<[u8]>,
+    pub(crate) value: Box<[u8]>,
 }
 
 impl DiskXattr {
@@ -74,7 +74,7 @@ impl DiskXattr {
     }
 
     /// The entry; `offset` is where the value stands, `hash` is 0 in an inode.
-    pub(super) fn put_entry(&self, out: &mut Vec<u8>, offset: usize, hash: u32) {
+    pub(crate) fn put_entry(&self, out: &mut Vec<u8>, offset: usize, hash: u32) {
         let start = out.len();
         out.push(u8::try_from(self.name.len()).unwrap_or(u8::MAX)); // names are at most 255 bytes
         out.push(self.index);
@@ -274,7 +274,7 @@ fn full_name(xattr: &DiskXattr) -> Box<[u8]> {
 }
 
 /// Rounds up to 4 bytes.
-pub(super) fn padded(length: usize) -> usize {
+pub(crate) fn padded(length: usize) -> usize {
     length.saturating_add(3) & !3
 }
 

@@ -2,17 +2,17 @@
 
 use std::ops::Range;
 
-use super::dir_block::BLOCK;
-use super::geometry::GROUP_BLOCKS;
-use super::layout::Layout;
+use crate::ext4::format::dir_block::BLOCK;
+use crate::ext4::layout::block_group::GROUP_BLOCKS;
+use crate::ext4::layout::demand::Layout;
 
 /// A bitmap of one block.
-pub(super) type Bitmap = [u8; BLOCK];
+pub(crate) type Bitmap = [u8; BLOCK];
 
 /// A group's block bitmap, or none where only superblock and descriptors are used.
 ///
 /// `unused` are the free ranges before `layout.end`, sorted.
-pub(super) fn block_bitmap(layout: &Layout, unused: &[Range<u64>], group: u64) -> Option<Bitmap> {
+pub(crate) fn block_bitmap(layout: &Layout, unused: &[Range<u64>], group: u64) -> Option<Bitmap> {
     let start = group * GROUP_BLOCKS;
     let end = (start + GROUP_BLOCKS).min(layout.blocks);
     if layout.end <= start && group + 1 < layout.groups() {
@@ -30,14 +30,14 @@ pub(super) fn block_bitmap(layout: &Layout, unused: &[Range<u64>], group: u64) -
 }
 
 /// The block bitmap of a whole group where only superblock and descriptors are used.
-pub(super) fn fixed_only(layout: &Layout, group: u64) -> Bitmap {
+pub(crate) fn fixed_only(layout: &Layout, group: u64) -> Bitmap {
     let mut bitmap = [0; BLOCK];
     set(&mut bitmap, 0..layout.fixed.blocks_in(group));
     bitmap
 }
 
 /// Blocks of a group that are free.
-pub(super) fn free_blocks(layout: &Layout, group: u64, bitmap: Option<&Bitmap>) -> u64 {
+pub(crate) fn free_blocks(layout: &Layout, group: u64, bitmap: Option<&Bitmap>) -> u64 {
     match bitmap {
         Some(bitmap) => bitmap.iter().map(|byte| u64::from(byte.count_zeros())).sum(),
         None => GROUP_BLOCKS - layout.fixed.blocks_in(group),
@@ -45,7 +45,7 @@ pub(super) fn free_blocks(layout: &Layout, group: u64, bitmap: Option<&Bitmap>) 
 }
 
 /// A group's inode bitmap; its first `used` inodes are used. What is behind the group's inodes counts as used.
-pub(super) fn inode_bitmap(layout: &Layout, used: u64) -> Bitmap {
+pub(crate) fn inode_bitmap(layout: &Layout, used: u64) -> Bitmap {
     let mut bitmap = [0; BLOCK];
     set(&mut bitmap, 0..used);
     set(&mut bitmap, layout.inodes_per_group..BLOCK as u64 * 8);

@@ -5,16 +5,16 @@
 
 use std::ops::Range;
 
-use super::extent_tree::tree_blocks;
-use super::file_data::{Extent, FileData};
-use super::geometry::{
+use crate::ext4::format::extent_tree::tree_blocks;
+use crate::ext4::layout::block_group::{
     Cursor, DESCRIPTORS_PER_BLOCK, Fixed, GROUP_BLOCKS, MAX_BLOCKS, descriptor_blocks, groups, superblock_groups,
 };
-use super::{Error, Free, Journal, Options, Percent};
+use crate::ext4::layout::file_data::{Extent, FileData};
+use crate::ext4::{Error, Free, Journal, Options, Percent};
 
-const BLOCK_BYTES: u64 = super::BLOCK_SIZE as u64;
+const BLOCK_BYTES: u64 = crate::ext4::BLOCK_SIZE as u64;
 /// Inodes of 256 bytes in a block.
-pub(super) const INODES_PER_BLOCK: u64 = 16;
+pub(crate) const INODES_PER_BLOCK: u64 = 16;
 /// As many as a bitmap of one block counts.
 const MAX_INODES_PER_GROUP: u64 = 32_768;
 /// An image without given size is a multiple of this: 1 MiB.
@@ -27,70 +27,70 @@ const JOURNAL_LEAST_IMAGE: u64 = 2048;
 
 /// What the content takes, and what the options ask for.
 #[derive(Clone, Debug)]
-pub(super) struct Demand {
+pub(crate) struct Demand {
     /// Blocks handed out for content.
-    pub(super) content: u64,
+    pub(crate) content: u64,
     /// Blocks among them that nothing uses: content of files that were replaced.
-    pub(super) unused: u64,
+    pub(crate) unused: u64,
     /// Inodes used, the reserved ones included.
-    pub(super) inodes: u64,
-    pub(super) options: Options,
+    pub(crate) inodes: u64,
+    pub(crate) options: Options,
 }
 
 /// A file system's size and the places of its own blocks.
 #[derive(Clone, Debug)]
-pub(super) struct Layout {
-    pub(super) blocks: u64,
-    pub(super) fixed: Fixed,
-    pub(super) inodes_per_group: u64,
-    pub(super) journal: Option<JournalPlace>,
+pub(crate) struct Layout {
+    pub(crate) blocks: u64,
+    pub(crate) fixed: Fixed,
+    pub(crate) inodes_per_group: u64,
+    pub(crate) journal: Option<JournalPlace>,
     /// The resize inode's double indirect block.
-    pub(super) resize_block: u32,
-    pub(super) block_bitmaps: Vec<u32>,
-    pub(super) inode_bitmaps: Vec<u32>,
+    pub(crate) resize_block: u32,
+    pub(crate) block_bitmaps: Vec<u32>,
+    pub(crate) inode_bitmaps: Vec<u32>,
     /// First block of each group's inode table.
-    pub(super) inode_tables: Vec<u32>,
+    pub(crate) inode_tables: Vec<u32>,
     /// Blocks left free among the used ones, so that a table stands in one piece.
-    pub(super) left_out: Vec<Range<u64>>,
+    pub(crate) left_out: Vec<Range<u64>>,
     /// Where the content ends: what is in the layout stands behind it.
-    pub(super) content_end: u64,
+    pub(crate) content_end: u64,
     /// Behind the last used block that is no fixed part.
-    pub(super) end: u64,
+    pub(crate) end: u64,
     /// Blocks used, fixed parts included.
-    pub(super) used: u64,
+    pub(crate) used: u64,
 }
 
 /// Where the journal stands.
 #[derive(Clone, Debug)]
-pub(super) struct JournalPlace {
-    pub(super) data: FileData,
-    pub(super) tree: Vec<u32>,
+pub(crate) struct JournalPlace {
+    pub(crate) data: FileData,
+    pub(crate) tree: Vec<u32>,
 }
 
 impl Layout {
-    pub(super) fn groups(&self) -> u64 {
+    pub(crate) fn groups(&self) -> u64 {
         groups(self.blocks)
     }
 
-    pub(super) fn descriptor_blocks(&self) -> u64 {
+    pub(crate) fn descriptor_blocks(&self) -> u64 {
         descriptor_blocks(self.blocks)
     }
 
     /// `s_reserved_gdt_blocks`
-    pub(super) fn reserved_descriptor_blocks(&self) -> u64 {
+    pub(crate) fn reserved_descriptor_blocks(&self) -> u64 {
         self.fixed.descriptor_blocks() - self.descriptor_blocks()
     }
 
-    pub(super) fn inodes(&self) -> u64 {
+    pub(crate) fn inodes(&self) -> u64 {
         self.groups() * self.inodes_per_group
     }
 
-    pub(super) fn table_blocks(&self) -> u64 {
+    pub(crate) fn table_blocks(&self) -> u64 {
         self.inodes_per_group / INODES_PER_BLOCK
     }
 
     /// `s_overhead_clusters`: what `df` does not count as part of the file system.
-    pub(super) fn overhead(&self) -> u64 {
+    pub(crate) fn overhead(&self) -> u64 {
         let fixed: u64 = superblock_groups(self.groups()).map(|group| self.fixed.blocks_in(group)).sum();
         let journal = self.journal.as_ref().map_or(0, |journal| journal.data.blocks());
         fixed + self.groups() * (2 + self.table_blocks()) + journal
@@ -102,7 +102,7 @@ impl Demand {
     ///
     /// # Errors
     /// Too little space in the size asked for, or no way to represent the image.
-    pub(super) fn layout(&self, content: &Cursor, fixed: Fixed, size: Option<Size>) -> Result<Layout, Error> {
+    pub(crate) fn layout(&self, content: &Cursor, fixed: Fixed, size: Option<Size>) -> Result<Layout, Error> {
         if self.options.inodes.is_some_and(|inodes| u64::from(inodes) < self.inodes) {
             return Err(Error::NoInodes { inodes: self.options.inodes.unwrap_or(0).into(), needed: self.inodes });
         }
@@ -262,10 +262,10 @@ impl Demand {
 
 /// A size asked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Size {
-    pub(super) bytes: u64,
+pub(crate) struct Size {
+    pub(crate) bytes: u64,
     /// Blocks that the file system covers.
-    pub(super) blocks: u64,
+    pub(crate) blocks: u64,
 }
 
 fn place_journal(cursor: &mut Cursor, count: u64, limit: u64) -> Result<JournalPlace, u64> {
@@ -301,7 +301,7 @@ fn journal_blocks(journal: Journal, blocks: u64) -> u64 {
 }
 
 /// A part in hundredths of a percent.
-pub(super) fn part_of(blocks: u64, hundredths: u64) -> u64 {
+pub(crate) fn part_of(blocks: u64, hundredths: u64) -> u64 {
     u64::try_from(u128::from(blocks) * u128::from(hundredths) / 10_000).unwrap_or(u64::MAX)
 }
 

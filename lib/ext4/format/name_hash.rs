@@ -19,7 +19,7 @@ impl HashSeed {
     }
 
     /// The words for the superblock.
-    pub(super) fn words(self) -> [u32; 4] {
+    pub(crate) fn words(self) -> [u32; 4] {
         self.0
     }
 

@@ -4,10 +4,10 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use super::Target;
+use crate::ext4::Target;
 
 /// Buffers that wait to be written.
-pub(super) const QUEUE: usize = 2;
+pub(crate) const QUEUE: usize = 2;
 
 /// A target that a thread of its own writes to, so that the next content is read meanwhile. An error comes with a
 /// later call, and with its own place; everything but [`write_buffer`](Target::write_buffer) waits for what was begun before.
@@ -37,12 +37,12 @@ struct Progress {
 /// An error of a write that was begun by an earlier call.
 #[derive(Debug, thiserror::Error)]
 #[error("writing {len} bytes at byte {offset}: {source}")]
-pub(super) struct Late {
+pub(crate) struct Late {
     /// Byte offset in the target.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// Bytes that were to be written.
-    pub(super) len: u64,
-    pub(super) source: io::Error,
+    pub(crate) len: u64,
+    pub(crate) source: io::Error,
 }
 
 impl<T: Target + Send + 'static> WriteBehind<T> {

@@ -3,30 +3,30 @@
 //! Its double indirect block points at the reserved blocks of group 0, in the place that each has among all descriptor
 //! blocks; each of these points at the blocks of the same place in the backup groups.
 
-use super::dir_block::BLOCK;
-use super::geometry::{GROUP_BLOCKS, superblock_groups};
-use super::layout::Layout;
+use crate::ext4::format::dir_block::BLOCK;
+use crate::ext4::layout::block_group::{GROUP_BLOCKS, superblock_groups};
+use crate::ext4::layout::demand::Layout;
 
 /// Block numbers in a block.
 const ADDRESSES: u64 = BLOCK as u64 / 4;
 /// `i_size` as `mke2fs` sets it: all that direct, indirect and double indirect blocks reach.
-pub(super) const SIZE: u64 = (ADDRESSES * ADDRESSES + ADDRESSES + 12) * BLOCK as u64;
+pub(crate) const SIZE: u64 = (ADDRESSES * ADDRESSES + ADDRESSES + 12) * BLOCK as u64;
 
 /// The blocks it counts as its own.
-pub(super) fn blocks(layout: &Layout) -> u64 {
+pub(crate) fn blocks(layout: &Layout) -> u64 {
     // The reserved blocks of all backup groups, and the double indirect block.
     1 + layout.reserved_descriptor_blocks() * superblock_groups(layout.groups()).count() as u64
 }
 
 /// `i_block`
-pub(super) fn block_map(layout: &Layout) -> [u32; 15] {
+pub(crate) fn block_map(layout: &Layout) -> [u32; 15] {
     let mut map = [0; 15];
     map[13] = layout.resize_block;
     map
 }
 
 /// The blocks to write: number and content.
-pub(super) fn indirect_blocks(layout: &Layout) -> impl Iterator<Item = (u32, [u8; BLOCK])> {
+pub(crate) fn indirect_blocks(layout: &Layout) -> impl Iterator<Item = (u32, [u8; BLOCK])> {
     let used = layout.descriptor_blocks();
     let places = used..used + layout.reserved_descriptor_blocks();
     let double = encode(places.clone().map(|place| (place % ADDRESSES, 1 + place)));

@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem;
 
-use super::write_behind::{Late, QUEUE};
-use super::{BLOCK_SIZE, Error, Origin, Target};
+use crate::ext4::write::write_behind::{Late, QUEUE};
+use crate::ext4::{BLOCK_SIZE, Error, Origin, Target};
 
 /// Bytes gathered before they are written.
 const GATHER: usize = 1 << 20;
@@ -12,7 +12,7 @@ const LATE: usize = QUEUE + 2;
 
 /// The target, seen as the file system's own bytes: neighbouring writes are joined into large ones.
 #[derive(Debug)]
-pub(super) struct Disk<T> {
+pub(crate) struct Disk<T> {
     target: T,
     /// Where the file system starts in the target.
     base: u64,
@@ -29,7 +29,7 @@ pub(super) struct Disk<T> {
 }
 
 impl<T: Target> Disk<T> {
-    pub(super) fn new(target: T, base: u64) -> Self {
+    pub(crate) fn new(target: T, base: u64) -> Self {
         Self {
             target,
             base,
@@ -42,8 +42,8 @@ impl<T: Target> Disk<T> {
         }
     }
 
-    /// See [`ImageWriter::set_origin`](super::ImageWriter::set_origin).
-    pub(super) fn set_origin(&mut self, name: &[u8], offset: u64) {
+    /// See [`ImageWriter::set_origin`](crate::ext4::ImageWriter::set_origin).
+    pub(crate) fn set_origin(&mut self, name: &[u8], offset: u64) {
         let origin = self.origin.get_or_insert_default();
         origin.name.clear();
         origin.name.extend_from_slice(name);
@@ -51,29 +51,29 @@ impl<T: Target> Disk<T> {
     }
 
     /// No content follows.
-    pub(super) fn end_content(&mut self) -> Result<(), Error> {
+    pub(crate) fn end_content(&mut self) -> Result<(), Error> {
         self.origin = None;
         self.flush()
     }
 
     /// From now on nothing is written: the image is too small, and only its size is still of interest.
-    pub(super) fn discard(&mut self) {
+    pub(crate) fn discard(&mut self) {
         self.discard = true;
         self.pending = Vec::new();
     }
 
     /// Writes whole blocks.
-    pub(super) fn write_blocks(&mut self, block: u32, data: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write_blocks(&mut self, block: u32, data: &[u8]) -> Result<(), Error> {
         self.write(byte(block), data)
     }
 
     /// Writes a block where zeros stand already.
-    pub(super) fn write_unless_zero(&mut self, block: u32, data: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write_unless_zero(&mut self, block: u32, data: &[u8]) -> Result<(), Error> {
         if data.iter().all(|&byte| byte == 0) { Ok(()) } else { self.write_blocks(block, data) }
     }
 
     /// Writes bytes, now or with those that follow.
-    pub(super) fn write(&mut self, mut offset: u64, mut data: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, mut offset: u64, mut data: &[u8]) -> Result<(), Error> {
         if self.discard {
             return Ok(());
         }
@@ -97,13 +97,13 @@ impl<T: Target> Disk<T> {
     }
 
     /// Everything is handed over: waits until it is written.
-    pub(super) fn finish(&mut self) -> Result<(), Error> {
+    pub(crate) fn finish(&mut self) -> Result<(), Error> {
         self.flush()?;
         self.target.finish().map_err(|source| self.failed(self.base, 0, source))
     }
 
     /// Writes what was gathered.
-    pub(super) fn flush(&mut self) -> Result<(), Error> {
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -121,7 +121,7 @@ impl<T: Target> Disk<T> {
     }
 
     /// See [`Target::clear`]. In bytes of the file system.
-    pub(super) fn clear(&mut self, offset: u64, len: u64) -> Result<(), Error> {
+    pub(crate) fn clear(&mut self, offset: u64, len: u64) -> Result<(), Error> {
         if self.discard {
             return Ok(());
         }
@@ -131,7 +131,7 @@ impl<T: Target> Disk<T> {
     }
 
     /// See [`Target::punch`]. In bytes of the file system.
-    pub(super) fn punch(&mut self, offset: u64, len: u64) -> Result<(), Error> {
+    pub(crate) fn punch(&mut self, offset: u64, len: u64) -> Result<(), Error> {
         if self.discard {
             return Ok(());
         }
@@ -142,7 +142,7 @@ impl<T: Target> Disk<T> {
 
     /// Everything but the primary superblock is written: makes the target so long that it holds `len` bytes of file
     /// system, and orders what comes after.
-    pub(super) fn settle(&mut self, len: u64) -> Result<(), Error> {
+    pub(crate) fn settle(&mut self, len: u64) -> Result<(), Error> {
         self.flush()?;
         let offset = self.base.saturating_add(len);
         self.target.extend_to(offset).map_err(|source| self.failed(offset, 0, source))?;
@@ -166,7 +166,7 @@ impl<T: Target> Disk<T> {
 }
 
 /// The byte where a block starts.
-pub(super) fn byte(block: u32) -> u64 {
+pub(crate) fn byte(block: u32) -> u64 {
     u64::from(block) * u64::from(BLOCK_SIZE)
 }
 
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn a_late_error_names_the_content_that_its_buffer_began_with() {
         let gather = GATHER as u64;
-        let target = super::super::WriteBehind::new(Short(10 + 2 * gather)).unwrap();
+        let target = crate::ext4::WriteBehind::new(Short(10 + 2 * gather)).unwrap();
         let mut disk = Disk::new(target, 10);
         let mut failed = None;
         for file in 0..9_u8 {

@@ -6,17 +6,17 @@
 use arcbox_ext4::constants::{SUPERBLOCK_MAGIC, compat, incompat, ro_compat};
 use arcbox_ext4::types::{GroupDescriptor, SuperBlock};
 
-use super::dir_block::crc;
-use super::hash::{HashSeed, HashSign};
-use super::inode::INODE_BYTES;
-use super::layout::{Layout, part_of};
-use super::scan::{JOURNAL_INODE, LOST_FOUND_INODE};
-use super::{Identity, Options};
+use crate::ext4::format::dir_block::crc;
+use crate::ext4::format::inode::INODE_BYTES;
+use crate::ext4::format::name_hash::{HashSeed, HashSign};
+use crate::ext4::layout::demand::{Layout, part_of};
+use crate::ext4::layout::inode_numbering::{JOURNAL_INODE, LOST_FOUND_INODE};
+use crate::ext4::{Identity, Options};
 
 /// Bytes of a superblock.
-pub(super) const SUPERBLOCK_BYTES: usize = SuperBlock::SIZE;
+pub(crate) const SUPERBLOCK_BYTES: usize = SuperBlock::SIZE;
 /// Bytes of a descriptor.
-pub(super) const DESCRIPTOR_BYTES: usize = GroupDescriptor::SIZE;
+pub(crate) const DESCRIPTOR_BYTES: usize = GroupDescriptor::SIZE;
 
 /// `EXT4_DYNAMIC_REV`
 const DYNAMIC_REV: u32 = 1;
@@ -39,20 +39,20 @@ const LOG_BLOCK_SIZE: u32 = 2;
 
 /// The sums over all groups.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Totals {
-    pub(super) free_blocks: u64,
-    pub(super) free_inodes: u64,
+pub(crate) struct Totals {
+    pub(crate) free_blocks: u64,
+    pub(crate) free_inodes: u64,
 }
 
 /// The primary superblock, without checksum.
-pub(super) fn primary(
+pub(crate) fn primary(
     layout: &Layout,
     options: &Options,
     identity: &Identity,
     totals: Totals,
     journal: Option<&[u8; INODE_BYTES]>,
 ) -> SuperBlock {
-    let groups = u32::try_from(super::geometry::GROUP_BLOCKS).unwrap_or(u32::MAX);
+    let groups = u32::try_from(crate::ext4::layout::block_group::GROUP_BLOCKS).unwrap_or(u32::MAX);
     let (now, now_high) = seconds(identity.now.secs);
     let mut label = [0; 16];
     label[..options.label.len()].copy_from_slice(&options.label); // at most 16 bytes: Options::check
@@ -114,12 +114,12 @@ pub(super) fn primary(
 }
 
 /// The copy that stands in `group`: it is not marked as clean, so that whoever falls back to it checks everything.
-pub(super) fn backup(primary: &SuperBlock, group: u64) -> SuperBlock {
+pub(crate) fn backup(primary: &SuperBlock, group: u64) -> SuperBlock {
     SuperBlock { state: 0, block_group_nr: u16::try_from(group).unwrap_or(u16::MAX), ..primary.clone() }
 }
 
 /// The superblock's bytes, with checksum where there are checksums.
-pub(super) fn encode(superblock: &SuperBlock) -> [u8; SUPERBLOCK_BYTES] {
+pub(crate) fn encode(superblock: &SuperBlock) -> [u8; SUPERBLOCK_BYTES] {
     let mut bytes = [0; SUPERBLOCK_BYTES];
     superblock.write_to(&mut bytes);
     if superblock.feature_ro_compat & ro_compat::METADATA_CSUM != 0 {
@@ -130,7 +130,7 @@ pub(super) fn encode(superblock: &SuperBlock) -> [u8; SUPERBLOCK_BYTES] {
 }
 
 /// A descriptor's bytes, with checksum where `seed` says so.
-pub(super) fn encode_descriptor(descriptor: &GroupDescriptor, group: u32, seed: Option<u32>) -> [u8; DESCRIPTOR_BYTES] {
+pub(crate) fn encode_descriptor(descriptor: &GroupDescriptor, group: u32, seed: Option<u32>) -> [u8; DESCRIPTOR_BYTES] {
     let mut bytes = [0; DESCRIPTOR_BYTES];
     descriptor.write_to(&mut bytes);
     if let Some(seed) = seed {

@@ -1,13 +1,13 @@
 //! A directory's content: its entries laid out in blocks, linear or indexed (E6).
 //!
 //! Format: "Directory Entries" in the kernel's ext4 documentation. Here a directory that fits one block is linear,
-//! in the order given; a larger one is a hash tree ([`htree`](super::htree)), its leaves sorted by name hash.
+//! in the order given; a larger one is a hash tree ([`htree`](crate::ext4::format::htree)), its leaves sorted by name hash.
 //!
 //! [`DirectoryPlan::new`] says how many blocks a directory takes; [`DirectoryPlan::write`] hands them out in order.
 
-use super::dir_block::{BLOCK, LeafBuilder, record_length};
-use super::hash::{HashSeed, HashSign};
-use super::htree::Index;
+use crate::ext4::format::dir_block::{BLOCK, LeafBuilder, record_length};
+use crate::ext4::format::htree::Index;
+use crate::ext4::format::name_hash::{HashSeed, HashSign};
 use crate::meta::NodeKind;
 
 /// The longest name, in bytes.

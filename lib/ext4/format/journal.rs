@@ -1,6 +1,6 @@
 //! The journal's superblock. Format: "Journal (jbd2)" in the kernel's ext4 documentation; big-endian.
 
-use super::dir_block::BLOCK;
+use crate::ext4::format::dir_block::BLOCK;
 
 /// `JBD2_MAGIC_NUMBER`
 const MAGIC: u32 = 0xc03b_3998;
@@ -9,12 +9,12 @@ const SUPERBLOCK_V2: u32 = 4;
 
 /// The first block of an empty journal of `blocks` blocks; all others are zero. The kernel adds features to it (and
 /// checksums) when it mounts the file system.
-pub(super) fn superblock(blocks: u32, uuid: [u8; 16]) -> [u8; BLOCK] {
+pub(crate) fn superblock(blocks: u32, uuid: [u8; 16]) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     let mut put = |at: usize, value: u32| block[at..at + 4].copy_from_slice(&value.to_be_bytes());
     put(0x00, MAGIC);
     put(0x04, SUPERBLOCK_V2);
-    put(0x0c, super::BLOCK_SIZE); // s_blocksize
+    put(0x0c, crate::ext4::BLOCK_SIZE); // s_blocksize
     put(0x10, blocks); // s_maxlen
     put(0x14, 1); // s_first
     put(0x18, 1); // s_sequence

@@ -1,9 +1,9 @@
 //! One block of directory entries (`ext4_dir_entry_2`), and the checksums of directory blocks.
 
-use super::dir::{DirFormat, DirOwner, FileType};
+use crate::ext4::layout::directory::{DirFormat, DirOwner, FileType};
 
 /// Bytes in a block.
-pub(super) const BLOCK: usize = 4096;
+pub(crate) const BLOCK: usize = 4096;
 /// `ext4_dir_entry_tail`: an entry without inode that holds the block's checksum.
 const TAIL: usize = 12;
 /// The `file_type` that marks the tail.
@@ -12,12 +12,12 @@ const TAIL_TYPE: u8 = 0xde;
 const HEADER: usize = 8;
 
 /// Bytes that an entry takes: the header and the name, rounded up to 4.
-pub(super) fn record_length(name: usize) -> usize {
+pub(crate) fn record_length(name: usize) -> usize {
     (name.saturating_add(HEADER + 3)) & !3
 }
 
 /// Puts an entry's header and name at `at`.
-pub(super) fn put_entry(block: &mut [u8], at: usize, length: usize, name: &[u8], inode: u32, file_type: u8) {
+pub(crate) fn put_entry(block: &mut [u8], at: usize, length: usize, name: &[u8], inode: u32, file_type: u8) {
     block[at..at + 4].copy_from_slice(&inode.to_le_bytes());
     // Lengths are at most a block, names at most 255: DirectoryPlan::new checked them.
     block[at + 4..at + 6].copy_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
@@ -27,18 +27,18 @@ pub(super) fn put_entry(block: &mut [u8], at: usize, length: usize, name: &[u8],
 }
 
 /// The raw CRC32C (no inversion at either end) that ext4 uses, continued from `crc`.
-pub(super) fn crc(crc: u32, bytes: &[u8]) -> u32 {
+pub(crate) fn crc(crc: u32, bytes: &[u8]) -> u32 {
     !crc32c::crc32c_append(!crc, bytes)
 }
 
 /// The seed of an inode's own checksums; generations are 0 here.
-pub(super) fn inode_seed(checksum_seed: u32, inode: u32) -> u32 {
+pub(crate) fn inode_seed(checksum_seed: u32, inode: u32) -> u32 {
     crc(crc(checksum_seed, &inode.to_le_bytes()), &[0; 4])
 }
 
 /// Fills one block with entries, in order.
 #[derive(Debug)]
-pub(super) struct LeafBuilder {
+pub(crate) struct LeafBuilder {
     block: [u8; BLOCK],
     /// Where the next entry starts.
     end: usize,
@@ -51,11 +51,11 @@ pub(super) struct LeafBuilder {
 
 impl LeafBuilder {
     /// Bytes for entries in a block.
-    pub(super) fn capacity(format: &DirFormat) -> usize {
+    pub(crate) fn capacity(format: &DirFormat) -> usize {
         if format.checksum_seed.is_some() { BLOCK - TAIL } else { BLOCK }
     }
 
-    pub(super) fn new(format: &DirFormat, owner: DirOwner) -> Self {
+    pub(crate) fn new(format: &DirFormat, owner: DirOwner) -> Self {
         Self {
             block: [0; BLOCK],
             end: 0,
@@ -66,7 +66,7 @@ impl LeafBuilder {
     }
 
     /// Adds an entry; the caller saw to it that it fits.
-    pub(super) fn push(&mut self, name: &[u8], inode: u32, file_type: FileType) {
+    pub(crate) fn push(&mut self, name: &[u8], inode: u32, file_type: FileType) {
         let length = record_length(name.len());
         put_entry(&mut self.block, self.end, length, name, inode, file_type as u8);
         self.last = Some(self.end);
@@ -74,7 +74,7 @@ impl LeafBuilder {
     }
 
     /// Completes the block into `out` and starts the next: the last entry (or an empty one) reaches to the end.
-    pub(super) fn finish(&mut self, out: &mut [u8]) {
+    pub(crate) fn finish(&mut self, out: &mut [u8]) {
         let start = self.last.unwrap_or(0);
         let length = u16::try_from(self.capacity - start).unwrap_or(u16::MAX);
         self.block[start + 4..start + 6].copy_from_slice(&length.to_le_bytes());

@@ -6,21 +6,21 @@
 use arcbox_ext4::constants::{EXTRA_ISIZE, INODE_BLOCK_SIZE, file_mode, inode_flags};
 use arcbox_ext4::types::Inode;
 
-use super::InodeError;
-use super::dir_block::{crc, inode_seed};
-use super::extent_tree::Root;
+use crate::ext4::InodeError;
+use crate::ext4::format::dir_block::{crc, inode_seed};
+use crate::ext4::format::extent_tree::Root;
 use crate::meta::{Device, Timestamp};
 
 /// Bytes of an inode.
-pub(super) const INODE_BYTES: usize = Inode::SIZE;
+pub(crate) const INODE_BYTES: usize = Inode::SIZE;
 /// Symlink targets of fewer bytes stand in the inode.
-pub(super) const FAST_SYMLINK: usize = INODE_BLOCK_SIZE;
+pub(crate) const FAST_SYMLINK: usize = INODE_BLOCK_SIZE;
 /// Sectors of 512 bytes in a block: the unit of `i_blocks`.
 const SECTORS: u64 = 8;
 
 /// What `i_block` holds.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Content<'a> {
+pub(crate) enum Content<'a> {
     /// The root of an extent tree.
     Extents(&'a Root),
     /// The target of a short symlink.
@@ -35,24 +35,24 @@ pub(super) enum Content<'a> {
 
 /// An inode's values.
 #[derive(Clone, Debug)]
-pub(super) struct Record<'a> {
+pub(crate) struct Record<'a> {
     /// Type and permissions.
-    pub(super) mode: u16,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) links: u16,
-    pub(super) size: u64,
+    pub(crate) mode: u16,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) links: u16,
+    pub(crate) size: u64,
     /// Blocks of 4096 bytes: data, tree, attributes.
-    pub(super) blocks: u64,
+    pub(crate) blocks: u64,
     /// For access, change, modification and birth.
-    pub(super) time: Timestamp,
+    pub(crate) time: Timestamp,
     /// An indexed directory.
-    pub(super) indexed: bool,
-    pub(super) content: Content<'a>,
+    pub(crate) indexed: bool,
+    pub(crate) content: Content<'a>,
     /// Attributes in the inode.
-    pub(super) xattrs: &'a [u8],
+    pub(crate) xattrs: &'a [u8],
     /// `i_file_acl`
-    pub(super) xattr_block: u32,
+    pub(crate) xattr_block: u32,
 }
 
 impl Default for Record<'_> {
@@ -75,7 +75,7 @@ impl Default for Record<'_> {
 
 impl Record<'_> {
     /// The inode as it stands in the table. `seed` is the file system's checksum seed, where there are checksums.
-    pub(super) fn encode(&self, number: u32, seed: Option<u32>) -> Result<[u8; INODE_BYTES], InodeError> {
+    pub(crate) fn encode(&self, number: u32, seed: Option<u32>) -> Result<[u8; INODE_BYTES], InodeError> {
         let (time, extra) = encode_time(self.time)?;
         let sectors = self.blocks * SECTORS;
         let mut inode = Inode {
@@ -125,7 +125,7 @@ impl Record<'_> {
 }
 
 /// A directory's mode bits with its type.
-pub(super) const fn directory(mode: u16) -> u16 {
+pub(crate) const fn directory(mode: u16) -> u16 {
     file_mode::S_IFDIR | mode
 }
 
@@ -153,7 +153,7 @@ fn encode_time(time: Timestamp) -> Result<(u32, u32), InodeError> {
 }
 
 /// A device number as the kernel stores it: the old 16 bits where they suffice, else 12 and 20 bits in the next word.
-pub(super) fn encode_device(device: Device) -> Result<[u32; 2], InodeError> {
+pub(crate) fn encode_device(device: Device) -> Result<[u32; 2], InodeError> {
     let Device { major, minor } = device;
     match (major, minor) {
         (..0x100, ..0x100) => Ok([(major << 8) | minor, 0]),

@@ -60,14 +60,14 @@ struct Entry {
 
 /// A valid ACL, in the order that the kernel demands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Acl(Vec<Entry>);
+pub(crate) struct Acl(Vec<Entry>);
 
 impl Acl {
     /// Reads the value of `system.posix_acl_access` or `system.posix_acl_default`. One without entries is no ACL.
     ///
     /// # Errors
     /// A value that the kernel would refuse. Only the order of entries is forgiven.
-    pub(super) fn parse(value: &[u8]) -> Result<Option<Self>, AclError> {
+    pub(crate) fn parse(value: &[u8]) -> Result<Option<Self>, AclError> {
         let (header, rest) = value.split_first_chunk().ok_or(AclError::Length(value.len()))?;
         let version = u32::from_le_bytes(*header);
         if version != XATTR_VERSION {
@@ -87,7 +87,7 @@ impl Acl {
 
     /// The value on disk.
     #[must_use]
-    pub(super) fn to_disk(&self) -> Vec<u8> {
+    pub(crate) fn to_disk(&self) -> Vec<u8> {
         let mut bytes = DISK_VERSION.to_le_bytes().to_vec();
         for entry in &self.0 {
             bytes.extend_from_slice(&entry.tag.to_le_bytes());
@@ -102,7 +102,7 @@ impl Acl {
     /// The nine permission bits that a file with this access ACL shows: the mask, where there is one, in place of
     /// the group's (E11).
     #[must_use]
-    pub(super) fn mode(&self) -> u16 {
+    pub(crate) fn mode(&self) -> u16 {
         let perm = |tag| self.0.iter().find(|entry| entry.tag == tag).map(|entry| entry.perm);
         let group = perm(MASK).or_else(|| perm(GROUP_OBJ)).unwrap_or(0);
         (perm(USER_OBJ).unwrap_or(0) << 6) | (group << 3) | perm(OTHER).unwrap_or(0)
@@ -110,7 +110,7 @@ impl Acl {
 
     /// Whether the mode says all that this ACL says: then no file system stores it.
     #[must_use]
-    pub(super) fn is_mode_only(&self) -> bool {
+    pub(crate) fn is_mode_only(&self) -> bool {
         self.0.len() == 3
     }
 }

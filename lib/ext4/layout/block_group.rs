@@ -5,11 +5,11 @@
 //! known before the first data block; everything else goes into the space between, in whatever order it comes.
 
 /// Blocks in a group: as many as a bitmap of one block counts.
-pub(super) const GROUP_BLOCKS: u64 = 32_768;
+pub(crate) const GROUP_BLOCKS: u64 = 32_768;
 /// Group descriptors (32 bytes) in a block.
-pub(super) const DESCRIPTORS_PER_BLOCK: u64 = 128;
+pub(crate) const DESCRIPTORS_PER_BLOCK: u64 = 128;
 /// The largest number of blocks: block numbers and counts have 32 bits.
-pub(super) const MAX_BLOCKS: u64 = u32::MAX as u64;
+pub(crate) const MAX_BLOCKS: u64 = u32::MAX as u64;
 /// Descriptor blocks that an image of unknown size gets, used or reserved: enough for 1 TiB.
 const GROWTH_DESCRIPTOR_BLOCKS: u64 = 64;
 /// How far an image must still be able to grow when the reserve is cut to fit the last group.
@@ -22,25 +22,25 @@ const BACKUP_GROUPS: [u64; 25] = [
 ];
 
 /// Whether a group begins with a superblock and descriptors.
-pub(super) fn has_superblock(group: u64) -> bool {
+pub(crate) fn has_superblock(group: u64) -> bool {
     BACKUP_GROUPS.binary_search(&group).is_ok()
 }
 
 /// The groups with a superblock among the first `groups`, group 0 included.
-pub(super) fn superblock_groups(groups: u64) -> impl Iterator<Item = u64> {
+pub(crate) fn superblock_groups(groups: u64) -> impl Iterator<Item = u64> {
     BACKUP_GROUPS.into_iter().take_while(move |&group| group < groups)
 }
 
 /// The parts that stand at fixed places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fixed {
+pub(crate) struct Fixed {
     /// Blocks for group descriptors after each superblock, used or reserved.
     descriptor_blocks: u64,
 }
 
 impl Fixed {
     /// For an image whose size is not known yet.
-    pub(super) const fn growing() -> Self {
+    pub(crate) const fn growing() -> Self {
         Self { descriptor_blocks: GROWTH_DESCRIPTOR_BLOCKS }
     }
 
@@ -49,7 +49,7 @@ impl Fixed {
     /// The reserve is that of `mke2fs`: descriptors for 1024 times the size. When the last group is a backup group
     /// that cannot hold it, the reserve is cut; when it cannot even hold the descriptors, or too little reserve would
     /// be left to grow into, the file system ends before that group.
-    pub(super) fn for_blocks(blocks: u64) -> (Self, u64) {
+    pub(crate) fn for_blocks(blocks: u64) -> (Self, u64) {
         let mut blocks = blocks.min(MAX_BLOCKS);
         loop {
             let groups = groups(blocks);
@@ -69,35 +69,35 @@ impl Fixed {
     }
 
     /// Blocks for group descriptors after each superblock, used or reserved.
-    pub(super) const fn descriptor_blocks(self) -> u64 {
+    pub(crate) const fn descriptor_blocks(self) -> u64 {
         self.descriptor_blocks
     }
 
     /// Blocks at the start of a group that are no free space: superblock and descriptors.
-    pub(super) fn blocks_in(self, group: u64) -> u64 {
+    pub(crate) fn blocks_in(self, group: u64) -> u64 {
         if has_superblock(group) { 1 + self.descriptor_blocks } else { 0 }
     }
 
     /// The number of blocks that the descriptors can describe.
-    pub(super) const fn limit(self) -> u64 {
+    pub(crate) const fn limit(self) -> u64 {
         let blocks = self.descriptor_blocks * DESCRIPTORS_PER_BLOCK * GROUP_BLOCKS;
         if blocks < MAX_BLOCKS { blocks } else { MAX_BLOCKS }
     }
 }
 
 /// Groups that `blocks` blocks make, the last one perhaps partial.
-pub(super) const fn groups(blocks: u64) -> u64 {
+pub(crate) const fn groups(blocks: u64) -> u64 {
     blocks.div_ceil(GROUP_BLOCKS)
 }
 
 /// Descriptor blocks for so many blocks.
-pub(super) const fn descriptor_blocks(blocks: u64) -> u64 {
+pub(crate) const fn descriptor_blocks(blocks: u64) -> u64 {
     groups(blocks).div_ceil(DESCRIPTORS_PER_BLOCK)
 }
 
 /// Hands out blocks in ascending order, around the fixed parts.
 #[derive(Clone, Debug)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     fixed: Fixed,
     next: u64,
     /// Where the next fixed part starts.
@@ -108,7 +108,7 @@ pub(super) struct Cursor {
 
 impl Cursor {
     /// Before the first block after the fixed parts of group 0.
-    pub(super) fn new(fixed: Fixed) -> Self {
+    pub(crate) fn new(fixed: Fixed) -> Self {
         let mut cursor = Self { fixed, next: 0, run_end: 0, end: 0 };
         cursor.pass_fixed();
         cursor.end = cursor.next;
@@ -116,17 +116,17 @@ impl Cursor {
     }
 
     /// Behind the last block handed out: all used blocks but the fixed parts stand before it.
-    pub(super) fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
     /// How many blocks follow each other from here.
-    pub(super) fn run(&self) -> u64 {
+    pub(crate) fn run(&self) -> u64 {
         self.run_end - self.next
     }
 
     /// The next blocks, at least 1 and at most `want`: number of the first, and how many.
-    pub(super) fn take(&mut self, want: u64) -> (u64, u64) {
+    pub(crate) fn take(&mut self, want: u64) -> (u64, u64) {
         let start = self.next;
         let len = want.min(self.run());
         self.next += len;
@@ -139,7 +139,7 @@ impl Cursor {
 
     /// The next `want` blocks that follow each other, at most a group without superblock: the first, and the range of
     /// blocks left out for it.
-    pub(super) fn take_together(&mut self, want: u64) -> (u64, std::ops::Range<u64>) {
+    pub(crate) fn take_together(&mut self, want: u64) -> (u64, std::ops::Range<u64>) {
         let left = self.next;
         let mut left_out = left..left;
         if self.run() < want {
@@ -152,7 +152,7 @@ impl Cursor {
     }
 
     /// Takes `count` blocks wherever they stand.
-    pub(super) fn skip(&mut self, count: u64) {
+    pub(crate) fn skip(&mut self, count: u64) {
         let mut left = count;
         while left > 0 {
             left -= self.take(left).1;

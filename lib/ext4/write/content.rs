@@ -1,13 +1,13 @@
 use std::io::{BufRead, ErrorKind};
 
-use super::file_data::{Extent, FileData, MAX_SIZE};
-use super::{Error, ImageWriter, Target};
+use crate::ext4::layout::file_data::{Extent, FileData, MAX_SIZE};
+use crate::ext4::{Error, ImageWriter, Target};
 
-const BLOCK: usize = super::BLOCK_SIZE as usize;
+const BLOCK: usize = crate::ext4::BLOCK_SIZE as usize;
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 /// One file's content on its way into the image: cuts it into blocks, leaves out those of zeros.
-pub(super) struct Content<'w, T> {
+pub(crate) struct Content<'w, T> {
     image: &'w mut ImageWriter<T>,
     file: FileData,
     /// The block of the file that `partial` is part of.
@@ -20,7 +20,7 @@ pub(super) struct Content<'w, T> {
 }
 
 impl<'w, T: Target> Content<'w, T> {
-    pub(super) fn new(image: &'w mut ImageWriter<T>, size: u64) -> Result<Self, Error> {
+    pub(crate) fn new(image: &'w mut ImageWriter<T>, size: u64) -> Result<Self, Error> {
         if size > MAX_SIZE {
             return Err(Error::FileTooLarge { size });
         }
@@ -28,7 +28,7 @@ impl<'w, T: Target> Content<'w, T> {
     }
 
     /// Takes `len` bytes of `input` as the file's bytes from `offset` on.
-    pub(super) fn segment(&mut self, input: &mut impl BufRead, offset: u64, len: u64) -> Result<(), Error> {
+    pub(crate) fn segment(&mut self, input: &mut impl BufRead, offset: u64, len: u64) -> Result<(), Error> {
         let end = offset.checked_add(len).filter(|&end| offset >= self.end && end <= self.file.size());
         let Some(end) = end else { return Err(Error::Segment { offset, len }) };
         self.end = end;
@@ -57,7 +57,7 @@ impl<'w, T: Target> Content<'w, T> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<FileData, Error> {
+    pub(crate) fn finish(mut self) -> Result<FileData, Error> {
         self.end_block()?;
         Ok(self.file)
     }

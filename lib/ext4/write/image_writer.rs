@@ -1,22 +1,22 @@
 use std::io::BufRead;
 
-use super::data::Content;
-use super::disk::Disk;
-use super::file_data::Extent;
-use super::geometry::{Cursor, Fixed, MAX_BLOCKS};
-use super::layout::Size;
-use super::{BLOCK_SIZE, Error, FileData, Options, Target};
+use crate::ext4::layout::block_group::{Cursor, Fixed, MAX_BLOCKS};
+use crate::ext4::layout::demand::Size;
+use crate::ext4::layout::file_data::Extent;
+use crate::ext4::write::content::Content;
+use crate::ext4::write::disk::Disk;
+use crate::ext4::{BLOCK_SIZE, Error, FileData, Options, Target};
 
 /// Writes one image. Content first, in any number of files; then [`finish`](Self::finish) with the tree.
 #[derive(Debug)]
 pub struct ImageWriter<T> {
-    pub(super) disk: Disk<T>,
-    pub(super) options: Options,
-    pub(super) size: Option<Size>,
-    pub(super) fixed: Fixed,
-    pub(super) cursor: Cursor,
+    pub(crate) disk: Disk<T>,
+    pub(crate) options: Options,
+    pub(crate) size: Option<Size>,
+    pub(crate) fixed: Fixed,
+    pub(crate) cursor: Cursor,
     /// Blocks handed out for content.
-    pub(super) content: u64,
+    pub(crate) content: u64,
 }
 
 /// What became of the image.
@@ -100,7 +100,7 @@ impl<T: Target> ImageWriter<T> {
     }
 
     /// The next blocks for content: the first, and how many of those wanted follow each other.
-    pub(super) fn take(&mut self, want: u64) -> Result<(u32, u32), Error> {
+    pub(crate) fn take(&mut self, want: u64) -> Result<(u32, u32), Error> {
         let (start, len) = self.cursor.take(want);
         self.content += len;
         let end = start + len;
@@ -125,7 +125,7 @@ impl<T: Target> ImageWriter<T> {
     }
 
     /// Places whole blocks behind those that `file` has.
-    pub(super) fn append(&mut self, file: &mut FileData, mut blocks: &[u8]) -> Result<(), Error> {
+    pub(crate) fn append(&mut self, file: &mut FileData, mut blocks: &[u8]) -> Result<(), Error> {
         let unit = BLOCK_SIZE as usize;
         let mut logical = file.extents().last().map_or(0, |last| last.logical + last.len);
         while !blocks.is_empty() {

@@ -5,21 +5,23 @@ use std::ops::Range;
 use arcbox_ext4::constants::{bg_flags, file_mode};
 use arcbox_ext4::types::GroupDescriptor;
 
-use super::bitmap::{block_bitmap, free_blocks, inode_bitmap};
-use super::dir::{DirFormat, FileType};
-use super::dir_block::{BLOCK, crc, inode_seed};
-use super::disk::byte;
-use super::extent_tree::{build, tree_blocks};
-use super::geometry::{GROUP_BLOCKS, superblock_groups};
-use super::hash::{HashSeed, HashSign};
-use super::inode::{Content, FAST_SYMLINK, INODE_BYTES, Record, directory, encode_device};
-use super::layout::{Demand, Layout};
-use super::place::{Places, in_order};
-use super::scan::{JOURNAL_INODE, LOST_FOUND_INODE, RESIZE_INODE, Scan};
-use super::superblock::{Totals, backup, encode, encode_descriptor, primary};
-use super::{
+use crate::ext4::format::dir_block::{BLOCK, crc, inode_seed};
+use crate::ext4::format::extent_tree::{build, tree_blocks};
+use crate::ext4::format::inode::{Content, FAST_SYMLINK, INODE_BYTES, Record, directory, encode_device};
+use crate::ext4::format::journal;
+use crate::ext4::format::name_hash::{HashSeed, HashSign};
+use crate::ext4::format::superblock::{Totals, backup, encode, encode_descriptor, primary};
+use crate::ext4::layout::bitmap::{block_bitmap, free_blocks, inode_bitmap};
+use crate::ext4::layout::block_group::{GROUP_BLOCKS, superblock_groups};
+use crate::ext4::layout::demand::{Demand, Layout};
+use crate::ext4::layout::directory::{DirFormat, FileType};
+use crate::ext4::layout::inode_numbering::{JOURNAL_INODE, LOST_FOUND_INODE, RESIZE_INODE, Scan};
+use crate::ext4::layout::resize_inode as resize;
+use crate::ext4::write::disk::byte;
+use crate::ext4::write::metadata::{Places, in_order};
+use crate::ext4::{
     BLOCK_SIZE, Error, FileData, FileTree, Identity, ImageWriter, InodeError, Report, Target, XattrBlocks,
-    encode_xattrs, journal, resize,
+    encode_xattrs,
 };
 use crate::meta::{NodeKind, Timestamp};
 
@@ -262,7 +264,7 @@ impl<T: Target> Tables<'_, T> {
             match (&bitmap, self.seed) {
                 (None, Some(_)) => flags |= bg_flags::BLOCK_UNINIT,
                 (None, None) => {
-                    let bitmap = super::bitmap::fixed_only(layout, group);
+                    let bitmap = crate::ext4::layout::bitmap::fixed_only(layout, group);
                     self.image.disk.write_unless_zero(layout.block_bitmaps[at], &bitmap)?;
                 }
                 (Some(bitmap), seed) => {
@@ -310,12 +312,12 @@ impl<T: Target> Tables<'_, T> {
 }
 
 /// The root of a tree that fits the inode.
-fn inline_root(data: &FileData) -> super::extent_tree::Root {
+fn inline_root(data: &FileData) -> crate::ext4::format::extent_tree::Root {
     let fits = if tree_blocks(data.extents()) == 0 { data.extents() } else { &[] };
     build(fits, None, |_| Ok::<_, std::convert::Infallible>(0)).unwrap_or_else(|never| match never {})
 }
 
-fn inline_or_tree(places: &Places, number: u32, data: &FileData) -> super::extent_tree::Root {
+fn inline_or_tree(places: &Places, number: u32, data: &FileData) -> crate::ext4::format::extent_tree::Root {
     places.tree(number).map_or_else(|| inline_root(data), |tree| tree.root)
 }
 

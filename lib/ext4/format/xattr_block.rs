@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::dir_block::{BLOCK, crc};
-use super::xattr::{DiskXattr, MAGIC, padded};
+use crate::ext4::format::dir_block::{BLOCK, crc};
+use crate::ext4::format::xattr::{DiskXattr, MAGIC, padded};
 
 /// `ext4_xattr_header`
 const HEADER: usize = 32;
@@ -15,7 +15,7 @@ const MAX_SHARED: u32 = 1024;
 
 /// A block without its header: the entries from the front and the values at the end, what is zero between left out.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct BlockImage {
+pub(crate) struct BlockImage {
     entries: Box<[u8]>,
     values: Box<[u8]>,
     /// `h_hash`
@@ -24,10 +24,10 @@ pub(super) struct BlockImage {
 
 impl BlockImage {
     /// Bytes for entries and values: without the header and the four zeros that end the entries.
-    pub(super) const ROOM: usize = BLOCK - HEADER - 4;
+    pub(crate) const ROOM: usize = BLOCK - HEADER - 4;
 
     /// Lays out attributes that are in order and fit.
-    pub(super) fn new(list: &[DiskXattr]) -> Self {
+    pub(crate) fn new(list: &[DiskXattr]) -> Self {
         let mut entries = Vec::new();
         let mut values = vec![0; list.iter().map(|xattr| padded(xattr.value.len())).sum()];
         let mut at = values.len();
@@ -76,7 +76,7 @@ impl XattrBlocks {
     }
 
     /// One more inode with this content: the number of its block, from 0.
-    pub(super) fn add(&mut self, image: BlockImage) -> u32 {
+    pub(crate) fn add(&mut self, image: BlockImage) -> u32 {
         let image = match self.open.get_key_value(&image) {
             Some((image, &at)) => {
                 let users = &mut self.blocks[at].1;

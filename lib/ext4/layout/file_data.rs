@@ -1,7 +1,7 @@
-use super::BLOCK_SIZE;
+use crate::ext4::BLOCK_SIZE;
 
 /// The largest file in bytes: logical block numbers have 32 bits, and the kernel stops one block earlier.
-pub(super) const MAX_SIZE: u64 = u32::MAX as u64 * BLOCK_SIZE as u64;
+pub(crate) const MAX_SIZE: u64 = u32::MAX as u64 * BLOCK_SIZE as u64;
 
 /// A run of a file's blocks that stand one after the other in the image. Any length, in blocks of 4096 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl FileData {
     pub const EMPTY: Self = Self { size: 0, extents: Extents::None };
 
     /// A file of `size` bytes, all hole so far.
-    pub(super) const fn hole(size: u64) -> Self {
+    pub(crate) const fn hole(size: u64) -> Self {
         Self { size, extents: Extents::None }
     }
 
@@ -64,7 +64,7 @@ impl FileData {
     }
 
     /// Adds blocks behind all that are there; joins them to the last extent where they continue it.
-    pub(super) fn push(&mut self, next: Extent) {
+    pub(crate) fn push(&mut self, next: Extent) {
         let last = match &mut self.extents {
             Extents::None => None,
             Extents::One(one) => Some(one),

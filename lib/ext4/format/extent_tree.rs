@@ -6,11 +6,11 @@
 use arcbox_ext4::constants::{EXTENT_HEADER_MAGIC, INODE_BLOCK_SIZE, MAX_BLOCKS_PER_EXTENT};
 use arcbox_ext4::types::{ExtentHeader, ExtentIndex, ExtentLeaf, ExtentTail};
 
-use super::dir_block::{BLOCK, crc};
-use super::file_data::Extent;
+use crate::ext4::format::dir_block::{BLOCK, crc};
+use crate::ext4::layout::file_data::Extent;
 
 /// The root of a tree as it stands in `i_block`.
-pub(super) type Root = [u8; INODE_BLOCK_SIZE];
+pub(crate) type Root = [u8; INODE_BLOCK_SIZE];
 
 const ENTRY: usize = ExtentLeaf::SIZE;
 const ROOT_ENTRIES: usize = (INODE_BLOCK_SIZE - ExtentHeader::SIZE) / ENTRY;
@@ -18,7 +18,7 @@ const ROOT_ENTRIES: usize = (INODE_BLOCK_SIZE - ExtentHeader::SIZE) / ENTRY;
 const BLOCK_ENTRIES: usize = (BLOCK - ExtentHeader::SIZE) / ENTRY;
 
 /// The blocks that the tree needs outside the inode.
-pub(super) fn tree_blocks(extents: &[Extent]) -> u64 {
+pub(crate) fn tree_blocks(extents: &[Extent]) -> u64 {
     let mut entries: u64 = extents.iter().map(|extent| u64::from(extent.len.div_ceil(MAX_BLOCKS_PER_EXTENT))).sum();
     let mut blocks = 0;
     while entries > ROOT_ENTRIES as u64 {
@@ -31,7 +31,7 @@ pub(super) fn tree_blocks(extents: &[Extent]) -> u64 {
 /// Builds the tree: `place` says where the next of its [`tree_blocks`] stands and `put` writes it.
 ///
 /// `seed` is the inode's checksum seed, where there are checksums.
-pub(super) fn build<E>(
+pub(crate) fn build<E>(
     extents: &[Extent],
     seed: Option<u32>,
     mut put: impl FnMut(&[u8; BLOCK]) -> Result<u32, E>,
