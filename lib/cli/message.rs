@@ -1,42 +1,8 @@
 //! Messages for people: one line an error, safe on a terminal (S4).
 
 use std::error::Error;
-use std::fmt::Write;
 
-/// `text` with everything that could drive a terminal or break the line written as an escape.
-///
-/// Control characters (C0, C1, DEL), line separators and the marks that reverse or hide text become `\n`, `\x1b` or
-/// `\u{202e}`; bytes that are no UTF-8 become `\xff`. What is left reads as it is, in any script.
-#[must_use]
-pub fn escape(text: &[u8]) -> String {
-    let mut out = String::with_capacity(text.len());
-    for chunk in text.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                '\t' => out.push_str("\\t"),
-                c if c.is_ascii_control() => push_byte(&mut out, u32::from(c)),
-                c if drives_a_terminal(c) => out.extend(c.escape_unicode()),
-                c => out.push(c),
-            }
-        }
-        for byte in chunk.invalid() {
-            push_byte(&mut out, u32::from(*byte));
-        }
-    }
-    out
-}
-
-fn drives_a_terminal(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
-fn push_byte(out: &mut String, byte: u32) {
-    // Writing to a String cannot fail.
-    let _ = write!(out, "\\x{byte:02x}");
-}
+pub use crate::meta::escape;
 
 /// The line `tool: what: why: why`, from an error and its sources, escaped.
 ///
@@ -75,14 +41,6 @@ fn without_numbers(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_cannot_drive_a_terminal() {
-        assert_eq!(escape(b"\x1b]0;owned\x07"), "\\x1b]0;owned\\x07");
-        assert_eq!(escape(b"a\nb\tc\r"), "a\\nb\\tc\\r");
-        assert_eq!(escape("täg \u{202e}gpj.exe \u{9b}31m".as_bytes()), "täg \\u{202e}gpj.exe \\u{9b}31m");
-        assert_eq!(escape(b"latin \xe4"), "latin \\xe4");
-    }
 
     #[test]
     fn the_system_speaks_without_numbers() {

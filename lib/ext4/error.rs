@@ -3,6 +3,7 @@ use std::io;
 use super::BLOCK_SIZE;
 use crate::ext4::format::xattr::XattrError;
 use crate::ext4::layout::directory::DirError;
+use crate::meta::Shown;
 
 /// What can go wrong while an image is written.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +81,7 @@ pub enum Error {
     #[error("{0}")]
     Option(String),
     /// An inode that ext4 cannot represent (rule E10).
-    #[error("{}: {source}", String::from_utf8_lossy(path))]
+    #[error("{}: {source}", Shown(path))]
     Inode {
         /// The path of one of its names from the root, raw bytes.
         path: Vec<u8>,

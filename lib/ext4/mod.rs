@@ -16,7 +16,6 @@ mod tree;
 mod write;
 
 pub use error::{Error, InodeError, Origin};
-pub use format::acl::AclError;
 pub use format::inode::check_time;
 pub use format::name_hash::{HashSeed, HashSign, NameHash, half_md4};
 pub use format::xattr::{

@@ -15,7 +15,7 @@ use super::layer::Indexed;
 use super::overlay::{self, Overlay};
 use super::remarks::{Remarks, is_lookalike};
 use super::sight::Sight;
-use crate::meta::{Device, Metadata, NodeKind, Timestamp, Xattr, Xattrs};
+use crate::meta::{Device, Metadata, NodeKind, Shown, Timestamp, Xattr, Xattrs};
 use crate::tar::Segment;
 use crate::tree::{Entry, EntryKind, Marks, Whiteouts};
 
@@ -107,7 +107,7 @@ impl Reader<'_> {
             self.marks.collect(position, path).map_err(|source| LayerError::Member { offset: 0, source })?;
         }
         if stat.file_type().is_socket() {
-            log::warn!("{}: socket skipped", String::from_utf8_lossy(path));
+            log::warn!("{}: socket skipped", Shown(path));
             return Ok(false);
         }
         let key = (stat.dev(), stat.ino());

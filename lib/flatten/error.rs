@@ -2,7 +2,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::image::{Digest, layer_manifest};
-use crate::tree::show;
+use crate::meta::Shown;
 use crate::{tar, tree};
 
 /// Why layers could not be flattened.
@@ -40,7 +40,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A member that no tar can hold.
-    #[error("{}: {source}", show(name))]
+    #[error("{}: {source}", Shown(name))]
     Member {
         /// Its name.
         name: Vec<u8>,
@@ -48,7 +48,7 @@ pub enum Error {
         source: tar::WriteError,
     },
     /// The content of a file could not be read again.
-    #[error("{}: its content cannot be read again: {source}", show(name))]
+    #[error("{}: its content cannot be read again: {source}", Shown(name))]
     Content {
         /// Its name.
         name: Vec<u8>,
@@ -135,7 +135,7 @@ pub enum LayerError {
         source: io::Error,
     },
     /// Something in an overlay2 directory that only the kernel could interpret (F15).
-    #[error("{}: {what}", show(name))]
+    #[error("{}: {what}", Shown(name))]
     Overlay {
         /// The path in the layer.
         name: Vec<u8>,
@@ -143,7 +143,7 @@ pub enum LayerError {
         what: String,
     },
     /// A file changed while it was read in place.
-    #[error("{}: changed while it was read", show(.0))]
+    #[error("{}: changed while it was read", Shown(.0))]
     Changed(Vec<u8>),
     /// Something to give up for: another layer has failed.
     #[error("given up")]

@@ -5,7 +5,7 @@
 use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use crate::meta::Xattr;
+use crate::meta::{Shown, Xattr};
 
 /// Where overlayfs keeps its attributes; `user.` when mounted with `userxattr`.
 const NAMESPACES: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
@@ -39,7 +39,7 @@ pub(super) fn interpret(stat: &Metadata, xattrs: &mut Vec<Xattr>) -> Result<Over
             b"opaque" if stat.is_dir() => found.opaque = found.opaque || &*xattr.value == b"y",
             b"whiteout" if stat.is_file() && stat.size() == 0 => found.whiteout = true,
             b"redirect" if stat.is_dir() => {
-                let from = String::from_utf8_lossy(&xattr.value).into_owned();
+                let from = Shown(&xattr.value);
                 return Err(format!("was renamed from {from} (overlay redirect), which only the kernel can follow"));
             }
             b"metacopy" => {

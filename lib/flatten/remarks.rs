@@ -1,7 +1,8 @@
 //! What the user should hear of overlay2 directories (F15) that were read well, once they all are.
 
 use super::content::Content;
-use crate::tree::{Sealed, Visit, show};
+use crate::meta::Shown;
+use crate::tree::{Sealed, Visit};
 
 /// What was noticed in layers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,7 +52,7 @@ fn warn_of_lookalikes(tree: &Sealed<Content>) {
     while let Some(Visit { path, .. }) = walk.step() {
         if path.rsplit(|byte| *byte == b'/').next().is_some_and(is_lookalike) {
             match first {
-                None => first = Some(show(path)),
+                None => first = Some(Shown(path).to_string()),
                 Some(_) => more += 1,
             }
         }

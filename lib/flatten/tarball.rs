@@ -13,7 +13,7 @@ use super::stream::Decoded;
 use super::{LayerError, progress};
 use crate::codec::Decoder;
 use crate::image::{Digest, Hasher};
-use crate::meta::NodeKind;
+use crate::meta::{NodeKind, Shown};
 use crate::tar::{self, End, Member, MemberKind};
 use crate::tree::{self, Entry, EntryKind, Marks, Whiteouts};
 
@@ -102,7 +102,7 @@ fn parse<R: Read>(number: u32, reader: &mut tar::Reader<Decoded<R>>, stargz: boo
         index.push(item(number, &member));
     }
     for tar::Warning { offset, member, skipped } in reader.take_warnings() {
-        log::warn!("{} at byte {offset}: {skipped}", String::from_utf8_lossy(&member));
+        log::warn!("{} at byte {offset}: {skipped}", Shown(&member));
     }
     index.end();
     let end = reader.end().unwrap_or(End::CleanEof);

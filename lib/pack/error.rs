@@ -1,7 +1,7 @@
-use std::fmt;
 use std::io;
 
 use crate::ext4::{self, InodeError, Origin, XattrError};
+use crate::meta::Shown;
 use crate::{tar, tree};
 
 /// Why a tar stream did not become an image.
@@ -138,19 +138,4 @@ pub enum Problem {
     /// Its content cannot be written.
     #[error(transparent)]
     Image(ext4::Error),
-}
-
-/// A name for a message: bytes that are no UTF-8 as `\xff`. What could drive a terminal is left to the printer.
-pub(super) struct Shown<'a>(pub(super) &'a [u8]);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            f.write_str(chunk.valid())?;
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
-        }
-        Ok(())
-    }
 }

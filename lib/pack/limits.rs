@@ -1,8 +1,8 @@
 //! What ext4 cannot hold is refused where it stands in the archive (E10), not when the image is finished.
 
-use super::error::{Problem, Shown};
+use super::error::Problem;
 use crate::ext4::{FileData, FileType, NAME_MAX, check_time, check_xattr_name, check_xattrs};
-use crate::meta::{Device, Metadata, NodeKind, Xattr, Xattrs};
+use crate::meta::{Device, Metadata, NodeKind, Shown, Xattr, Xattrs};
 use crate::tar::{Member, MemberKind};
 
 /// The longest symbolic link that Linux reads: `PATH_MAX` less its NUL.

@@ -21,7 +21,7 @@ pub use error::{Error, Problem};
 
 use crate::codec::Decoder;
 use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target};
-use crate::meta::{NodeKind, Timestamp};
+use crate::meta::{NodeKind, Shown, Timestamp};
 use crate::tar::{End, Member, MemberKind, Reader, Segment};
 use crate::tree::{Entry, EntryKind, Marks, Tree, Whiteouts};
 use content_hash::Hashing;
@@ -134,7 +134,7 @@ fn read_tree<T: Target>(
 
 fn warn<R: BufRead>(reader: &mut Reader<R>) {
     for warning in reader.take_warnings() {
-        log::warn!("{} at byte {}: {}", error::Shown(&warning.member), warning.offset, warning.skipped);
+        log::warn!("{} at byte {}: {}", Shown(&warning.member), warning.offset, warning.skipped);
     }
 }
 

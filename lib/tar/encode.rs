@@ -11,7 +11,7 @@ use tar::{EntryType, Header};
 
 use super::reader::{MAX_PAX, padding};
 use super::{BLOCK, Body, Entry, EntryKind, Segment, WriteError, acl, sparse, xattr};
-use crate::meta::{Device, Timestamp, Xattrs};
+use crate::meta::{Acl, Device, Timestamp, Xattrs};
 
 /// Appends to `out` all blocks that stand before the member's data: its PAX header if it needs one, its header, the map
 /// of its holes. The same entry always gives the same bytes.
@@ -163,8 +163,8 @@ fn xattr_records(pax: &mut Vec<u8>, xattrs: &Xattrs) {
     for (name, keyword) in [(xattr::ACL_ACCESS, &b"SCHILY.acl.access"[..]), (xattr::ACL_DEFAULT, b"SCHILY.acl.default")]
     {
         // A value that is no valid ACL has no text; readers see it raw.
-        if let Some(acl) = xattrs.get(name).and_then(|value| acl::parse_xattr(value).ok()) {
-            record(pax, keyword, acl.to_text().as_bytes());
+        if let Some(acl) = xattrs.get(name).and_then(|value| Acl::parse(value).ok()?) {
+            record(pax, keyword, acl::to_text(&acl).as_bytes());
         }
     }
     let (plain, encoded): (Vec<_>, Vec<_>) = xattrs.as_slice().iter().partition(|x| xattr::is_plain_name(&x.name));

@@ -1,7 +1,8 @@
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 
 use super::{number::NumberError, pax::PaxError, sparse::SparseError, xattr::XattrError};
+use crate::meta::Shown;
 
 /// What is wrong with a tar stream, and where.
 #[derive(Debug, thiserror::Error)]
@@ -156,16 +157,10 @@ struct Prefix<'a>(Option<&'a [u8]>);
 
 impl fmt::Display for Prefix<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(name) = self.0 else { return Ok(()) };
-        for chunk in name.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
-            }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
+        match self.0 {
+            Some(name) => write!(f, "{} ", Shown(name)),
+            None => Ok(()),
         }
-        f.write_char(' ')
     }
 }
 

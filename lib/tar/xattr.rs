@@ -10,9 +10,9 @@
 //! record reads as another attribute: that one is recognised and dropped. GNU tar's ACL texts have names without
 //! numbers; where it wrote the attribute itself too, that counts and the text does not.
 
-use super::acl::{self, AclError};
+use super::acl::{self, AclTextError};
 use super::pax::Record;
-use crate::meta::{Xattr, Xattrs};
+use crate::meta::{Acl, Xattr, Xattrs};
 
 /// What can be wrong with an extended attribute.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum XattrError {
     TooMany,
     /// An ACL is malformed.
     #[error("{0}: {1}")]
-    Acl(&'static str, AclError),
+    Acl(&'static str, AclTextError),
 }
 
 /// The most bytes that the names of a file's attributes may take, NULs included: the kernel's `XATTR_LIST_MAX`.
@@ -113,8 +113,9 @@ impl PaxXattrs {
         let acls = [("SCHILY.acl.access", ACL_ACCESS, self.access), ("SCHILY.acl.default", ACL_DEFAULT, self.default)];
         for (keyword, name, text) in acls {
             let Some(text) = text.filter(|_| self.schily.iter().all(|x| *x.name != *name)) else { continue };
-            let acl = acl::parse_text(&text).map_err(|e| XattrError::Acl(keyword, e))?;
-            list.push(Xattr { name: name.into(), value: acl.to_xattr().into() });
+            if let Some(acl) = acl::parse_text(&text).map_err(|e| XattrError::Acl(keyword, e))? {
+                list.push(Xattr { name: name.into(), value: acl.to_xattr().into() });
+            }
         }
         let mut decoded = Vec::with_capacity(self.libarchive.len());
         for Xattr { name, value } in self.libarchive {
@@ -138,16 +139,16 @@ impl PaxXattrs {
     }
 }
 
-/// Lets an access ACL set the permission bits; one that says nothing else goes.
+/// Lets an access ACL set the permission bits; one that says nothing else, or nothing at all, goes.
 fn settle_access_acl(xattrs: Xattrs, mode: u16) -> Result<(Xattrs, u16), XattrError> {
     let Some(value) = xattrs.get(ACL_ACCESS) else { return Ok((xattrs, mode)) };
-    let acl = acl::parse_xattr(value).map_err(|e| XattrError::Acl("system.posix_acl_access", e))?;
-    let mode = (mode & !0o777) | acl.permissions();
-    if acl.is_minimal() {
-        let rest = xattrs.as_slice().iter().filter(|x| *x.name != *ACL_ACCESS).cloned().collect();
-        return Ok((Xattrs::new(rest), mode));
+    let acl = Acl::parse(value).map_err(|e| XattrError::Acl("system.posix_acl_access", e.into()))?;
+    let mode = acl.as_ref().map_or(mode, |acl| (mode & !0o777) | acl.permissions());
+    if acl.is_some_and(|acl| !acl.is_minimal()) {
+        return Ok((xattrs, mode));
     }
-    Ok((xattrs, mode))
+    let rest = xattrs.as_slice().iter().filter(|x| *x.name != *ACL_ACCESS).cloned().collect();
+    Ok((Xattrs::new(rest), mode))
 }
 
 /// Whether `name` = `value` is what becomes of bsdtar's raw record for `other`, whose name has an `=`.
@@ -320,7 +321,7 @@ mod tests {
 
     #[test]
     fn the_attribute_itself_counts_before_its_text() {
-        let acl = acl::parse_text(b"user::rwx,user:5:r--,group::r-x,mask::r-x,other::---").unwrap();
+        let acl = acl::parse_text(b"user::rwx,user:5:r--,group::r-x,mask::r-x,other::---").unwrap().unwrap();
         let name = "SCHILY.xattr.system.posix_acl_access";
         let all = decode(&[("SCHILY.acl.access", b"user::rwx,user:joe:r--"), (name, &acl.to_xattr())]).unwrap();
         assert_eq!(all, [("system.posix_acl_access".into(), acl.to_xattr())]);

@@ -30,7 +30,6 @@ mod tests;
 mod walk;
 
 pub use apply::{Entry, EntryKind, Layer};
-pub(crate) use error::show;
 pub use error::{Error, PathError};
 pub use marks::{Marks, Shape};
 pub use path::{Class, classify, normalise};

@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ext4", &["meta"]),
     ("registry", &["image"]),
     ("store", &["image"]),
-    ("source", &["codec", "image", "registry", "store", "tar"]),
+    ("source", &["codec", "image", "meta", "registry", "store", "tar"]),
     ("flatten", &["codec", "image", "meta", "tar", "tree"]),
     ("pack", &["codec", "ext4", "meta", "tar", "tree"]),
     ("cli", &["ext4", "flatten", "image", "meta", "pack", "registry", "source", "store"]),

@@ -3,10 +3,10 @@
 //! Format: "Extended Attributes" in the kernel's ext4 documentation. Entries are sorted by name index, name length
 //! and name, as the kernel keeps them. Attribute inodes (`ea_inode`) are not used: old readers refuse them.
 
-use crate::ext4::format::acl::{Acl, AclError};
+use crate::ext4::format::acl;
 use crate::ext4::format::xattr_block::{BlockImage, XattrBlocks};
 use crate::ext4::layout::directory::FileType;
-use crate::meta::Xattrs;
+use crate::meta::{Acl, AclError, Xattrs};
 
 /// Bytes for attributes in an inode of 256 bytes whose `i_extra_isize` is 32.
 pub const INODE_SPACE: usize = 96;
@@ -180,12 +180,12 @@ fn to_disk(mode: u16, file_type: FileType, xattrs: &Xattrs) -> Result<(u16, Vec<
             let acl = Acl::parse(&value).map_err(|error| XattrError::Acl { name: xattr.name.clone(), error })?;
             let Some(acl) = acl else { continue };
             if index == 2 {
-                mode = (mode & !0o777) | acl.mode();
-                if acl.is_mode_only() {
+                mode = (mode & !0o777) | acl.permissions();
+                if acl.is_minimal() {
                     continue;
                 }
             }
-            value = acl.to_disk().into();
+            value = acl::to_disk(&acl).into();
         }
         list.push(DiskXattr { index, name: name.into(), value });
     }

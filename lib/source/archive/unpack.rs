@@ -7,6 +7,7 @@ use std::path::Path;
 use super::{Error, path_error};
 use crate::codec::Decoder;
 use crate::image::{Digest, MAX_DOCUMENT};
+use crate::meta::Shown;
 use crate::store::{Claim, Import, Partial, Store};
 use crate::tar::{End, Member, MemberKind, Reader};
 
@@ -68,7 +69,7 @@ pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unp
     let mut unpacked = Unpacked::default();
     let not_an_archive = |e: crate::tar::Error| path_error(file, &format!("cannot be read as an image archive: {e}"));
     while let Some(member) = reader.next_member().map_err(not_an_archive)? {
-        let shown = String::from_utf8_lossy(&member.path).into_owned();
+        let shown = Shown(&member.path);
         // Every name that an image uses is plain text; others cannot be meant.
         let Some(name) = std::str::from_utf8(&member.path).ok().and_then(normal) else { continue };
         let fail = |what: String| path_error(file, &format!("{shown} at byte {}: {what}", member.offset));

@@ -50,7 +50,7 @@ fn all() -> Vec<(Needs, Sample)> {
         Xattrs::new(list.collect())
     };
     let acl = "user::rw-,user:0:rwx:0,user:54321:r--:54321,group::r--,mask::rwx,other::---";
-    let acl = acl::parse_text(acl.as_bytes()).unwrap().to_xattr();
+    let acl = acl::parse_text(acl.as_bytes()).unwrap().unwrap().to_xattr();
     let at = |secs, nanos, sample: Sample| {
         let meta = Metadata { mtime: Timestamp { secs, nanos }, ..sample.meta };
         Sample { meta, ..sample }

@@ -62,7 +62,7 @@ fn tree(rng: &mut Rng, n: usize) -> Vec<Sample> {
             let id = rng.u32(..1 << 31);
             let mut list = s.xattrs.as_slice().to_vec();
             let text = format!("user::rw-,user:{id}:r-x:{id},group::r--,mask::rwx,other::--x");
-            let value: Box<[u8]> = acl::parse_text(text.as_bytes()).unwrap().to_xattr().into();
+            let value: Box<[u8]> = acl::parse_text(text.as_bytes()).unwrap().unwrap().to_xattr().into();
             if s.kind == MemberKind::Directory {
                 list.push(Xattr { name: xattr::ACL_DEFAULT.into(), value: value.clone() });
             }
