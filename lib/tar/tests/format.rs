@@ -256,7 +256,7 @@ fn pax_errors_name_member_and_byte() {
     let nul = pax(b'x', &[("linkpath", "a\0b")]);
     assert_eq!(error(&[nul, plain("f")]), "f at byte 512: PAX header: linkpath has a NUL byte in it");
     let name = pax(b'x', &[("path", "\x1b[2Jevil\u{85}")]);
-    assert!(error(&[name, Raw::new("f", b'2', 0).seal()]).starts_with("\\u{1b}[2Jevil\\u{85} at byte 1024: symbolic"));
+    assert!(error(&[name, Raw::new("f", b'2', 0).seal()]).starts_with("\\x1b[2Jevil\\u{85} at byte 1024: symbolic"));
 }
 
 #[test]
