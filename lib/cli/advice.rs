@@ -108,9 +108,7 @@ fn on_store(error: &crate::store::Error) -> Option<String> {
 fn on_registry(error: &crate::registry::Error) -> Option<String> {
     use crate::registry::{Error, Failure};
     let text = match error {
-        Error::Auth { what, .. } if what.contains("are refused") => {
-            "log in again, or check --username, its password and what the account may pull"
-        }
+        Error::BadCredentials { .. } => "log in again, or check --username, its password and what the account may pull",
         Error::Auth { .. } | Error::Status { code: 401 | 403, redirected: false, .. } => {
             "a wrong name, or a private image: then docker login or podman login, or --username with --password-stdin"
         }
@@ -118,7 +116,7 @@ fn on_registry(error: &crate::registry::Error) -> Option<String> {
         Error::Status { code: 429, .. } => "wait, or log in: most registries allow more to those they know",
         Error::Status { code: 500..=599, .. } => "the registry has a problem: try again later, perhaps with --retries",
         Error::Transport { kind: Failure::NotTls, .. } => "--insecure allows plain HTTP",
-        Error::Transport { kind: Failure::Tls, what, .. } if what.contains("No CA certificates") => {
+        Error::Transport { kind: Failure::NoAuthorities, .. } => {
             "install ca-certificates, or name a file of authorities with --ca-cert"
         }
         Error::Transport { kind: Failure::Tls, .. } => {

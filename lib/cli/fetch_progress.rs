@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 
 use super::ProgressMode;
 use super::progress::{Messages, bar};
-use crate::source::{Item, Meter, NoProgress, Outcome, Progress};
+use crate::source::{Meter, NoProgress, Outcome, Progress, Transfer};
 
 /// Bars, lines or nothing.
 #[must_use]
@@ -21,9 +21,9 @@ pub fn fetch_progress(mode: ProgressMode, tool: &'static str) -> Arc<dyn Progres
 }
 
 /// `layer 3 1f2e3d4c5b6a`, `config 1f2e3d4c5b6a`, `archive`.
-fn label(item: &Item) -> String {
-    let digest = item.digest.as_ref().map(|digest| digest.hex().chars().take(12).collect::<String>());
-    match (item.layer, digest) {
+fn label(transfer: &Transfer) -> String {
+    let digest = transfer.digest.as_ref().map(|digest| digest.hex().chars().take(12).collect::<String>());
+    match (transfer.layer, digest) {
         (Some(layer), Some(digest)) => format!("layer {layer} {digest}"),
         (None, Some(digest)) => format!("config {digest}"),
         _ => "archive".into(),
@@ -33,8 +33,8 @@ fn label(item: &Item) -> String {
 struct Bars;
 
 impl Progress for Bars {
-    fn start(&self, item: &Item) -> Box<dyn Meter> {
-        Box::new(Bar { bar: bar(&label(item), item.size), started: false })
+    fn start(&self, transfer: &Transfer) -> Box<dyn Meter> {
+        Box::new(Bar { bar: bar(&label(transfer), transfer.size), started: false })
     }
 }
 
@@ -65,8 +65,8 @@ impl Meter for Bar {
 struct Lines(&'static str);
 
 impl Progress for Lines {
-    fn start(&self, item: &Item) -> Box<dyn Meter> {
-        let line = Line { tool: self.0, label: label(item), size: item.size, bytes: 0, since: Instant::now() };
+    fn start(&self, transfer: &Transfer) -> Box<dyn Meter> {
+        let line = Line { tool: self.0, label: label(transfer), size: transfer.size, bytes: 0, since: Instant::now() };
         Box::new(line)
     }
 }

@@ -14,8 +14,8 @@ pub enum SelectError {
     NoPlatform {
         /// What was looked for.
         wanted: Platform,
-        /// What the index has, as a list.
-        offered: String,
+        /// What the index has, each once.
+        offered: Vec<Platform>,
     },
     /// Nothing but attestations, or nothing at all.
     #[error("the image index is empty")]
@@ -50,18 +50,19 @@ pub fn candidates<'a>(entries: &'a [Descriptor], wanted: &Platform) -> Result<Ve
 
 /// The error that lists `offered`.
 pub fn no_platform(wanted: &Platform, offered: impl Iterator<Item = Platform>) -> SelectError {
-    let mut offered: Vec<String> = offered.map(|p| p.to_string()).collect();
+    let mut offered: Vec<Platform> = offered.collect();
     offered.sort_unstable();
     offered.dedup();
-    let offered = if offered.is_empty() { "none that says its platform".into() } else { offered.join(", ") };
     SelectError::NoPlatform { wanted: wanted.clone(), offered }
 }
 
 /// The first of a list, and how many there are beside.
-fn few(list: &str) -> String {
-    match list.match_indices(", ").nth(MAX_SHOWN - 1) {
-        Some((at, _)) => format!("{} and {} more", &list[..at], list[at..].matches(", ").count()),
-        None => list.to_owned(),
+fn few(offered: &[Platform]) -> String {
+    let shown = offered.iter().take(MAX_SHOWN).map(Platform::to_string).collect::<Vec<_>>().join(", ");
+    match offered.len().saturating_sub(MAX_SHOWN) {
+        0 if shown.is_empty() => "none that says its platform".into(),
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

@@ -166,11 +166,12 @@ fn denied(error: Error, known: bool, registry: &str) -> Error {
     match error {
         Error::Status { url, status, message, .. } => {
             let why = message.map(|m| format!(": {m}")).unwrap_or_default();
-            let who = match known {
-                true => format!("the credentials for {registry} are refused"),
-                false => format!("access is denied, and there are no credentials for {registry}"),
-            };
-            Error::Auth { url, what: format!("{who}: {status}{why}") }
+            if known {
+                let what = format!("the credentials for {registry} are refused: {status}{why}");
+                return Error::BadCredentials { url, what };
+            }
+            let what = format!("access is denied, and there are no credentials for {registry}: {status}{why}");
+            Error::Auth { url, what }
         }
         other => other,
     }

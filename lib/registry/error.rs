@@ -34,12 +34,20 @@ pub enum Error {
         /// Which kind of failure.
         kind: Failure,
     },
-    /// Access was refused, or cannot be asked for.
+    /// Access was refused to somebody without credentials, or cannot be asked for.
     #[error("{url}: {what}")]
     Auth {
         /// The address, without secrets.
         url: String,
         /// Why.
+        what: String,
+    },
+    /// Access was refused to credentials that were shown.
+    #[error("{url}: {what}")]
+    BadCredentials {
+        /// The address, without secrets.
+        url: String,
+        /// What the server says.
         what: String,
     },
     /// The answer is not what the protocol says.
@@ -87,6 +95,8 @@ pub enum Failure {
     Refused,
     /// A certificate or another part of TLS is wrong: trying again changes nothing.
     Tls,
+    /// This machine trusts no authority at all, so no certificate can be checked.
+    NoAuthorities,
     /// The other side accepts connections and is silent: it may be waiting for plain HTTP.
     Silent,
     /// The connection could not be made, broke or stalled: it may go better next time.

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
 use super::self_signed;
@@ -18,6 +18,11 @@ pub(super) struct Roots {
     provider: Arc<CryptoProvider>,
     chains: OnceLock<Result<Verifier, Error>>,
 }
+
+/// There is no authority to trust.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(super) struct NoAuthorities(Error);
 
 impl Roots {
     pub(super) fn new(named: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Self {
@@ -34,7 +39,10 @@ impl ServerCertVerifier for Roots {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let load = || Verifier::new_with_extra_roots(self.named.iter().cloned(), Arc::clone(&self.provider));
+        let load = || {
+            let loaded = Verifier::new_with_extra_roots(self.named.iter().cloned(), Arc::clone(&self.provider));
+            loaded.map_err(|error| Error::Other(OtherError(Arc::new(NoAuthorities(error)))))
+        };
         let chains = self.chains.get_or_init(load).as_ref().map_err(Clone::clone)?;
         let verified = chains.verify_server_cert(shown, intermediates, server, ocsp, now);
         verified.or_else(|error| self_signed::accept(error, &self.named, shown, server))

@@ -61,9 +61,12 @@ pub(super) fn fetch(
         let error = answer.into_error(timeout, scrub);
         return Err(match (refused, error, credential) {
             (true, Error::Status { url, status, message, .. }, credential) => {
-                let who = if credential.is_some() { "the credentials" } else { "access without credentials" };
                 let why = message.map(|m| format!(": {m}")).unwrap_or_default();
-                Error::Auth { url, what: format!("the token server refuses {who}: {status}{why}") }
+                let what = |who: &str| format!("the token server refuses {who}: {status}{why}");
+                match credential {
+                    Some(_) => Error::BadCredentials { url, what: what("the credentials") },
+                    None => Error::Auth { url, what: what("access without credentials") },
+                }
             }
             (_, error, _) => error,
         });

@@ -11,6 +11,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, redirect};
 
 use super::error::Failure;
+use super::roots::NoAuthorities;
 use super::url::{self, Url};
 use super::{Error, Options, retry, tls};
 
@@ -339,6 +340,7 @@ fn failure(error: &(dyn std::error::Error + 'static)) -> Option<Failure> {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return Some(match tls {
                 rustls::Error::InvalidMessage(_) => Failure::NotTls,
+                rustls::Error::Other(other) if other.0.is::<NoAuthorities>() => Failure::NoAuthorities,
                 _ => Failure::Tls,
             });
         }

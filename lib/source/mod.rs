@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 pub use error::Error;
 pub use locator::Locator;
-pub use progress::{Item, Meter, NoProgress, Outcome, Progress};
+pub use progress::{Meter, NoProgress, Outcome, Progress, Transfer};
 
 use crate::image::{Platform, layer_manifest};
 

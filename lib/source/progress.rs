@@ -4,7 +4,7 @@ use crate::image::Digest;
 
 /// A blob or an archive on its way.
 #[derive(Clone, Debug)]
-pub struct Item {
+pub struct Transfer {
     /// Which of the layers, 0 at the bottom; `None` for an archive as a whole.
     pub layer: Option<usize>,
     /// The blob's digest.
@@ -13,7 +13,7 @@ pub struct Item {
     pub size: Option<u64>,
 }
 
-/// How an item ended.
+/// How a transfer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was there already.
@@ -24,13 +24,13 @@ pub enum Outcome {
     Failed,
 }
 
-/// Is told of items as they start; called from several threads.
+/// Is told of transfers as they start; called from several threads.
 pub trait Progress: Send + Sync {
-    /// An item starts.
-    fn start(&self, item: &Item) -> Box<dyn Meter>;
+    /// A transfer starts.
+    fn start(&self, transfer: &Transfer) -> Box<dyn Meter>;
 }
 
-/// Is told how one item goes on.
+/// Is told how one transfer goes on.
 pub trait Meter: Send {
     /// So many bytes of it are there; less than before when it had to be started again.
     fn at(&mut self, bytes: u64);
@@ -43,7 +43,7 @@ pub trait Meter: Send {
 pub struct NoProgress;
 
 impl Progress for NoProgress {
-    fn start(&self, _: &Item) -> Box<dyn Meter> {
+    fn start(&self, _: &Transfer) -> Box<dyn Meter> {
         Box::new(Self)
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::resolve::{Documents, Image, Resolver};
-use super::{Error, Item, Meter, Options, Outcome, Progress, emit, layout};
+use super::{Error, Meter, Options, Outcome, Progress, Transfer, emit, layout};
 use crate::image::layer_manifest;
 use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Reference, media_type};
 use crate::registry::{self, Cancel, Repository, Sink};
@@ -132,8 +132,8 @@ impl Remote {
 
     /// Brings a blob into the store; returns its path.
     fn blob(&self, descriptor: &Descriptor, layer: Option<usize>) -> Result<PathBuf, Error> {
-        let item = Item { layer, digest: Some(descriptor.digest.clone()), size: Some(descriptor.size) };
-        let mut meter = self.progress.start(&item);
+        let transfer = Transfer { layer, digest: Some(descriptor.digest.clone()), size: Some(descriptor.size) };
+        let mut meter = self.progress.start(&transfer);
         let partial = match self.store.claim(&descriptor.digest, descriptor.size)? {
             Claim::Present(path) => {
                 meter.end(Outcome::Cached);

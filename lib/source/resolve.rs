@@ -83,7 +83,7 @@ impl<'a, D: Documents> Resolver<'a, D> {
             let image = match self.document(entry)? {
                 Document::Index(index) => match self.choose(&index.manifests, depth + 1) {
                     Err(Error::Select { source: SelectError::NoPlatform { offered, .. }, .. }) => {
-                        seen.extend(offered.split(", ").filter_map(|p| p.parse().ok()));
+                        seen.extend(offered);
                         continue;
                     }
                     Err(Error::Select { source: SelectError::Empty, .. }) => continue,

@@ -12,7 +12,7 @@ use unpack::Unpacked;
 
 use super::locator::ArchiveKind;
 use super::resolve::Image;
-use super::{Error, Item, Locator, Meter, Options, Outcome, Progress, layout};
+use super::{Error, Locator, Meter, Options, Outcome, Progress, Transfer, layout};
 use crate::image::layer_manifest;
 use crate::image::{Descriptor, MAX_DOCUMENT};
 use crate::store::{Name, Store};
@@ -92,7 +92,7 @@ fn read(file: &Path, store: &Store, progress: &Arc<dyn Progress>) -> Result<Unpa
         }
         (Box::new(opened), meta.is_file().then_some(meta.len()))
     };
-    let mut input = Counted { input, meter: progress.start(&Item { layer: None, digest: None, size }), count: 0 };
+    let mut input = Counted { input, meter: progress.start(&Transfer { layer: None, digest: None, size }), count: 0 };
     let unpacked = unpack::unpack(&mut input, file, store);
     input.meter.end(if unpacked.is_ok() { Outcome::Done } else { Outcome::Failed });
     unpacked

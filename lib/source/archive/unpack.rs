@@ -83,9 +83,9 @@ pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unp
                     return Err(fail(format!("more than {MAX_HOLES} bytes of holes are too many for an image")));
                 }
                 take(&mut unpacked, &name, &member, &mut reader.data(), store).map_err(|problem| match problem {
-                    Problem::Archive(what) => fail(what),
-                    Problem::Read(e) => fail(e.to_string()),
-                    Problem::Store(e) => Error::Store(e),
+                    MemberError::Archive(what) => fail(what),
+                    MemberError::Read(e) => fail(e.to_string()),
+                    MemberError::Store(e) => Error::Store(e),
                 })?;
             }
             MemberKind::Symlink(target) => {
@@ -116,13 +116,13 @@ pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unp
     Ok(unpacked)
 }
 
-enum Problem {
+enum MemberError {
     Archive(String),
     Read(io::Error),
     Store(crate::store::Error),
 }
 
-impl From<crate::store::Error> for Problem {
+impl From<crate::store::Error> for MemberError {
     fn from(error: crate::store::Error) -> Self {
         Self::Store(error)
     }
@@ -134,7 +134,7 @@ fn take(
     member: &Member,
     data: &mut impl BufRead,
     store: &Store,
-) -> Result<(), Problem> {
+) -> Result<(), MemberError> {
     let document = match name {
         "index.json" => &mut unpacked.index,
         "manifest.json" => &mut unpacked.manifest,
@@ -150,7 +150,7 @@ fn take(
         }
     };
     if member.size > MAX_DOCUMENT {
-        return Err(Problem::Archive(format!("{} bytes are too many, {MAX_DOCUMENT} at most", member.size)));
+        return Err(MemberError::Archive(format!("{} bytes are too many, {MAX_DOCUMENT} at most", member.size)));
     }
     let mut bytes = Vec::new();
     expand(member, data, &mut bytes)?;
@@ -170,21 +170,21 @@ fn declared(name: &str) -> Option<Digest> {
 }
 
 /// A blob whose name says its digest.
-fn verified(store: &Store, digest: Digest, member: &Member, data: &mut impl BufRead) -> Result<Blob, Problem> {
+fn verified(store: &Store, digest: Digest, member: &Member, data: &mut impl BufRead) -> Result<Blob, MemberError> {
     let blob = Blob { digest, size: member.size };
     let Claim::Partial(mut partial) = store.claim(&blob.digest, blob.size)? else { return Ok(blob) };
     partial.restart()?;
     expand(member, data, &mut *partial)?;
     if let Err(mismatch) = partial.verify() {
         partial.restart()?;
-        return Err(Problem::Archive(mismatch.to_string()));
+        return Err(MemberError::Archive(mismatch.to_string()));
     }
     partial.commit()?;
     Ok(blob)
 }
 
 /// A blob whose digest comes out of its bytes.
-fn imported(store: &Store, member: &Member, data: &mut impl BufRead) -> Result<Blob, Problem> {
+fn imported(store: &Store, member: &Member, data: &mut impl BufRead) -> Result<Blob, MemberError> {
     let mut import = store.import()?;
     expand(member, data, &mut import)?;
     let (digest, size, _) = import.finish()?;
@@ -192,12 +192,12 @@ fn imported(store: &Store, member: &Member, data: &mut impl BufRead) -> Result<B
 }
 
 /// Where a member's bytes go.
-trait Sink {
+trait SparseWrite {
     fn write(&mut self, bytes: &[u8]) -> Result<(), crate::store::Error>;
     fn write_hole(&mut self, count: u64) -> Result<(), crate::store::Error>;
 }
 
-impl Sink for Partial {
+impl SparseWrite for Partial {
     fn write(&mut self, bytes: &[u8]) -> Result<(), crate::store::Error> {
         Self::write(self, bytes)
     }
@@ -207,7 +207,7 @@ impl Sink for Partial {
     }
 }
 
-impl Sink for Import {
+impl SparseWrite for Import {
     fn write(&mut self, bytes: &[u8]) -> Result<(), crate::store::Error> {
         Self::write(self, bytes)
     }
@@ -218,7 +218,7 @@ impl Sink for Import {
 }
 
 /// A document, of at most [`MAX_DOCUMENT`] bytes.
-impl Sink for Vec<u8> {
+impl SparseWrite for Vec<u8> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), crate::store::Error> {
         self.extend_from_slice(bytes);
         Ok(())
@@ -231,10 +231,10 @@ impl Sink for Vec<u8> {
 }
 
 /// Hands out a member's bytes and holes.
-fn expand(member: &Member, data: &mut impl BufRead, sink: &mut impl Sink) -> Result<(), Problem> {
+fn expand(member: &Member, data: &mut impl BufRead, sink: &mut impl SparseWrite) -> Result<(), MemberError> {
     let whole = [crate::tar::Segment { offset: 0, len: member.size }];
     let segments = member.sparse.as_deref().unwrap_or(&whole);
-    let hole = |sink: &mut dyn Sink, from: u64, to: u64| match to.saturating_sub(from) {
+    let hole = |sink: &mut dyn SparseWrite, from: u64, to: u64| match to.saturating_sub(from) {
         0 => Ok(()),
         count => sink.write_hole(count),
     };
@@ -243,10 +243,10 @@ fn expand(member: &Member, data: &mut impl BufRead, sink: &mut impl Sink) -> Res
         hole(sink, at, segment.offset)?;
         let mut left = segment.len;
         while left > 0 {
-            let chunk = data.fill_buf().map_err(Problem::Read)?;
+            let chunk = data.fill_buf().map_err(MemberError::Read)?;
             let n = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             if n == 0 {
-                return Err(Problem::Archive("its data is cut".into()));
+                return Err(MemberError::Archive("its data is cut".into()));
             }
             sink.write(&chunk[..n])?;
             data.consume(n);
