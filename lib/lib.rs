@@ -19,7 +19,7 @@
 //!                /  |  \              /  |   \               /  |  \
 //!          registry | store     codec   tar   tree        tar  tree  ext4
 //!                \  |  /                   \   |           /   |    /
-//!  vocabulary     image                             meta
+//!  vocabulary     image             relay           meta
 //! ```
 //!
 //! Nothing here prints or exits: that is for `bins/`, through [`cli`].
@@ -59,6 +59,7 @@ pub mod meta;
 pub mod pack;
 #[cfg(feature = "fetch")]
 pub mod registry;
+pub mod relay;
 #[cfg(feature = "fetch")]
 pub mod source;
 #[cfg(feature = "fetch")]

@@ -1,7 +1,8 @@
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 
 use super::gzip::Gzip;
 use super::{Compression, Error};
+use crate::relay::PageReader;
 
 /// Bytes read from the source at once.
 const INPUT_BUFFER: usize = 256 << 10;
@@ -14,7 +15,7 @@ pub struct Decoder<R: Read> {
 }
 
 type Whole<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
-type Source<R> = BufReader<Whole<R>>;
+type Source<R> = PageReader<Whole<R>>;
 
 enum Inner<R: Read> {
     Plain(Whole<R>),
@@ -32,7 +33,7 @@ impl<R: Read> Decoder<R> {
         (&mut source).take(Compression::MAGIC_LEN as u64).read_to_end(&mut head)?;
         let compression = Compression::of(&head).map_err(invalid)?;
         let whole = io::Cursor::new(head).chain(source);
-        let buffered = |whole| BufReader::with_capacity(INPUT_BUFFER, whole);
+        let buffered = |whole| PageReader::with_capacity(INPUT_BUFFER, whole);
         let inner = match compression {
             Compression::Plain => Inner::Plain(whole),
             Compression::Gzip => Inner::Gzip(Box::new(Gzip::new(buffered(whole)))),

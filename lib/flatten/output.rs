@@ -1,13 +1,14 @@
 //! Where the tar goes: headers and small files through one large buffer, large files within the kernel.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
 use super::Error;
+use crate::relay::PageBuffer;
 
 /// Bytes of the buffer, and of the pipe behind it where it is one.
 const BUFFER: usize = 1 << 20;
@@ -19,8 +20,7 @@ const SENDFILE_MAX: usize = 0x7fff_f000;
 /// A buffered stream into a file descriptor or any writer.
 pub(super) struct Output<'w> {
     sink: Sink<'w>,
-    buffer: Vec<u8>,
-    filled: usize,
+    buffer: PageBuffer,
     /// sendfile(2) works with this pair of files.
     in_kernel: bool,
     /// Bytes taken so far.
@@ -62,19 +62,17 @@ impl<'w> Output<'w> {
     }
 
     fn new(sink: Sink<'w>, in_kernel: bool) -> Self {
-        Self { sink, buffer: vec![0; BUFFER], filled: 0, in_kernel, written: 0 }
+        Self { sink, buffer: PageBuffer::with_capacity(BUFFER), in_kernel, written: 0 }
     }
 
     /// Takes bytes.
     pub(super) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         self.written += bytes.len() as u64;
         while !bytes.is_empty() {
-            if self.filled == self.buffer.len() {
+            if self.buffer.is_full() {
                 self.empty()?;
             }
-            let len = bytes.len().min(self.buffer.len() - self.filled);
-            self.buffer[self.filled..self.filled + len].copy_from_slice(&bytes[..len]);
-            self.filled += len;
+            let len = self.buffer.push(bytes);
             bytes = &bytes[len..];
         }
         Ok(())
@@ -88,16 +86,18 @@ impl<'w> Output<'w> {
             self.send(file, &mut at, &mut len)?;
         }
         while len > 0 {
-            if self.filled == self.buffer.len() {
+            if self.buffer.is_full() {
                 self.empty().map_err(CopyError::Write)?;
             }
-            let room = self.buffer.len() - self.filled;
-            let piece = usize::try_from(len).unwrap_or(usize::MAX).min(room);
-            let place = &mut self.buffer[self.filled..self.filled + piece];
-            file.read_exact_at(place, at).map_err(CopyError::Read)?;
-            self.filled += piece;
-            at += piece as u64;
-            len -= piece as u64;
+            let limit = usize::try_from(len).unwrap_or(usize::MAX);
+            let piece = match self.buffer.read_from(&mut At { file, at }, limit) {
+                Ok(0) => return Err(CopyError::Read(io::ErrorKind::UnexpectedEof.into())),
+                Ok(piece) => piece as u64,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(CopyError::Read(error)),
+            };
+            at += piece;
+            len -= piece;
         }
         Ok(())
     }
@@ -132,7 +132,7 @@ impl<'w> Output<'w> {
     }
 
     fn empty(&mut self) -> io::Result<()> {
-        let mut bytes = &self.buffer[..self.filled];
+        let mut bytes = &self.buffer[..];
         match &mut self.sink {
             Sink::Writer(writer) => writer.write_all(bytes)?,
             Sink::Fd(fd) => {
@@ -147,8 +147,22 @@ impl<'w> Output<'w> {
                 }
             }
         }
-        self.filled = 0;
+        self.buffer.clear();
         Ok(())
+    }
+}
+
+/// A file from a place on.
+struct At<'f> {
+    file: &'f File,
+    at: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = self.file.read_at(buf, self.at)?;
+        self.at += len as u64;
+        Ok(len)
     }
 }
 

@@ -15,6 +15,7 @@ use super::LayerError;
 use super::spool::Spool;
 use super::workers::Queue;
 use crate::image::{Digest, Hasher};
+use crate::relay::PageBuffer;
 
 /// Bytes of a buffer: it stays in a processor's own cache from one step to the next.
 const BUFFER: usize = 256 << 10;
@@ -24,15 +25,8 @@ const BUFFERS: usize = 8;
 /// Decoded bytes on their way; the buffer goes home when the last who looks at them drops it.
 #[derive(Debug)]
 struct Chunk {
-    bytes: Vec<u8>,
-    len: usize,
-    home: Sender<Vec<u8>>,
-}
-
-impl Chunk {
-    fn filled(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
+    bytes: PageBuffer,
+    home: Sender<PageBuffer>,
 }
 
 impl Drop for Chunk {
@@ -93,7 +87,7 @@ impl Stage {
     pub(super) fn run(&self) {
         let running = Running(self);
         while let Some(Piece { chunk, keep }) = self.next() {
-            lock(&self.sinks).take(chunk.filled(), keep, &self.failed);
+            lock(&self.sinks).take(&chunk.bytes, keep, &self.failed);
         }
         std::mem::forget(running);
     }
@@ -158,8 +152,8 @@ pub(super) struct Decoded<R> {
     stage: Option<Arc<Stage>>,
     queue: Queue,
     cancelled: Arc<AtomicBool>,
-    free: Receiver<Vec<u8>>,
-    home: Sender<Vec<u8>>,
+    free: Receiver<PageBuffer>,
+    home: Sender<PageBuffer>,
     current: Option<Arc<Chunk>>,
     at: usize,
     keep: bool,
@@ -179,7 +173,7 @@ impl<R: Read> Decoded<R> {
         let (home, free) = channel();
         for _ in 0..BUFFERS {
             // The receiver is at hand.
-            let _ = home.send(Vec::new());
+            let _ = home.send(PageBuffer::default());
         }
         let wanted = hasher.is_some() || spool.is_some();
         let stage = wanted.then(|| Arc::new(Stage::new(hasher, spool)));
@@ -238,10 +232,13 @@ impl<R: Read> Decoded<R> {
             self.end = Some(Ok(()));
             return Err(io::Error::other(LayerError::Cancelled));
         };
-        bytes.resize(BUFFER, 0);
-        let (len, end) = fill(&mut self.source, &mut bytes);
-        self.end = end;
-        let chunk = Arc::new(Chunk { bytes, len, home: self.home.clone() });
+        bytes.reset(BUFFER);
+        self.end = match bytes.fill(&mut self.source) {
+            Ok(true) => None,
+            Ok(false) => Some(Ok(())),
+            Err(error) => Some(Err(error)),
+        };
+        let chunk = Arc::new(Chunk { bytes, home: self.home.clone() });
         if let Some(stage) = &self.stage
             && stage.push(Piece { chunk: Arc::clone(&chunk), keep: self.keep })
             && !self.queue.help(stage)
@@ -252,30 +249,16 @@ impl<R: Read> Decoded<R> {
     }
 }
 
-/// Fills the buffer as far as possible; says how far and whether that was the end.
-fn fill(source: &mut impl Read, bytes: &mut [u8]) -> (usize, Option<io::Result<()>>) {
-    let mut len = 0;
-    while len < bytes.len() {
-        match source.read(&mut bytes[len..]) {
-            Ok(0) => return (len, Some(Ok(()))),
-            Ok(more) => len += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (len, Some(Err(error))),
-        }
-    }
-    (len, None)
-}
-
 impl<R: Read> BufRead for Decoded<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.current.as_ref().is_none_or(|chunk| self.at == chunk.len) {
+        while self.current.as_ref().is_none_or(|chunk| self.at == chunk.bytes.len()) {
             self.current = None;
             match self.next()? {
                 None => return Ok(&[]),
                 Some(chunk) => (self.current, self.at) = (Some(chunk), 0),
             }
         }
-        Ok(self.current.as_ref().map_or(&[], |chunk| &chunk.filled()[self.at..]))
+        Ok(self.current.as_ref().map_or(&[], |chunk| &chunk.bytes[self.at..]))
     }
 
     fn consume(&mut self, amount: usize) {
@@ -315,7 +298,7 @@ mod tests {
             let (runs, to_run) = channel();
             scope.spawn(|| to_run.into_iter().for_each(|()| stage.run()));
             for at in 0..PIECES {
-                let chunk = Arc::new(Chunk { bytes: vec![7], len: 1, home: home.clone() });
+                let chunk = Arc::new(Chunk { bytes: PageBuffer::from(&[7][..]), home: home.clone() });
                 if stage.push(Piece { chunk, keep: false }) {
                     runs.send(()).unwrap();
                 }

@@ -4,6 +4,8 @@ use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use crate::relay::PageBuffer;
+
 /// Bytes in a buffer; [`BUFFERS`] of them go round.
 const SIZE: usize = 256 << 10;
 const BUFFERS: usize = 4;
@@ -12,9 +14,9 @@ const BUFFERS: usize = 4;
 /// its next read after this was dropped.
 #[derive(Debug)]
 pub(super) struct ReadAhead {
-    full: Receiver<io::Result<Vec<u8>>>,
-    empty: SyncSender<Vec<u8>>,
-    buffer: Vec<u8>,
+    full: Receiver<io::Result<PageBuffer>>,
+    empty: SyncSender<PageBuffer>,
+    buffer: PageBuffer,
     at: usize,
     ended: bool,
 }
@@ -26,41 +28,24 @@ impl ReadAhead {
     /// When there is no thread to be had.
     pub(super) fn spawn(mut reader: impl Read + Send + 'static) -> io::Result<Self> {
         let (send_full, full) = sync_channel(BUFFERS);
-        let (empty, take_empty) = sync_channel::<Vec<u8>>(BUFFERS);
+        let (empty, take_empty) = sync_channel::<PageBuffer>(BUFFERS);
         for _ in 1..BUFFERS {
             // The channel has room for all of them.
-            let _ = empty.try_send(vec![0; SIZE]);
+            let _ = empty.try_send(PageBuffer::with_capacity(SIZE));
         }
         thread::Builder::new().name("decode".to_owned()).spawn(move || {
             while let Ok(mut buffer) = take_empty.recv() {
-                buffer.resize(SIZE, 0);
-                let filled = fill(&mut reader, &mut buffer);
-                let last = !matches!(filled, Ok(SIZE));
-                let filled = filled.map(|length| {
-                    buffer.truncate(length);
-                    buffer
-                });
-                if send_full.send(filled).is_err() || last {
+                buffer.reset(SIZE);
+                // What came before an error is lost: the error ends everything.
+                let filled = buffer.fill(&mut reader);
+                let last = !matches!(filled, Ok(true));
+                if send_full.send(filled.map(|_| buffer)).is_err() || last {
                     return;
                 }
             }
         })?;
-        Ok(Self { full, empty, buffer: Vec::new(), at: 0, ended: false })
+        Ok(Self { full, empty, buffer: PageBuffer::default(), at: 0, ended: false })
     }
-}
-
-/// Fills the buffer as far as the input goes. What came before an error is lost: the error ends everything.
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(length) => filled += length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 impl BufRead for ReadAhead {

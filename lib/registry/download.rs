@@ -1,6 +1,6 @@
 //! Blobs, over as many connections as it takes (R2).
 
-use std::io::{self, Read};
+use std::io;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -9,6 +9,7 @@ use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RANGE};
 use super::retry::Attempts;
 use super::transport::{Answer, read_error};
 use super::{Cancel, Error, url};
+use crate::relay::PageBuffer;
 
 /// Most bytes read at once: what the HTTP library reads from the network at once fits.
 const BUFFER: usize = 512 << 10;
@@ -25,11 +26,11 @@ pub trait Sink {
     fn size(&self) -> u64;
     /// Bytes that have arrived.
     fn position(&self) -> u64;
-    /// Adds the first `len` bytes of `buffer`, which has as many; returns a buffer for the next bytes, of any length.
+    /// Adds what `buffer` holds; returns a buffer for the next bytes, of any state.
     ///
     /// # Errors
     /// When they cannot be stored.
-    fn write(&mut self, buffer: Vec<u8>, len: usize) -> Result<Vec<u8>, SinkError>;
+    fn write(&mut self, buffer: PageBuffer) -> Result<PageBuffer, SinkError>;
     /// Throws away what has arrived.
     ///
     /// # Errors
@@ -141,15 +142,16 @@ impl Download<'_> {
     }
 
     fn copy(&self, answer: &mut Answer, sink: &mut dyn Sink, shown: &str) -> Result<(), Error> {
-        let mut buffer = Vec::new();
+        let mut buffer = PageBuffer::default();
         loop {
             // One byte more than none shows whether the server sends too much.
             let due = sink.size().saturating_sub(sink.position());
-            buffer.resize(usize::try_from(due).unwrap_or(BUFFER).clamp(1, BUFFER), 0);
+            let limit = usize::try_from(due).unwrap_or(BUFFER).clamp(1, BUFFER);
+            buffer.reset(limit);
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let n = match answer.response.read(&mut buffer) {
+            let n = match buffer.read_from(&mut answer.response, limit) {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
@@ -159,7 +161,7 @@ impl Download<'_> {
                 let what = format!("the server sent more than the {} bytes that are due", sink.size());
                 return Err(Error::Wrong { url: shown.into(), what });
             }
-            buffer = sink.write(buffer, n)?;
+            buffer = sink.write(buffer)?;
         }
         if sink.position() < sink.size() {
             let what = format!("the server sent {} of {} bytes", sink.position(), sink.size());

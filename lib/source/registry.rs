@@ -13,6 +13,7 @@ use super::{Error, Meter, Options, Outcome, Progress, Transfer, emit, layout};
 use crate::image::layer_manifest;
 use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Reference, media_type};
 use crate::registry::{self, Cancel, Repository, Sink};
+use crate::relay::PageBuffer;
 use crate::store::{self, Claim, Name, Partial, Store};
 
 pub(super) fn fetch<W: Write>(
@@ -262,8 +263,8 @@ impl Sink for Metered {
         self.partial.offset()
     }
 
-    fn write(&mut self, buffer: Vec<u8>, len: usize) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-        let spare = self.partial.write_buffer(buffer, len)?;
+    fn write(&mut self, buffer: PageBuffer) -> Result<PageBuffer, Box<dyn std::error::Error + Send + Sync>> {
+        let spare = self.partial.write_buffer(buffer)?;
         self.meter.at(self.partial.offset());
         Ok(spare)
     }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use crate::image::{Algorithm, Hasher};
+use crate::relay::PageBuffer;
 
 /// Buffers that wait to be hashed.
 const QUEUE: usize = 2;
@@ -25,9 +26,8 @@ pub(super) struct HashBehind {
 
 #[derive(Debug)]
 struct Thread {
-    /// Each buffer with the length of what is to be hashed of it, in bytes.
-    full: SyncSender<(Vec<u8>, usize)>,
-    spare: Receiver<Vec<u8>>,
+    full: SyncSender<PageBuffer>,
+    spare: Receiver<PageBuffer>,
     handle: JoinHandle<Hasher>,
 }
 
@@ -45,33 +45,32 @@ impl HashBehind {
         &mut self.hasher
     }
 
-    /// Adds the first `len` bytes of `buffer`, to be hashed soon; returns a buffer to fill, of any length.
-    pub(super) fn add(&mut self, buffer: Vec<u8>, len: usize) -> Vec<u8> {
+    /// Adds what `buffer` holds, to be hashed soon; returns a buffer to fill, of any state.
+    pub(super) fn add(&mut self, buffer: PageBuffer) -> PageBuffer {
         if self.thread.is_none() && self.seen >= LONG {
             self.thread = Thread::spawn(self.hasher.clone()).ok();
         }
-        self.seen = self.seen.saturating_add(len);
-        let refused = match &self.thread {
-            None => (buffer, len),
-            Some(thread) => match thread.full.send((buffer, len)) {
+        self.seen = self.seen.saturating_add(buffer.len());
+        let buffer = match &self.thread {
+            None => buffer,
+            Some(thread) => match thread.full.send(buffer) {
                 Ok(()) => return thread.spare.try_recv().unwrap_or_default(),
                 Err(refused) => refused.0,
             },
         };
         // There is no thread, or it died, which it says when it is joined.
-        let (buffer, len) = refused;
-        self.settled().update(&buffer[..len]);
+        self.settled().update(&buffer);
         buffer
     }
 }
 
 impl Thread {
     fn spawn(mut hasher: Hasher) -> io::Result<Self> {
-        let (full, taken) = sync_channel::<(Vec<u8>, usize)>(QUEUE);
+        let (full, taken) = sync_channel::<PageBuffer>(QUEUE);
         let (done, spare) = channel();
         let handle = thread::Builder::new().name("hash".to_owned()).spawn(move || {
-            for (buffer, len) in taken {
-                hasher.update(&buffer[..len]);
+            for buffer in taken {
+                hasher.update(&buffer);
                 // Nobody wants the last ones.
                 let _ = done.send(buffer);
             }
@@ -90,13 +89,13 @@ mod tests {
     fn buffers_and_bytes_are_hashed_in_the_order_they_were_added() {
         let mut hash = HashBehind::new(Algorithm::Sha256);
         let mut all = Vec::new();
-        let mut buffer = Vec::new();
+        let mut buffer = PageBuffer::default();
         for round in 0..=250_u8 {
             let len = usize::from(round) * 40;
-            buffer.clear();
-            buffer.resize(10_000, round);
-            all.extend_from_slice(&buffer[..len]);
-            buffer = hash.add(buffer, len);
+            buffer.reset(10_000);
+            buffer.push(&vec![round; len]);
+            all.extend_from_slice(&buffer);
+            buffer = hash.add(buffer);
             if round % 100 == 99 {
                 hash.settled().update(b"between");
                 all.extend_from_slice(b"between");

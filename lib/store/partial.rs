@@ -1,7 +1,7 @@
 //! Blobs on their way: partial files that survive a kill and are carried on with (R2).
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use super::flush::Flusher;
 use super::hash_behind::HashBehind;
 use super::{Error, Mismatch, Store, wait};
 use crate::image::{Digest, Hasher};
+use crate::relay::PageBuffer;
 
 /// What [`Store::claim`] finds.
 #[derive(Debug)]
@@ -88,12 +89,13 @@ impl Partial {
         if len > self.size {
             return self.restart();
         }
-        let mut buffer = vec![0; 256 << 10];
+        let mut buffer = PageBuffer::with_capacity(256 << 10);
         loop {
-            match self.file.read(&mut buffer) {
+            buffer.clear();
+            match buffer.read_from(&mut self.file, usize::MAX) {
                 Ok(0) => break,
                 Ok(n) => {
-                    self.hash.settled().update(&buffer[..n]);
+                    self.hash.settled().update(&buffer);
                     self.offset += n as u64;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -126,16 +128,13 @@ impl Partial {
         Ok(())
     }
 
-    /// Adds the first `len` bytes of `buffer`, hashed by another thread; returns a buffer to fill next, of any length.
+    /// Adds what `buffer` holds, hashed by another thread; returns a buffer to fill next, of any state.
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    ///
-    /// # Panics
-    /// When `buffer` has fewer bytes.
-    pub fn write_buffer(&mut self, buffer: Vec<u8>, len: usize) -> Result<Vec<u8>, Error> {
-        self.append(&buffer[..len])?;
-        Ok(self.hash.add(buffer, len))
+    pub fn write_buffer(&mut self, buffer: PageBuffer) -> Result<PageBuffer, Error> {
+        self.append(&buffer)?;
+        Ok(self.hash.add(buffer))
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {

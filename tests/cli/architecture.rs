@@ -10,16 +10,17 @@ use crate::support::repository;
 /// tar, only the registry module speaks HTTP, and nothing looks upwards.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("meta", &[]),
-    ("codec", &[]),
+    ("relay", &[]),
+    ("codec", &["relay"]),
     ("image", &[]),
     ("tar", &["meta"]),
     ("tree", &["meta"]),
-    ("ext4", &["meta"]),
-    ("registry", &["image"]),
-    ("store", &["image"]),
-    ("source", &["codec", "image", "meta", "registry", "store", "tar"]),
-    ("flatten", &["codec", "image", "meta", "tar", "tree"]),
-    ("pack", &["codec", "ext4", "meta", "tar", "tree"]),
+    ("ext4", &["meta", "relay"]),
+    ("registry", &["image", "relay"]),
+    ("store", &["image", "relay"]),
+    ("source", &["codec", "image", "meta", "registry", "relay", "store", "tar"]),
+    ("flatten", &["codec", "image", "meta", "relay", "tar", "tree"]),
+    ("pack", &["codec", "ext4", "meta", "relay", "tar", "tree"]),
     ("cli", &["ext4", "flatten", "image", "meta", "pack", "registry", "source", "store"]),
 ];
 

@@ -4,6 +4,7 @@ use std::mem;
 
 use crate::ext4::write::write_behind::{Late, QUEUE};
 use crate::ext4::{BLOCK_SIZE, Error, Origin, Target};
+use crate::relay::PageBuffer;
 
 /// Bytes gathered before they are written.
 const GATHER: usize = 1 << 20;
@@ -16,7 +17,7 @@ pub(crate) struct Disk<T> {
     target: T,
     /// Where the file system starts in the target.
     base: u64,
-    pending: Vec<u8>,
+    pending: PageBuffer,
     /// Where `pending` goes, in bytes of the file system.
     pending_at: u64,
     /// Where the content that comes now is from, if it is content.
@@ -33,7 +34,7 @@ impl<T: Target> Disk<T> {
         Self {
             target,
             base,
-            pending: Vec::new(),
+            pending: PageBuffer::default(),
             pending_at: 0,
             origin: None,
             pending_from: None,
@@ -59,7 +60,7 @@ impl<T: Target> Disk<T> {
     /// From now on nothing is written: the image is too small, and only its size is still of interest.
     pub(crate) fn discard(&mut self) {
         self.discard = true;
-        self.pending = Vec::new();
+        self.pending = PageBuffer::default();
     }
 
     /// Writes whole blocks.
@@ -82,14 +83,13 @@ impl<T: Target> Disk<T> {
         }
         while !data.is_empty() {
             if self.pending.is_empty() {
-                self.pending.reserve_exact(GATHER);
+                self.pending.reset(GATHER);
                 self.pending_at = offset;
                 self.pending_from.clone_from(&self.origin);
             }
-            let (now, rest) = data.split_at(data.len().min(GATHER - self.pending.len()));
-            self.pending.extend_from_slice(now);
-            (offset, data) = (offset + now.len() as u64, rest);
-            if self.pending.len() == GATHER {
+            let taken = self.pending.push(data);
+            (offset, data) = (offset + taken as u64, &data[taken..]);
+            if self.pending.is_full() {
                 self.flush()?;
             }
         }

@@ -4,6 +4,8 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+use crate::relay::PageBuffer;
+
 /// What the image is written to. Offsets are in bytes from the target's start.
 pub trait Target {
     /// Writes all of `data` at `offset`.
@@ -17,7 +19,7 @@ pub trait Target {
     ///
     /// # Errors
     /// As the underlying device reports them, for this write or one before.
-    fn write_buffer(&mut self, mut buffer: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+    fn write_buffer(&mut self, mut buffer: PageBuffer, offset: u64) -> io::Result<PageBuffer> {
         self.write_at(&buffer, offset)?;
         buffer.clear();
         Ok(buffer)
@@ -156,7 +158,7 @@ impl<T: Target + ?Sized> Target for &mut T {
         (**self).write_at(data, offset)
     }
 
-    fn write_buffer(&mut self, buffer: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+    fn write_buffer(&mut self, buffer: PageBuffer, offset: u64) -> io::Result<PageBuffer> {
         (**self).write_buffer(buffer, offset)
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::ext4::Target;
+use crate::relay::PageBuffer;
 
 /// Buffers that wait to be written.
 pub(crate) const QUEUE: usize = 2;
@@ -15,8 +16,8 @@ pub(crate) const QUEUE: usize = 2;
 pub struct WriteBehind<T> {
     shared: Arc<Shared<T>>,
     /// Gone when this is dropped, which ends the thread.
-    orders: Option<SyncSender<(Vec<u8>, u64)>>,
-    spare: Receiver<Vec<u8>>,
+    orders: Option<SyncSender<(PageBuffer, u64)>>,
+    spare: Receiver<PageBuffer>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -56,7 +57,7 @@ impl<T: Target + Send + 'static> WriteBehind<T> {
             progress: Mutex::new(Progress::default()),
             idle: Condvar::new(),
         });
-        let (orders, taken) = sync_channel::<(Vec<u8>, u64)>(QUEUE);
+        let (orders, taken) = sync_channel::<(PageBuffer, u64)>(QUEUE);
         let (done, spare) = channel();
         let writer = Arc::clone(&shared);
         let thread = thread::Builder::new().name("write".to_owned()).spawn(move || {
@@ -101,7 +102,7 @@ impl<T: Target + Send + 'static> Target for WriteBehind<T> {
         self.settled()?.write_at(data, offset)
     }
 
-    fn write_buffer(&mut self, buffer: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+    fn write_buffer(&mut self, buffer: PageBuffer, offset: u64) -> io::Result<PageBuffer> {
         let mut progress = lock(&self.shared.progress);
         if let Some(late) = progress.error.take() {
             return Err(io::Error::new(late.source.kind(), late));
@@ -193,7 +194,7 @@ mod tests {
     fn calls_take_effect_in_their_order() {
         let mut target = WriteBehind::new(Small(Vec::new())).unwrap();
         for round in 0..9 {
-            let buffer = target.write_buffer(vec![round; 10], u64::from(round) * 10).unwrap();
+            let buffer = target.write_buffer(PageBuffer::from(&[round; 10][..]), u64::from(round) * 10).unwrap();
             assert!(buffer.is_empty());
         }
         target.punch(5, 10).unwrap();
@@ -206,7 +207,7 @@ mod tests {
     #[test]
     fn an_error_comes_late_with_its_own_place() {
         let mut target = WriteBehind::new(Small(Vec::new())).unwrap();
-        target.write_buffer(vec![1; 20], 90).unwrap();
+        target.write_buffer(PageBuffer::from(&[1; 20][..]), 90).unwrap();
         let late = target.barrier().unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::StorageFull);
         let late: Late = late.downcast().unwrap();

@@ -1,13 +1,14 @@
 //! An archive's members: small documents into memory, everything else into the store under its digest.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use super::{Error, path_error};
 use crate::codec::Decoder;
 use crate::image::{Digest, MAX_DOCUMENT};
 use crate::meta::Shown;
+use crate::relay::PageReader;
 use crate::store::{Claim, Import, Partial, Store};
 use crate::tar::{End, Member, MemberKind, Reader};
 
@@ -65,7 +66,7 @@ impl Unpacked {
 pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unpacked, Error> {
     let io = |e: io::Error| path_error(file, &e.to_string());
     let decoder = Decoder::new(input).map_err(io)?;
-    let mut reader = Reader::new(BufReader::with_capacity(BUFFER, decoder));
+    let mut reader = Reader::new(PageReader::with_capacity(BUFFER, decoder));
     let mut unpacked = Unpacked::default();
     let not_an_archive = |e: crate::tar::Error| path_error(file, &format!("cannot be read as an image archive: {e}"));
     while let Some(member) = reader.next_member().map_err(not_an_archive)? {
