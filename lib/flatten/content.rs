@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::output::{CopyError, Output};
 use super::spool::Spool;
-use crate::tar::Segment;
+use crate::tar::{FileLayout, Segment};
 
 /// The content of one file: a range of a layer's [`Store`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,11 @@ impl Store {
 }
 
 impl Content {
+    /// Its size and holes.
+    pub(super) fn layout(&self) -> FileLayout<'_> {
+        FileLayout { size: self.size, sparse: self.sparse.as_ref().map(|segments| segments.as_slice()) }
+    }
+
     /// Stored bytes: its size without its holes.
     pub(super) fn stored(&self) -> u64 {
         match &self.sparse {

@@ -15,9 +15,9 @@ use super::layer::Indexed;
 use super::overlay::{self, Overlay};
 use super::remarks::{Remarks, is_lookalike};
 use super::sight::Sight;
-use crate::meta::{Device, Metadata, NodeKind, Shown, Timestamp, Xattr, Xattrs};
+use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Shown, Timestamp, Xattr, Xattrs};
 use crate::tar::Segment;
-use crate::tree::{Entry, EntryKind, Marks, Whiteouts};
+use crate::tree::{Marks, Whiteouts};
 
 /// What the names, devices and attributes in a directory mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,11 +112,12 @@ impl Reader<'_> {
         }
         let key = (stat.dev(), stat.ino());
         let first = self.first_names.get(&key).cloned();
-        let kind = match &first {
-            Some(first) => EntryKind::HardLink(first),
-            None => EntryKind::Node(self.kind(path, stat)?),
+        let is_first = first.is_none();
+        let entry = match first {
+            Some(first) => Entry::HardLink(first),
+            None => Entry::Node(self.kind(path, stat)?),
         };
-        if first.is_none() && stat.nlink() > 1 && !stat.is_dir() {
+        if is_first && stat.nlink() > 1 && !stat.is_dir() {
             self.first_names.insert(key, path.into());
         }
         let nanos = u32::try_from(stat.mtime_nsec()).unwrap_or_default();
@@ -124,8 +125,8 @@ impl Reader<'_> {
         let mtime = Timestamp { secs: stat.mtime(), nanos };
         let meta = Metadata { mode, uid: stat.uid(), gid: stat.gid(), mtime };
         let name = if path.is_empty() { b"./" } else { path };
-        let entry = Entry { path: name, kind, meta, xattrs: Xattrs::new(xattrs) };
-        self.index.push(Item { offset: 0, entry });
+        let member = Named { path: name, entry, meta, xattrs: Xattrs::new(xattrs) };
+        self.index.push(Item { offset: 0, member });
         Ok(true)
     }
 

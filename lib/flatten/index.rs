@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 
 use super::content::Content;
-use crate::meta::{Device, Metadata, NodeKind, Timestamp, Xattrs};
+use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
 use crate::tar::Segment;
-use crate::tree::{Entry, EntryKind, Shape};
+use crate::tree::Shape;
 
 /// The members of one layer in their order.
 #[derive(Debug, Default)]
@@ -36,8 +36,8 @@ struct Last {
 pub(super) struct Item<'a> {
     /// Where its header stands in the layer's stream.
     pub(super) offset: u64,
-    /// The entry.
-    pub(super) entry: Entry<'a, Content>,
+    /// The member.
+    pub(super) member: Named<'a, Content>,
 }
 
 const FILE: u8 = 0;
@@ -58,28 +58,28 @@ const HAS_XATTRS: u8 = 1 << 6;
 impl Index {
     /// Adds a member.
     pub(super) fn push(&mut self, item: Item<'_>) {
-        let Item { offset, entry } = item;
-        let kind = match &entry.kind {
-            EntryKind::Node(NodeKind::File(content)) if content.sparse.is_some() => SPARSE,
-            EntryKind::Node(NodeKind::File(_)) => FILE,
-            EntryKind::Node(NodeKind::Directory) => DIRECTORY,
-            EntryKind::Node(NodeKind::Symlink(_)) => SYMLINK,
-            EntryKind::Node(NodeKind::CharDevice(_)) => CHAR_DEVICE,
-            EntryKind::Node(NodeKind::BlockDevice(_)) => BLOCK_DEVICE,
-            EntryKind::Node(NodeKind::Fifo) => FIFO,
-            EntryKind::HardLink(_) => HARD_LINK,
+        let Item { offset, member } = item;
+        let kind = match &member.entry {
+            Entry::Node(NodeKind::File(content)) if content.sparse.is_some() => SPARSE,
+            Entry::Node(NodeKind::File(_)) => FILE,
+            Entry::Node(NodeKind::Directory) => DIRECTORY,
+            Entry::Node(NodeKind::Symlink(_)) => SYMLINK,
+            Entry::Node(NodeKind::CharDevice(_)) => CHAR_DEVICE,
+            Entry::Node(NodeKind::BlockDevice(_)) => BLOCK_DEVICE,
+            Entry::Node(NodeKind::Fifo) => FIFO,
+            Entry::HardLink(_) => HARD_LINK,
         };
-        let (meta, last) = (&entry.meta, self.last.meta);
+        let (meta, last) = (&member.meta, self.last.meta);
         let flag = |same: bool, flag: u8| if same { flag } else { 0 };
         let flags = flag(last.is_some_and(|l| (l.uid, l.gid) == (meta.uid, meta.gid)), SAME_OWNER)
             | flag(last.is_some_and(|l| l.mode == meta.mode), SAME_MODE)
             | flag(last.is_some_and(|l| l.mtime == meta.mtime), SAME_MTIME)
-            | flag(!entry.xattrs.is_empty(), HAS_XATTRS);
+            | flag(!member.xattrs.is_empty(), HAS_XATTRS);
         self.bytes.push(kind | flags);
         self.number(offset.wrapping_sub(self.last.offset));
-        let shared = self.last.path.iter().zip(entry.path).take_while(|(a, b)| a == b).count();
+        let shared = self.last.path.iter().zip(member.path).take_while(|(a, b)| a == b).count();
         self.number(shared as u64);
-        self.text(&entry.path[shared..]);
+        self.text(&member.path[shared..]);
         if flags & SAME_OWNER == 0 {
             self.number(meta.uid.into());
             self.number(meta.gid.into());
@@ -91,8 +91,8 @@ impl Index {
             self.number(zigzag(meta.mtime.secs));
             self.number(meta.mtime.nanos.into());
         }
-        match &entry.kind {
-            EntryKind::Node(NodeKind::File(content)) => {
+        match &member.entry {
+            Entry::Node(NodeKind::File(content)) => {
                 self.number(content.at.wrapping_sub(self.last.at));
                 self.number(content.size);
                 self.last.at = content.at;
@@ -104,24 +104,24 @@ impl Index {
                     }
                 }
             }
-            EntryKind::Node(NodeKind::Symlink(target)) => self.text(target),
-            EntryKind::HardLink(target) => self.text(target),
-            EntryKind::Node(NodeKind::CharDevice(device) | NodeKind::BlockDevice(device)) => {
+            Entry::Node(NodeKind::Symlink(target)) => self.text(target),
+            Entry::HardLink(target) => self.text(target),
+            Entry::Node(NodeKind::CharDevice(device) | NodeKind::BlockDevice(device)) => {
                 self.number(device.major.into());
                 self.number(device.minor.into());
             }
-            EntryKind::Node(NodeKind::Directory | NodeKind::Fifo) => {}
+            Entry::Node(NodeKind::Directory | NodeKind::Fifo) => {}
         }
         self.last.path.truncate(shared);
-        self.last.path.extend_from_slice(&entry.path[shared..]);
+        self.last.path.extend_from_slice(&member.path[shared..]);
         self.last.offset = offset;
-        self.last.meta = Some(entry.meta);
-        if !entry.xattrs.is_empty() {
-            let known = match self.known.get(&entry.xattrs) {
+        self.last.meta = Some(member.meta);
+        if !member.xattrs.is_empty() {
+            let known = match self.known.get(&member.xattrs) {
                 Some(known) => known.clone(),
                 None => {
-                    self.known.insert(entry.xattrs.clone());
-                    entry.xattrs
+                    self.known.insert(member.xattrs.clone());
+                    member.xattrs
                 }
             };
             self.xattrs.push(known);
@@ -188,7 +188,7 @@ impl Read<'_> {
             meta.mtime = Timestamp { secs: unzigzag(self.number()), nanos: self.number32() };
         }
         self.last.meta = Some(meta);
-        let kind = match first & KIND {
+        let entry = match first & KIND {
             kind @ (FILE | SPARSE) => {
                 let at = self.last.at.wrapping_add(self.number());
                 self.last.at = at;
@@ -197,18 +197,18 @@ impl Read<'_> {
                     let segments = self.size();
                     Box::new((0..segments).map(|_| Segment { offset: self.number(), len: self.number() }).collect())
                 });
-                EntryKind::Node(NodeKind::File(Content { layer: self.layer, at, size, sparse }))
+                Entry::Node(NodeKind::File(Content { layer: self.layer, at, size, sparse }))
             }
-            DIRECTORY => EntryKind::Node(NodeKind::Directory),
-            SYMLINK => EntryKind::Node(NodeKind::Symlink(self.text().into())),
-            CHAR_DEVICE => EntryKind::Node(NodeKind::CharDevice(self.device())),
-            BLOCK_DEVICE => EntryKind::Node(NodeKind::BlockDevice(self.device())),
-            FIFO => EntryKind::Node(NodeKind::Fifo),
-            _ => EntryKind::HardLink(self.text()),
+            DIRECTORY => Entry::Node(NodeKind::Directory),
+            SYMLINK => Entry::Node(NodeKind::Symlink(self.text().into())),
+            CHAR_DEVICE => Entry::Node(NodeKind::CharDevice(self.device())),
+            BLOCK_DEVICE => Entry::Node(NodeKind::BlockDevice(self.device())),
+            FIFO => Entry::Node(NodeKind::Fifo),
+            _ => Entry::HardLink(self.text().into()),
         };
         let xattrs = if first & HAS_XATTRS == 0 { None } else { self.xattrs.next().cloned() };
-        let entry = Entry { path: &self.last.path, kind, meta, xattrs: xattrs.unwrap_or_default() };
-        Some(Item { offset, entry })
+        let member = Named { path: &self.last.path, entry, meta, xattrs: xattrs.unwrap_or_default() };
+        Some(Item { offset, member })
     }
 
     // The bytes were written above, in memory that nobody else has, so nothing can be missing from them.
@@ -251,9 +251,9 @@ impl<'i> Read<'i> {
 impl Item<'_> {
     /// What whiteouts want to know of it.
     pub(super) fn shape(&self) -> Shape<'_> {
-        match &self.entry.kind {
-            EntryKind::Node(NodeKind::Directory) => Shape::Directory,
-            EntryKind::Node(NodeKind::Symlink(target)) => Shape::Symlink(target),
+        match &self.member.entry {
+            Entry::Node(NodeKind::Directory) => Shape::Directory,
+            Entry::Node(NodeKind::Symlink(target)) => Shape::Symlink(target),
             _ => Shape::Other,
         }
     }
@@ -283,11 +283,11 @@ mod tests {
         let xattr = Xattr { name: (*b"user.a").into(), value: (*b"\0").into() };
         let segments = vec![Segment { offset: 512, len: 1 }, Segment { offset: 1 << 40, len: 3 }];
         let file = |at, size, sparse: Option<Vec<Segment>>| {
-            EntryKind::Node(NodeKind::File(Content { layer: 3, at, size, sparse: sparse.map(Box::new) }))
+            Entry::Node(NodeKind::File(Content { layer: 3, at, size, sparse: sparse.map(Box::new) }))
         };
-        let node = EntryKind::Node;
+        let node = Entry::Node;
         let device = Device { major: 4095, minor: u32::MAX };
-        type Row<'a> = (u64, &'a [u8], EntryKind<'a, Content>, Metadata, Xattrs);
+        type Row<'a> = (u64, &'a [u8], Entry<Content>, Metadata, Xattrs);
         let none = Xattrs::NONE;
         let rows: Vec<Row<'_>> = vec![
             (0, b"./", node(NodeKind::Directory), meta(0o755, 0, 0, 0), none.clone()),
@@ -303,19 +303,19 @@ mod tests {
             (9512, b"", node(NodeKind::CharDevice(device)), meta(0, 1, i64::MAX, 0), none.clone()),
             (9512, b"z", node(NodeKind::BlockDevice(device)), meta(1, 1, i64::MAX, 0), none.clone()),
             (10, b"zz", node(NodeKind::Fifo), meta(1, 1, 5, 0), none.clone()),
-            (u64::MAX, b"zz", EntryKind::HardLink(b"a/b"), meta(1, 1, 5, 0), none.clone()),
+            (u64::MAX, b"zz", Entry::HardLink((*b"a/b").into()), meta(1, 1, 5, 0), none.clone()),
             (0, b"q", file(0, 0, Some(Vec::new())), meta(1, 1, 5, 0), none),
         ];
         let mut index = Index::default();
-        for (offset, path, kind, meta, xattrs) in rows.clone() {
-            index.push(Item { offset, entry: Entry { path, kind, meta, xattrs } });
+        for (offset, path, entry, meta, xattrs) in rows.clone() {
+            index.push(Item { offset, member: Named { path, entry, meta, xattrs } });
         }
         index.end();
         assert_eq!(index.len, rows.len() as u64);
         let mut read = index.read(3);
         for row in rows {
-            let shown = read.next().map(|Item { offset, entry }| {
-                format!("{:?}", (offset, entry.path, entry.kind, entry.meta, entry.xattrs))
+            let shown = read.next().map(|Item { offset, member }| {
+                format!("{:?}", (offset, member.path, member.entry, member.meta, member.xattrs))
             });
             assert_eq!(shown, Some(format!("{row:?}")));
         }

@@ -12,14 +12,14 @@ pub(super) fn apply(tree: &mut Tree<Content>, number: u32, layer: Indexed) -> Re
     if !marks.is_empty() {
         let mut items = index.read(number);
         while let Some(item) = items.next() {
-            marks.see(item.entry.path, item.shape());
+            marks.see(item.member.path, item.shape());
         }
     }
     let mut layer = tree.layer(rules).map_err(LayerError::Tree)?;
     let mut items = index.read(number);
     while let Some(item) = items.next() {
         let offset = item.offset;
-        layer.apply(item.entry).map_err(|source| LayerError::Member { offset, source })?;
+        layer.apply(item.member).map_err(|source| LayerError::Member { offset, source })?;
     }
     layer.finish().map_err(LayerError::Tree)?;
     Ok(store)

@@ -13,9 +13,9 @@ use super::stream::Decoded;
 use super::{LayerError, progress};
 use crate::codec::Decoder;
 use crate::image::{Digest, Hasher};
-use crate::meta::{NodeKind, Shown};
-use crate::tar::{self, End, Member, MemberKind};
-use crate::tree::{self, Entry, EntryKind, Marks, Whiteouts};
+use crate::meta::{Named, Shown};
+use crate::tar::{self, End, Member, StoredFile};
+use crate::tree::{self, Marks, Whiteouts};
 
 /// What eStargz adds at the root of a layer (F14).
 const STARGZ_NAMES: [&[u8]; 3] = [b"stargz.index.json", b".prefetch.landmark", b".no.prefetch.landmark"];
@@ -110,22 +110,11 @@ fn parse<R: Read>(number: u32, reader: &mut tar::Reader<Decoded<R>>, stargz: boo
 }
 
 fn item(layer: u32, member: &Member) -> Item<'_> {
-    let kind = match &member.kind {
-        MemberKind::File => EntryKind::Node(NodeKind::File(Content {
-            layer,
-            at: member.data_offset,
-            size: member.size,
-            sparse: member.sparse.clone().map(Box::new),
-        })),
-        MemberKind::HardLink(target) => EntryKind::HardLink(target),
-        MemberKind::Symlink(target) => EntryKind::Node(NodeKind::Symlink(target.as_slice().into())),
-        MemberKind::Directory => EntryKind::Node(NodeKind::Directory),
-        MemberKind::CharDevice(device) => EntryKind::Node(NodeKind::CharDevice(*device)),
-        MemberKind::BlockDevice(device) => EntryKind::Node(NodeKind::BlockDevice(*device)),
-        MemberKind::Fifo => EntryKind::Node(NodeKind::Fifo),
-    };
-    let entry = Entry { path: &member.path, kind, meta: member.meta, xattrs: member.xattrs.clone() };
-    Item { offset: member.offset, entry }
+    let content =
+        |file: StoredFile| Content { layer, at: file.data_offset, size: file.size, sparse: file.sparse.map(Box::new) };
+    let entry = member.entry.clone().map(content);
+    let named = Named { path: &member.path, entry, meta: member.meta, xattrs: member.xattrs.clone() };
+    Item { offset: member.offset, member: named }
 }
 
 fn is_stargz(path: &[u8]) -> bool {

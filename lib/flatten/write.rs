@@ -5,7 +5,7 @@ use std::io;
 use super::content::{Content, Store};
 use super::output::Output;
 use super::{Error, Flattened, Totals, progress};
-use crate::meta::NodeKind;
+use crate::meta::{Entry, Named, NodeKind, Xattrs};
 use crate::tar::{self, Body, END_MARKER, Segment};
 use crate::tree::{InodeId, InodeView, Sealed, Visit};
 
@@ -27,29 +27,20 @@ pub(super) fn write(flattened: &mut Flattened, out: &mut Output<'_>) -> Result<T
         name.extend_from_slice(if path.is_empty() { b"." } else { path });
         let mut meta = *meta;
         meta.mtime = clamp_mtime.map_or(meta.mtime, |limit| meta.mtime.min(limit));
-        let entry_kind = match kind {
-            _ if !is_first => {
-                tree.first_path(inode, &mut first);
-                tar::EntryKind::HardLink(&first)
-            }
-            NodeKind::Directory => {
-                name.push(b'/');
-                tar::EntryKind::Directory
-            }
-            NodeKind::File(content) => {
-                tar::EntryKind::File { size: content.size, sparse: content.sparse.as_ref().map(|s| s.as_slice()) }
-            }
-            NodeKind::Symlink(target) => tar::EntryKind::Symlink(target),
-            NodeKind::CharDevice(device) => tar::EntryKind::CharDevice(*device),
-            NodeKind::BlockDevice(device) => tar::EntryKind::BlockDevice(*device),
-            NodeKind::Fifo => tar::EntryKind::Fifo,
+        if is_first && matches!(kind, NodeKind::Directory) {
+            name.push(b'/');
+        }
+        let entry = if is_first {
+            Entry::Node(kind.as_deref().map(Content::layout))
+        } else {
+            tree.first_path(inode, &mut first);
+            Entry::HardLink(&*first)
         };
         // A link's own attributes nobody looks at; its inode's would be read once more with every name.
-        let none = crate::meta::Xattrs::NONE;
-        let xattrs = if is_first { xattrs } else { &none };
-        let entry = tar::Entry { path: &name, kind: entry_kind, meta: &meta, xattrs };
+        let xattrs = if is_first { xattrs.clone() } else { Xattrs::NONE };
+        let member = Named { path: &name, entry, meta, xattrs };
         header.clear();
-        let body = tar::encode(&entry, &mut header).map_err(|source| Error::Member { name: name.clone(), source })?;
+        let body = tar::encode(&member, &mut header).map_err(|source| Error::Member { name: name.clone(), source })?;
         out.write(&header).map_err(Error::Output)?;
         if let NodeKind::File(content) = kind
             && is_first

@@ -1,14 +1,17 @@
-//! The words that tar, tree and ext4 share: what an inode carries besides its content, and how names are shown.
+//! The words that tar, tree and ext4 share: what an entry is, what an inode carries besides its content, and how names are
+//! shown.
 //!
 //! These types hold values exactly as POSIX and Linux define them; nothing here knows a file format.
 
 mod acl;
+mod entry;
 mod node;
 mod shown;
 mod timestamp;
 mod xattrs;
 
 pub use acl::{Acl, AclEntry, AclError, AclTag};
+pub use entry::{Entry, Named};
 pub use node::{Device, Metadata, NodeKind};
 pub use shown::{Shown, escape};
 pub use timestamp::Timestamp;

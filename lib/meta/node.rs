@@ -27,21 +27,62 @@ pub struct Device {
     pub minor: u32,
 }
 
-/// What an inode is. `C` says where a regular file's content stands (a spool range, ext4 extents).
+/// What an inode is. `C` says where a regular file's content stands (a spool range, ext4 extents), `T` holds a symbolic
+/// link's target.
 ///
-/// A hard link is not here: it is a second name of an inode, not a kind of inode.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NodeKind<C> {
+/// A hard link is not here: it is a second name of an inode, not a kind of inode (see [`Entry`](super::Entry)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind<C, T = Box<[u8]>> {
     /// A directory.
     Directory,
     /// A regular file with its content.
     File(C),
     /// A symbolic link with its target, verbatim.
-    Symlink(Box<[u8]>),
+    Symlink(T),
     /// A character device.
     CharDevice(Device),
     /// A block device.
     BlockDevice(Device),
     /// A named pipe.
     Fifo,
+}
+
+impl<C, T> NodeKind<C, T> {
+    /// The same kind with other content.
+    pub fn map<D>(self, content: impl FnOnce(C) -> D) -> NodeKind<D, T> {
+        let mapped: Result<_, std::convert::Infallible> = self.try_map(|inner| Ok(content(inner)));
+        match mapped {
+            Ok(kind) => kind,
+            Err(never) => match never {},
+        }
+    }
+
+    /// [`NodeKind::map`] for what can fail.
+    ///
+    /// # Errors
+    /// Those of `content`.
+    pub fn try_map<D, E>(self, content: impl FnOnce(C) -> Result<D, E>) -> Result<NodeKind<D, T>, E> {
+        Ok(match self {
+            Self::Directory => NodeKind::Directory,
+            Self::File(inner) => NodeKind::File(content(inner)?),
+            Self::Symlink(target) => NodeKind::Symlink(target),
+            Self::CharDevice(device) => NodeKind::CharDevice(device),
+            Self::BlockDevice(device) => NodeKind::BlockDevice(device),
+            Self::Fifo => NodeKind::Fifo,
+        })
+    }
+}
+
+impl<C, T: AsRef<[u8]>> NodeKind<C, T> {
+    /// The same kind, borrowed.
+    pub fn as_deref(&self) -> NodeKind<&C, &[u8]> {
+        match self {
+            Self::Directory => NodeKind::Directory,
+            Self::File(content) => NodeKind::File(content),
+            Self::Symlink(target) => NodeKind::Symlink(target.as_ref()),
+            Self::CharDevice(device) => NodeKind::CharDevice(*device),
+            Self::BlockDevice(device) => NodeKind::BlockDevice(*device),
+            Self::Fifo => NodeKind::Fifo,
+        }
+    }
 }

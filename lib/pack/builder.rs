@@ -6,8 +6,8 @@ use super::image_tree::ImageTree;
 use super::limits;
 use super::{Error, Problem};
 use crate::ext4::{self, FileData, Identity, ImageWriter, Options, Report, Target};
-use crate::meta::{Metadata, NodeKind, Xattrs};
-use crate::tree::{Entry, EntryKind, Marks, Tree, Whiteouts};
+use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
+use crate::tree::{Marks, Tree, Whiteouts};
 
 /// Builds an image entry by entry, by the same rules as members of a tar stream (I5): missing parents are made, the last
 /// of a name wins, a directory given twice keeps its children.
@@ -78,14 +78,7 @@ impl<T: Target> ImageBuilder<T> {
         meta: Metadata,
         xattrs: Xattrs,
     ) -> Result<(), Error> {
-        let kind = match kind {
-            NodeKind::Directory => NodeKind::Directory,
-            NodeKind::Symlink(target) => NodeKind::Symlink(target),
-            NodeKind::CharDevice(device) => NodeKind::CharDevice(device),
-            NodeKind::BlockDevice(device) => NodeKind::BlockDevice(device),
-            NodeKind::Fifo => NodeKind::Fifo,
-            NodeKind::File(never) => match never {},
-        };
+        let kind = kind.map(|never| match never {});
         self.enter(path, kind, meta, xattrs)
     }
 
@@ -95,7 +88,7 @@ impl<T: Target> ImageBuilder<T> {
     /// When there is no such name, or it is a directory's.
     pub fn link(&mut self, path: &[u8], target: &[u8]) -> Result<(), Error> {
         let meta = Metadata::IMPLIED_DIRECTORY; // nobody's: a link has no attributes (F8)
-        self.apply(Entry { path, kind: EntryKind::HardLink(target), meta, xattrs: Xattrs::NONE })
+        self.apply(Named { path, entry: Entry::HardLink(target.into()), meta, xattrs: Xattrs::NONE })
     }
 
     /// Writes everything else and completes the image.
@@ -108,13 +101,13 @@ impl<T: Target> ImageBuilder<T> {
 
     fn enter(&mut self, path: &[u8], kind: NodeKind<FileData>, meta: Metadata, xattrs: Xattrs) -> Result<(), Error> {
         limits::check_node(path, &kind, meta, &xattrs).map_err(|problem| Error::entry(path, problem))?;
-        self.apply(Entry { path, kind: EntryKind::Node(kind), meta, xattrs })
+        self.apply(Named { path, entry: Entry::Node(kind), meta, xattrs })
     }
 
     /// Each call is a layer of its own: whatever it refers to must be there already.
-    fn apply(&mut self, entry: Entry<'_, FileData>) -> Result<(), Error> {
+    fn apply(&mut self, member: Named<'_, FileData>) -> Result<(), Error> {
         let mut layer = self.tree.layer(Whiteouts::None(Marks::new())).map_err(Error::Links)?;
-        layer.apply(entry).map_err(Error::Links)?;
+        layer.apply(member).map_err(Error::Links)?;
         layer.finish().map_err(Error::Links)
     }
 }

@@ -2,8 +2,8 @@
 
 use super::error::Problem;
 use crate::ext4::{FileData, FileType, NAME_MAX, check_time, check_xattr_name, check_xattrs};
-use crate::meta::{Device, Metadata, NodeKind, Shown, Xattr, Xattrs};
-use crate::tar::{Member, MemberKind};
+use crate::meta::{Device, Entry, Metadata, NodeKind, Shown, Xattr, Xattrs};
+use crate::tar::Member;
 
 /// The longest symbolic link that Linux reads: `PATH_MAX` less its NUL.
 const SYMLINK_MAX: usize = 4095;
@@ -14,15 +14,10 @@ const MINOR_MAX: u32 = 0xf_ffff;
 /// Refuses what no ext4 image can hold; leaves attributes out that Linux would not set either, with a warning.
 pub(super) fn check(member: &mut Member) -> Result<(), Problem> {
     check_name(&member.path)?;
-    let file_type = match &member.kind {
-        MemberKind::HardLink(_) => return Ok(()), // a link changes no attributes (F8)
-        MemberKind::File => FileType::File,
-        MemberKind::Directory => FileType::Directory,
-        MemberKind::Symlink(target) => check_symlink(target)?,
-        MemberKind::CharDevice(device) => check_device(*device, FileType::CharDevice)?,
-        MemberKind::BlockDevice(device) => check_device(*device, FileType::BlockDevice)?,
-        MemberKind::Fifo => FileType::Fifo,
+    let Entry::Node(kind) = &member.entry else {
+        return Ok(()); // a link changes no attributes (F8)
     };
+    let file_type = check_kind(kind)?;
     check_time(member.meta.mtime).map_err(Problem::Time)?;
     if member.xattrs.is_empty() {
         return Ok(());
@@ -45,11 +40,7 @@ pub(super) fn check_node(
     xattrs: &Xattrs,
 ) -> Result<(), Problem> {
     check_name(path)?;
-    let file_type = match kind {
-        NodeKind::Symlink(target) => check_symlink(target)?,
-        NodeKind::CharDevice(device) | NodeKind::BlockDevice(device) => check_device(*device, kind.into())?,
-        NodeKind::Directory | NodeKind::File(_) | NodeKind::Fifo => kind.into(),
-    };
+    let file_type = check_kind(kind)?;
     check_time(meta.mtime).map_err(Problem::Time)?;
     for xattr in xattrs.as_slice() {
         check_xattr_name(&xattr.name, file_type).map_err(Problem::Xattr)?;
@@ -62,11 +53,14 @@ fn check_name(path: &[u8]) -> Result<(), Problem> {
     if longest > NAME_MAX { Err(Problem::Name(longest)) } else { Ok(()) }
 }
 
-fn check_symlink(target: &[u8]) -> Result<FileType, Problem> {
-    if target.len() > SYMLINK_MAX { Err(Problem::Symlink(target.len())) } else { Ok(FileType::Symlink) }
-}
-
-fn check_device(device: Device, file_type: FileType) -> Result<FileType, Problem> {
-    let Device { major, minor } = device;
-    if major > MAJOR_MAX || minor > MINOR_MAX { Err(Problem::Device { major, minor }) } else { Ok(file_type) }
+fn check_kind<C>(kind: &NodeKind<C>) -> Result<FileType, Problem> {
+    match kind {
+        NodeKind::Symlink(target) if target.len() > SYMLINK_MAX => Err(Problem::Symlink(target.len())),
+        NodeKind::CharDevice(Device { major, minor }) | NodeKind::BlockDevice(Device { major, minor })
+            if *major > MAJOR_MAX || *minor > MINOR_MAX =>
+        {
+            Err(Problem::Device { major: *major, minor: *minor })
+        }
+        _ => Ok(kind.into()),
+    }
 }

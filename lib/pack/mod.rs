@@ -21,9 +21,9 @@ pub use error::{Error, Problem};
 
 use crate::codec::Decoder;
 use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target};
-use crate::meta::{NodeKind, Shown, Timestamp};
-use crate::tar::{End, Member, MemberKind, Reader, Segment};
-use crate::tree::{Entry, EntryKind, Marks, Tree, Whiteouts};
+use crate::meta::{Named, Shown, Timestamp};
+use crate::tar::{End, Member, Reader, Segment, StoredFile};
+use crate::tree::{Marks, Tree, Whiteouts};
 use content_hash::Hashing;
 use identity::Digests;
 use image_tree::ImageTree;
@@ -110,14 +110,18 @@ fn read_tree<T: Target>(
     let mut layer = tree.layer(Whiteouts::None(Marks::new())).map_err(Error::Links)?;
     while let Some(mut member) = reader.next_member()? {
         warn(&mut reader);
-        let offset = member.offset;
         let fits = limits::check(&mut member);
-        let kind = match fits.and_then(|()| entry_kind(&member, &mut reader, writer, digests)) {
-            Ok(kind) => kind,
-            Err(problem) => return Err(Error::of_member(member.path, offset, problem)),
+        let Member { offset, path, entry, meta, xattrs } = member;
+        let content = |file| {
+            writer.set_origin(&path, offset);
+            content(&file, &mut reader, writer, digests)
         };
-        let entry = Entry { path: &member.path, kind, meta: member.meta, xattrs: member.xattrs.clone() };
-        layer.apply(entry).map_err(|source| Error::Tree { offset, source })?;
+        let entry = match fits.and_then(|()| entry.try_map(content)) {
+            Ok(entry) => entry,
+            Err(problem) => return Err(Error::of_member(path, offset, problem)),
+        };
+        let member = Named { path: &path, entry, meta, xattrs };
+        layer.apply(member).map_err(|source| Error::Tree { offset, source })?;
     }
     warn(&mut reader);
     if reader.offset() == 0 {
@@ -138,34 +142,16 @@ fn warn<R: BufRead>(reader: &mut Reader<R>) {
     }
 }
 
-/// What a member is to the tree; a file's content is in the image after this.
-fn entry_kind<'m, R: BufRead, T: Target>(
-    member: &'m Member,
-    reader: &mut Reader<R>,
-    writer: &mut ImageWriter<T>,
-    digests: &mut Option<Digests>,
-) -> Result<EntryKind<'m, FileData>, Problem> {
-    Ok(EntryKind::Node(match &member.kind {
-        MemberKind::File => NodeKind::File(content(member, reader, writer, digests)?),
-        MemberKind::HardLink(target) => return Ok(EntryKind::HardLink(target)),
-        MemberKind::Symlink(target) => NodeKind::Symlink(target.as_slice().into()),
-        MemberKind::Directory => NodeKind::Directory,
-        MemberKind::CharDevice(device) => NodeKind::CharDevice(*device),
-        MemberKind::BlockDevice(device) => NodeKind::BlockDevice(*device),
-        MemberKind::Fifo => NodeKind::Fifo,
-    }))
-}
-
+/// Writes a file's content to the image.
 fn content<R: BufRead, T: Target>(
-    member: &Member,
+    file: &StoredFile,
     reader: &mut Reader<R>,
     writer: &mut ImageWriter<T>,
     digests: &mut Option<Digests>,
 ) -> Result<FileData, Problem> {
-    let size = member.size;
-    writer.set_origin(&member.path, member.offset);
+    let size = file.size;
     let whole = [Segment { offset: 0, len: size }];
-    let segments = || member.sparse.as_deref().unwrap_or(&whole).iter().map(|segment| (segment.offset, segment.len));
+    let segments = || file.sparse.as_deref().unwrap_or(&whole).iter().map(|segment| (segment.offset, segment.len));
     let Some(digests) = digests else {
         return writer.write_sparse(&mut reader.data(), size, segments()).map_err(Problem::Image);
     };

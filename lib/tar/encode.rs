@@ -10,15 +10,16 @@
 use tar::{EntryType, Header};
 
 use super::reader::{MAX_PAX, padding};
-use super::{BLOCK, Body, Entry, EntryKind, Segment, WriteError, acl, sparse, xattr};
-use crate::meta::{Acl, Device, Timestamp, Xattrs};
+use super::{BLOCK, Body, FileLayout, Segment, WriteError, acl, sparse, xattr};
+use crate::meta::{Acl, Device, Entry, Named, NodeKind, Timestamp, Xattrs};
 
 /// Appends to `out` all blocks that stand before the member's data: its PAX header if it needs one, its header, the map
-/// of its holes. The same entry always gives the same bytes.
+/// of its holes. The name is written as it is; a directory's ends with a slash (T1). The same member always gives the same
+/// bytes.
 ///
 /// # Errors
 /// A name that no header can hold, or too many attributes.
-pub fn encode(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<Body, WriteError> {
+pub fn encode(member: &Named<'_, FileLayout<'_>, &[u8]>, out: &mut Vec<u8>) -> Result<Body, WriteError> {
     let mut pax = Vec::new();
     let mut header = Header::new_ustar();
     let mut body = Body::default();
@@ -27,8 +28,8 @@ pub fn encode(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<Body, WriteError> 
     let mut size = 0;
     let mut link: &[u8] = b"";
     let mut real_size = None;
-    let flag = match entry.kind {
-        EntryKind::File { size: whole, sparse } => {
+    let flag = match member.entry {
+        Entry::Node(NodeKind::File(FileLayout { size: whole, sparse })) => {
             (body.segments, size) = (vec![Segment { offset: 0, len: whole }], whole);
             if let Some(segments) = sparse {
                 body.segments = sparse::widen(segments, whole);
@@ -42,36 +43,36 @@ pub fn encode(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<Body, WriteError> 
             body.padding = usize::try_from(padding(size)).unwrap_or_default();
             EntryType::Regular
         }
-        EntryKind::HardLink(target) => {
+        Entry::HardLink(target) => {
             link = target;
             EntryType::Link
         }
-        EntryKind::Symlink(target) => {
+        Entry::Node(NodeKind::Symlink(target)) => {
             link = target;
             EntryType::Symlink
         }
-        EntryKind::Directory => EntryType::Directory,
-        EntryKind::CharDevice(d) => {
+        Entry::Node(NodeKind::Directory) => EntryType::Directory,
+        Entry::Node(NodeKind::CharDevice(d)) => {
             device = d;
             EntryType::Char
         }
-        EntryKind::BlockDevice(d) => {
+        Entry::Node(NodeKind::BlockDevice(d)) => {
             device = d;
             EntryType::Block
         }
-        EntryKind::Fifo => EntryType::Fifo,
+        Entry::Node(NodeKind::Fifo) => EntryType::Fifo,
     };
-    let is_link = matches!(entry.kind, EntryKind::HardLink(_) | EntryKind::Symlink(_));
-    if entry.path.is_empty() || entry.path.contains(&0) || (is_link && link.is_empty()) || link.contains(&0) {
+    let is_link = matches!(member.entry, Entry::HardLink(_) | Entry::Node(NodeKind::Symlink(_)));
+    if member.path.is_empty() || member.path.contains(&0) || (is_link && link.is_empty()) || link.contains(&0) {
         return Err(WriteError::Name);
     }
 
-    let stand_in = real_size.map(|_| sparse_name(entry.path));
-    let path = stand_in.as_deref().unwrap_or(entry.path);
+    let stand_in = real_size.map(|_| sparse_name(member.path));
+    let path = stand_in.as_deref().unwrap_or(member.path);
     let split = split(path);
     let path_record = (split.is_none() && stand_in.is_none()).then_some(path);
     let link_record = (link.len() > 100).then_some(link);
-    let sparse_record = stand_in.as_ref().map(|_| entry.path);
+    let sparse_record = stand_in.as_ref().map(|_| member.path);
     if [path_record, link_record, sparse_record].into_iter().flatten().any(|n| std::str::from_utf8(n).is_err()) {
         record(&mut pax, b"hdrcharset", b"BINARY");
     }
@@ -80,7 +81,7 @@ pub fn encode(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<Body, WriteError> 
 
     {
         let old = header.as_old_mut();
-        let meta = entry.meta;
+        let meta = member.meta;
         octal(&mut old.mode, u64::from(meta.mode & 0o7777));
         old.linkflag = [flag.as_byte()];
         put(&mut old.linkname, link);
@@ -122,13 +123,13 @@ pub fn encode(entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<Body, WriteError> 
         record(&mut pax, b"GNU.sparse.name", name);
         record(&mut pax, b"GNU.sparse.realsize", real_size.to_string().as_bytes());
     }
-    xattr_records(&mut pax, entry.xattrs);
+    xattr_records(&mut pax, &member.xattrs);
 
     if pax.len() as u64 > MAX_PAX {
         return Err(WriteError::TooLong(pax.len()));
     }
     if !pax.is_empty() {
-        pax_member(out, entry.path, &pax);
+        pax_member(out, member.path, &pax);
     }
     seal(&mut header);
     out.extend_from_slice(header.as_bytes());

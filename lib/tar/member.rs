@@ -7,8 +7,8 @@ use super::header::{Dialect, Header};
 use super::pax::{self, Attributes};
 use super::reader::{UNIT, padding};
 use super::sparse::{Map, SparseError, TextMap};
-use super::{Error, Member, MemberKind, Part, Problem, Reader, Segment, Skipped};
-use crate::meta::{Device, Metadata, Timestamp};
+use super::{Error, Member, Part, Problem, Reader, Segment, Skipped, StoredFile};
+use crate::meta::{Device, Entry, Metadata, NodeKind, Timestamp};
 
 impl<R: BufRead> Reader<R> {
     /// The member with this header; `None` when it was skipped.
@@ -28,26 +28,26 @@ impl<R: BufRead> Reader<R> {
         let fail = |problem| Error::new(Some(&path), at, problem);
 
         let size = size.map_or_else(|| header.size(), Ok).map_err(fail)?;
-        let links_to = || link_path.or(long_link).unwrap_or_else(|| header.link_name().to_vec());
+        let links_to = || link_path.or(long_link).unwrap_or_else(|| header.link_name().to_vec()).into_boxed_slice();
         let slash = path.last() == Some(&b'/');
-        let kind = match header.flag() {
+        let entry = match header.flag() {
             b'0' | 0 if slash && (header.flag() == 0 || header.dialect == Dialect::V7) => {
                 self.skip_body(size, &path, at)?;
-                MemberKind::Directory
+                Entry::Node(NodeKind::Directory)
             }
-            b'0' | 0 | b'7' | b'S' => MemberKind::File,
+            b'0' | 0 | b'7' | b'S' => Entry::Node(NodeKind::File(())),
             b'1' => {
                 self.link_body = size.checked_next_multiple_of(UNIT).ok_or_else(|| fail(too_far()))?;
-                MemberKind::HardLink(links_to())
+                Entry::HardLink(links_to())
             }
-            b'2' => MemberKind::Symlink(links_to()),
-            b'3' => MemberKind::CharDevice(device(header, major, minor).map_err(fail)?),
-            b'4' => MemberKind::BlockDevice(device(header, major, minor).map_err(fail)?),
-            b'5' => MemberKind::Directory,
-            b'6' => MemberKind::Fifo,
+            b'2' => Entry::Node(NodeKind::Symlink(links_to())),
+            b'3' => Entry::Node(NodeKind::CharDevice(device(header, major, minor).map_err(fail)?)),
+            b'4' => Entry::Node(NodeKind::BlockDevice(device(header, major, minor).map_err(fail)?)),
+            b'5' => Entry::Node(NodeKind::Directory),
+            b'6' => Entry::Node(NodeKind::Fifo),
             b'D' if header.dialect == Dialect::Gnu => {
                 self.skip_body(size, &path, at)?; // GNU tar's list of what was there
-                MemberKind::Directory
+                Entry::Node(NodeKind::Directory)
             }
             b'M' => return Err(fail(Problem::Unsupported("continued from another volume"))),
             flag => {
@@ -58,9 +58,9 @@ impl<R: BufRead> Reader<R> {
                 return Ok(None);
             }
         };
-        match &kind {
-            MemberKind::Symlink(target) if target.is_empty() => return Err(fail(Problem::NoTarget)),
-            MemberKind::Symlink(name) | MemberKind::HardLink(name) => check_length(name).map_err(fail)?,
+        match &entry {
+            Entry::Node(NodeKind::Symlink(target)) if target.is_empty() => return Err(fail(Problem::NoTarget)),
+            Entry::Node(NodeKind::Symlink(name)) | Entry::HardLink(name) => check_length(name).map_err(fail)?,
             _ => {}
         }
         check_length(&path).map_err(fail)?;
@@ -74,27 +74,16 @@ impl<R: BufRead> Reader<R> {
         }
         let (xattrs, mode) = xattrs.decode(mode).map_err(|e| fail(e.into()))?;
 
-        let (size, segments) = match kind {
-            MemberKind::File => {
-                self.begin_data(size).map_err(fail)?;
-                match header.flag() {
-                    b'S' => self.old_map(header, real_size, at)?,
-                    _ => self.pax_map(&sparse, at)?,
-                }
-            }
-            _ => (0, None),
-        };
-        Ok(Some(Member {
-            offset: start.unwrap_or(at),
-            path,
-            kind,
-            meta: Metadata { mode, uid, gid, mtime },
-            xattrs,
-            size,
-            sparse: segments,
-            data_offset: self.stream.offset,
-            stored: self.left,
-        }))
+        let entry = entry.try_map(|()| {
+            self.begin_data(size).map_err(fail)?;
+            let (size, sparse) = match header.flag() {
+                b'S' => self.old_map(header, real_size, at)?,
+                _ => self.pax_map(&sparse, at)?,
+            };
+            Ok(StoredFile { size, sparse, data_offset: self.stream.offset, stored: self.left })
+        })?;
+        let meta = Metadata { mode, uid, gid, mtime };
+        Ok(Some(Member { offset: start.unwrap_or(at), path, entry, meta, xattrs }))
     }
 
     /// Skips a body that is no content.

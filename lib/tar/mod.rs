@@ -44,9 +44,9 @@ pub use data::Data;
 pub use encode::encode;
 pub use error::{Error, Part, Problem};
 pub use reader::{MAX_GLOBALS, MAX_NAME, MAX_PAX, Reader};
-pub use writer::{Body, END_MARKER, Entry, EntryKind, WriteError, Writer};
+pub use writer::{Body, END_MARKER, WriteError, Writer};
 
-use crate::meta::{Device, Metadata, Xattrs};
+use crate::meta::{Entry, Metadata, Xattrs};
 
 /// Size of a block in bytes: headers are one block, data is padded to whole blocks.
 pub const BLOCK: usize = 512;
@@ -58,15 +58,20 @@ pub struct Member {
     pub offset: u64,
     /// Its name as stored: not normalised, never with a NUL in it.
     pub path: Vec<u8>,
-    /// What it is.
-    pub kind: MemberKind,
+    /// What it is. A symbolic link's target is never empty.
+    pub entry: Entry<StoredFile>,
     /// Its attributes. For hard links: what the header says, which is nobody's attributes.
     pub meta: Metadata,
     /// Its extended attributes, ACLs among them.
     pub xattrs: Xattrs,
-    /// Size of the file in bytes, holes included; 0 for all but files.
+}
+
+/// A regular file as it stands in an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFile {
+    /// Its size in bytes, holes included.
     pub size: u64,
-    /// For a file with holes: the data segments in ascending order, apart from each other, none empty.
+    /// When it has holes: the data segments in ascending order, apart from each other, none empty.
     pub sparse: Option<Vec<Segment>>,
     /// Where in the stream the first byte of [`Reader::data`] stands.
     pub data_offset: u64,
@@ -74,23 +79,21 @@ pub struct Member {
     pub stored: u64,
 }
 
-/// What a member is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MemberKind {
-    /// A regular file.
-    File,
-    /// One more name of the member with this name, as stored.
-    HardLink(Vec<u8>),
-    /// A symbolic link with its target; never empty.
-    Symlink(Vec<u8>),
-    /// A directory.
-    Directory,
-    /// A character device.
-    CharDevice(Device),
-    /// A block device.
-    BlockDevice(Device),
-    /// A named pipe.
-    Fifo,
+impl StoredFile {
+    /// Its size and holes.
+    #[must_use]
+    pub fn layout(&self) -> FileLayout<'_> {
+        FileLayout { size: self.size, sparse: self.sparse.as_deref() }
+    }
+}
+
+/// How large a regular file is, and where it has data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileLayout<'a> {
+    /// Its size with its holes; bytes.
+    pub size: u64,
+    /// Its data segments if it has holes: ascending, apart from each other, within `size`.
+    pub sparse: Option<&'a [Segment]>,
 }
 
 /// A run of data in a file that has holes; bytes.

@@ -20,7 +20,8 @@ pub const MAX_GLOBALS: usize = 1 << 16;
 /// let mut reader = Reader::new(&[0; 1024][..]);
 /// while let Some(member) = reader.next_member()? {
 ///     std::io::copy(&mut reader.data(), &mut std::io::sink())?;
-///     println!("{} of {} bytes", member.path.escape_ascii(), member.size);
+///     let size = member.entry.content().map_or(0, |file| file.size);
+///     println!("{} of {size} bytes", member.path.escape_ascii());
 /// }
 /// assert_eq!(reader.end(), Some(End::Marker));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

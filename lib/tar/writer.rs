@@ -1,44 +1,7 @@
 use std::io::{self, Write};
 
-use super::{BLOCK, Segment, encode};
-use crate::meta::{Device, Metadata, Xattrs};
-
-/// A member to write; the caller writes its data.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
-    /// Its name as it shall stand in the archive; a directory's ends with a slash (T1).
-    pub path: &'a [u8],
-    /// What it is.
-    pub kind: EntryKind<'a>,
-    /// Its attributes.
-    pub meta: &'a Metadata,
-    /// Its extended attributes.
-    pub xattrs: &'a Xattrs,
-}
-
-/// What a member to write is.
-#[derive(Clone, Copy, Debug)]
-pub enum EntryKind<'a> {
-    /// A regular file.
-    File {
-        /// Its size with its holes; bytes.
-        size: u64,
-        /// Its data segments if it has holes: ascending, apart from each other, within `size`.
-        sparse: Option<&'a [Segment]>,
-    },
-    /// One more name of the member with this name.
-    HardLink(&'a [u8]),
-    /// A symbolic link with its target.
-    Symlink(&'a [u8]),
-    /// A directory.
-    Directory,
-    /// A character device.
-    CharDevice(Device),
-    /// A block device.
-    BlockDevice(Device),
-    /// A named pipe.
-    Fifo,
-}
+use super::{BLOCK, FileLayout, Segment, encode};
+use crate::meta::Named;
 
 /// What must follow a member's headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,13 +48,13 @@ pub enum WriteError {
 /// splice): the bytes that [`Writer::header`] asks for, then [`Writer::pad`].
 ///
 /// ```
-/// use oci2ext4::meta::{Metadata, Timestamp, Xattrs};
-/// use oci2ext4::tar::{Entry, EntryKind, Writer};
+/// use oci2ext4::meta::{Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
+/// use oci2ext4::tar::{FileLayout, Writer};
 /// use std::io::Write;
 /// let mut writer = Writer::new(Vec::new());
 /// let meta = Metadata { mode: 0o644, uid: 0, gid: 0, mtime: Timestamp::EPOCH };
-/// let kind = EntryKind::File { size: 5, sparse: None };
-/// let body = writer.header(&Entry { path: b"etc/motd", kind, meta: &meta, xattrs: &Xattrs::NONE })?;
+/// let entry = Entry::Node(NodeKind::File(FileLayout { size: 5, sparse: None }));
+/// let body = writer.header(&Named { path: b"etc/motd", entry, meta, xattrs: Xattrs::NONE })?;
 /// writer.get_mut().write_all(b"hello")?;
 /// writer.pad(&body)?;
 /// assert_eq!(writer.finish()?.len(), 4 * 512);
@@ -112,9 +75,9 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// As [`encode`], and the stream's own.
-    pub fn header(&mut self, entry: &Entry<'_>) -> Result<Body, WriteError> {
+    pub fn header(&mut self, member: &Named<'_, FileLayout<'_>, &[u8]>) -> Result<Body, WriteError> {
         self.block.clear();
-        let body = encode(entry, &mut self.block)?;
+        let body = encode(member, &mut self.block)?;
         self.out.write_all(&self.block)?;
         Ok(body)
     }

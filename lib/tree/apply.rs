@@ -5,29 +5,7 @@ use super::ghosts::Ghosts;
 use super::links::Pending;
 use super::resolve::{Memo, Stop};
 use super::{Class, Error, Marks, PathError, Whiteouts, classify, normalise, path};
-use crate::meta::{Metadata, NodeKind, Xattrs};
-
-/// One member of a layer.
-#[derive(Clone, Debug)]
-pub struct Entry<'a, C> {
-    /// Its name as it stands in the layer; normalised here (F11).
-    pub path: &'a [u8],
-    /// What it is.
-    pub kind: EntryKind<'a, C>,
-    /// Its attributes; a hard link's are ignored (F8).
-    pub meta: Metadata,
-    /// Its extended attributes; a hard link's are ignored.
-    pub xattrs: Xattrs,
-}
-
-/// What an entry is.
-#[derive(Clone, Debug)]
-pub enum EntryKind<'a, C> {
-    /// An inode of its own.
-    Node(NodeKind<C>),
-    /// One more name of the inode that has this name; normalised here.
-    HardLink(&'a [u8]),
-}
+use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
 
 /// A layer that is being applied. It must be ended by [`Layer::finish`].
 #[derive(Debug)]
@@ -55,18 +33,18 @@ impl<'t, C> Layer<'t, C> {
         Ok(Self { arena, oci, position: 0, ghosts, pending, bookkeeping: None, memo })
     }
 
-    /// Applies the next member of the layer. Whiteouts and opaque markers among them have done their work already.
+    /// Applies the next member of the layer; its name and its target are normalised here (F11). Whiteouts and opaque markers among them have done their work already.
     ///
     /// # Errors
     /// When the entry breaks an F rule; the tree is of no use then.
-    pub fn apply(&mut self, entry: Entry<'_, C>) -> Result<(), Error> {
+    pub fn apply(&mut self, member: Named<'_, C>) -> Result<(), Error> {
         let mut buffer = Vec::new();
-        let refuse = |why: PathError| Error::Name { name: entry.path.into(), why };
-        let path = normalise(entry.path, &mut buffer).map_err(refuse)?;
+        let refuse = |why: PathError| Error::Name { name: member.path.into(), why };
+        let path = normalise(member.path, &mut buffer).map_err(refuse)?;
         let class = if self.oci { classify(path).map_err(refuse)? } else { Class::Entry };
         let result = match class {
-            Class::Entry => self.enter(NodeId::ROOT, path, entry),
-            Class::Bookkeeping => self.keep_book(path, entry),
+            Class::Entry => self.enter(NodeId::ROOT, path, member),
+            Class::Bookkeeping => self.keep_book(path, member),
             Class::Whiteout { .. } | Class::Opaque(_) => Ok(()),
         };
         self.position = self.position.saturating_add(1);
@@ -92,32 +70,32 @@ impl<'t, C> Layer<'t, C> {
         Ok(())
     }
 
-    fn enter(&mut self, root: NodeId, path: &[u8], entry: Entry<'_, C>) -> Result<(), Error> {
-        match entry.kind {
-            EntryKind::HardLink(target) => self.link(root, path, target),
-            EntryKind::Node(NodeKind::Directory) => self.directory(root, path, entry.meta, entry.xattrs),
-            EntryKind::Node(kind) => {
+    fn enter(&mut self, root: NodeId, path: &[u8], member: Named<'_, C>) -> Result<(), Error> {
+        match member.entry {
+            Entry::HardLink(target) => self.link(root, path, &target),
+            Entry::Node(NodeKind::Directory) => self.directory(root, path, member.meta, member.xattrs),
+            Entry::Node(kind) => {
                 if let NodeKind::Symlink(target) = &kind {
                     check_symlink(path, target)?;
                 }
                 let full = |_| Error::TooMany(path.into());
-                let slot = self.arena.add_inode(entry.meta, entry.xattrs, State::Is(kind)).map_err(full)?;
+                let slot = self.arena.add_inode(member.meta, member.xattrs, State::Is(kind)).map_err(full)?;
                 self.put(root, path, slot)
                     .map_err(|stop| stop.at(path))?
-                    .ok_or_else(|| Error::Root(entry.path.into()))?;
+                    .ok_or_else(|| Error::Root(member.path.into()))?;
                 Ok(())
             }
         }
     }
 
     /// AUFS bookkeeping: kept out of sight as the possible target of hard links, until the layer ends.
-    fn keep_book(&mut self, path: &[u8], entry: Entry<'_, C>) -> Result<(), Error> {
+    fn keep_book(&mut self, path: &[u8], member: Named<'_, C>) -> Result<(), Error> {
         let root = match self.bookkeeping {
             Some(root) => root,
             None => self.arena.add_hidden_root().map_err(|_| Error::TooMany(path.into()))?,
         };
         self.bookkeeping = Some(root);
-        self.enter(root, path, entry)
+        self.enter(root, path, member)
     }
 
     fn directory(&mut self, root: NodeId, path: &[u8], meta: Metadata, xattrs: Xattrs) -> Result<(), Error> {

@@ -29,7 +29,7 @@ mod table;
 mod tests;
 mod walk;
 
-pub use apply::{Entry, EntryKind, Layer};
+pub use apply::Layer;
 pub use error::{Error, PathError};
 pub use marks::{Marks, Shape};
 pub use path::{Class, classify, normalise};

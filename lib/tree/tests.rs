@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use super::*;
-use crate::meta::{Metadata, NodeKind, Timestamp, Xattrs};
+use crate::meta::{Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
 
 /// Applies layers written one member a line: `name/`, `name = content`, `name -> symlink target`,
 /// `name == hard link target`, each perhaps with ` @mode`.
@@ -14,22 +14,19 @@ fn merge(layers: &[&str]) -> Result<Sealed<String>, Error> {
             marks.collect(position, member.path.as_bytes())?;
         }
         for member in &members {
-            let shape = match &member.kind {
-                Kind::Node(NodeKind::Directory) => Shape::Directory,
-                Kind::Node(NodeKind::Symlink(target)) => Shape::Symlink(target),
+            let shape = match &member.entry {
+                Entry::Node(NodeKind::Directory) => Shape::Directory,
+                Entry::Node(NodeKind::Symlink(target)) => Shape::Symlink(target),
                 _ => Shape::Other,
             };
             marks.see(member.path.as_bytes(), shape);
         }
         let mut layer = tree.layer(Whiteouts::Oci(marks))?;
         for member in &members {
-            let kind = match &member.kind {
-                Kind::Node(kind) => EntryKind::Node(kind.clone()),
-                Kind::Link(target) => EntryKind::HardLink(target.as_bytes()),
-            };
             let mtime = Timestamp::from_secs(i64::try_from(number).unwrap() + 1);
             let meta = Metadata { mode: member.mode, uid: 0, gid: 0, mtime };
-            layer.apply(Entry { path: member.path.as_bytes(), kind, meta, xattrs: Xattrs::NONE })?;
+            let entry = member.entry.clone();
+            layer.apply(Named { path: member.path.as_bytes(), entry, meta, xattrs: Xattrs::NONE })?;
         }
         layer.finish()?;
     }
@@ -38,27 +35,22 @@ fn merge(layers: &[&str]) -> Result<Sealed<String>, Error> {
 
 struct Member {
     path: String,
-    kind: Kind,
+    entry: Entry<String>,
     mode: u16,
-}
-
-enum Kind {
-    Node(NodeKind<String>),
-    Link(String),
 }
 
 fn member(line: &str) -> Member {
     let (line, mode) = line.split_once(" @").map_or((line, 0o644), |(l, m)| (l, u16::from_str_radix(m, 8).unwrap()));
-    let (path, kind) = if let Some((path, target)) = line.split_once(" -> ") {
-        (path, Kind::Node(NodeKind::Symlink(target.as_bytes().into())))
+    let (path, entry) = if let Some((path, target)) = line.split_once(" -> ") {
+        (path, Entry::Node(NodeKind::Symlink(target.as_bytes().into())))
     } else if let Some((path, target)) = line.split_once(" == ") {
-        (path, Kind::Link(target.into()))
+        (path, Entry::HardLink(target.as_bytes().into()))
     } else if let Some((path, content)) = line.split_once(" = ") {
-        (path, Kind::Node(NodeKind::File(content.into())))
+        (path, Entry::Node(NodeKind::File(content.into())))
     } else {
-        (line, Kind::Node(if line.ends_with('/') { NodeKind::Directory } else { NodeKind::Fifo }))
+        (line, Entry::Node(if line.ends_with('/') { NodeKind::Directory } else { NodeKind::Fifo }))
     };
-    Member { path: path.into(), kind, mode }
+    Member { path: path.into(), entry, mode }
 }
 
 /// The tree as text, in the language of [`merge`]; modes only of directories: an implied one has none.
@@ -255,8 +247,8 @@ fn retain_removes_subtrees() {
     let mut tree = Tree::new();
     let mut layer = tree.layer(Whiteouts::None(Marks::new())).unwrap();
     for path in ["a/b/c", "a/b/d", "a/e", "f", "g/h", ".wh.x"] {
-        let (kind, meta) = (EntryKind::Node(NodeKind::File(())), Metadata::IMPLIED_DIRECTORY);
-        layer.apply(Entry { path: path.as_bytes(), kind, meta, xattrs: Xattrs::NONE }).unwrap();
+        let (entry, meta) = (Entry::Node(NodeKind::File(())), Metadata::IMPLIED_DIRECTORY);
+        layer.apply(Named { path: path.as_bytes(), entry, meta, xattrs: Xattrs::NONE }).unwrap();
     }
     layer.finish().unwrap();
     let mut seen = Vec::new();

@@ -103,7 +103,7 @@ fn data(archive: &[u8]) -> Vec<Segment> {
     let mut reader = Reader::new(archive);
     let mut data = Vec::new();
     while let Some(member) = reader.next_member().unwrap() {
-        data.push(Segment { offset: member.data_offset, len: member.stored });
+        data.extend(member.entry.content().map(|file| Segment { offset: file.data_offset, len: file.stored }));
     }
     data
 }

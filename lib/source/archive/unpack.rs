@@ -7,10 +7,10 @@ use std::path::Path;
 use super::{Error, path_error};
 use crate::codec::Decoder;
 use crate::image::{Digest, MAX_DOCUMENT};
-use crate::meta::Shown;
+use crate::meta::{Entry, NodeKind, Shown};
 use crate::relay::PageReader;
 use crate::store::{Claim, Import, Partial, Store};
-use crate::tar::{End, Member, MemberKind, Reader};
+use crate::tar::{End, Reader, StoredFile};
 
 /// Most members of an archive; an image has some three for each layer.
 const MAX_MEMBERS: usize = 100_000;
@@ -77,19 +77,19 @@ pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unp
         if unpacked.count() >= MAX_MEMBERS {
             return Err(fail(format!("more than {MAX_MEMBERS} members are too many for an image")));
         }
-        match &member.kind {
-            MemberKind::File => {
-                unpacked.holes = unpacked.holes.saturating_add(member.size.saturating_sub(member.stored));
+        match &member.entry {
+            Entry::Node(NodeKind::File(stored)) => {
+                unpacked.holes = unpacked.holes.saturating_add(stored.size.saturating_sub(stored.stored));
                 if unpacked.holes > MAX_HOLES {
                     return Err(fail(format!("more than {MAX_HOLES} bytes of holes are too many for an image")));
                 }
-                take(&mut unpacked, &name, &member, &mut reader.data(), store).map_err(|problem| match problem {
+                take(&mut unpacked, &name, stored, &mut reader.data(), store).map_err(|problem| match problem {
                     MemberError::Archive(what) => fail(what),
                     MemberError::Read(e) => fail(e.to_string()),
                     MemberError::Store(e) => Error::Store(e),
                 })?;
             }
-            MemberKind::Symlink(target) => {
+            Entry::Node(NodeKind::Symlink(target)) => {
                 let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
                 let target = std::str::from_utf8(target).ok().and_then(|target| match target.starts_with('/') {
                     true => normal(target),
@@ -98,7 +98,7 @@ pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unp
                 unpacked.files.remove(&name);
                 unpacked.links.extend(target.map(|target| (name, target)));
             }
-            MemberKind::HardLink(target) => {
+            Entry::HardLink(target) => {
                 let target = std::str::from_utf8(target).ok().and_then(normal);
                 unpacked.files.remove(&name);
                 unpacked.links.extend(target.map(|target| (name, target)));
@@ -132,7 +132,7 @@ impl From<crate::store::Error> for MemberError {
 fn take(
     unpacked: &mut Unpacked,
     name: &str,
-    member: &Member,
+    stored: &StoredFile,
     data: &mut impl BufRead,
     store: &Store,
 ) -> Result<(), MemberError> {
@@ -142,19 +142,19 @@ fn take(
         _ if is_clutter(name) => return Ok(()),
         _ => {
             let blob = match declared(name) {
-                Some(digest) => verified(store, digest, member, data)?,
-                None => imported(store, member, data)?,
+                Some(digest) => verified(store, digest, stored, data)?,
+                None => imported(store, stored, data)?,
             };
             unpacked.links.remove(name);
             unpacked.files.insert(name.to_owned(), blob);
             return Ok(());
         }
     };
-    if member.size > MAX_DOCUMENT {
-        return Err(MemberError::Archive(format!("{} bytes are too many, {MAX_DOCUMENT} at most", member.size)));
+    if stored.size > MAX_DOCUMENT {
+        return Err(MemberError::Archive(format!("{} bytes are too many, {MAX_DOCUMENT} at most", stored.size)));
     }
     let mut bytes = Vec::new();
-    expand(member, data, &mut bytes)?;
+    expand(stored, data, &mut bytes)?;
     *document = Some(bytes);
     Ok(())
 }
@@ -172,10 +172,10 @@ fn declared(name: &str) -> Option<Digest> {
 
 /// A blob whose name says its digest.
 fn verified(store: &Store, digest: Digest, member: &Member, data: &mut impl BufRead) -> Result<Blob, MemberError> {
-    let blob = Blob { digest, size: member.size };
+    let blob = Blob { digest, size: stored.size };
     let Claim::Partial(mut partial) = store.claim(&blob.digest, blob.size)? else { return Ok(blob) };
     partial.restart()?;
-    expand(member, data, &mut *partial)?;
+    expand(stored, data, &mut *partial)?;
     if let Err(mismatch) = partial.verify() {
         partial.restart()?;
         return Err(MemberError::Archive(mismatch.to_string()));
@@ -187,7 +187,7 @@ fn verified(store: &Store, digest: Digest, member: &Member, data: &mut impl BufR
 /// A blob whose digest comes out of its bytes.
 fn imported(store: &Store, member: &Member, data: &mut impl BufRead) -> Result<Blob, MemberError> {
     let mut import = store.import()?;
-    expand(member, data, &mut import)?;
+    expand(stored, data, &mut import)?;
     let (digest, size, _) = import.finish()?;
     Ok(Blob { digest, size })
 }
@@ -233,8 +233,8 @@ impl SparseWrite for Vec<u8> {
 
 /// Hands out a member's bytes and holes.
 fn expand(member: &Member, data: &mut impl BufRead, sink: &mut impl SparseWrite) -> Result<(), MemberError> {
-    let whole = [crate::tar::Segment { offset: 0, len: member.size }];
-    let segments = member.sparse.as_deref().unwrap_or(&whole);
+    let whole = [crate::tar::Segment { offset: 0, len: stored.size }];
+    let segments = stored.sparse.as_deref().unwrap_or(&whole);
     let hole = |sink: &mut dyn SparseWrite, from: u64, to: u64| match to.saturating_sub(from) {
         0 => Ok(()),
         count => sink.write_hole(count),
@@ -255,7 +255,7 @@ fn expand(member: &Member, data: &mut impl BufRead, sink: &mut impl SparseWrite)
         }
         at = segment.offset.saturating_add(segment.len);
     }
-    Ok(hole(sink, at, member.size)?)
+    Ok(hole(sink, at, stored.size)?)
 }
 
 /// A name without `.`, `..` and doubled slashes; `None` when it leaves the archive or is empty.

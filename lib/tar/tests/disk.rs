@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags}
 
 use super::super::*;
 use super::round_trip::Sample;
-use crate::meta::{Timestamp, Xattr, Xattrs};
+use crate::meta::{Device, NodeKind, Timestamp, Xattr, Xattrs};
 
 /// Makes the samples' files below `root`; parents that are no samples come into being.
 pub(super) fn make(root: &Path, samples: &[Sample]) {
@@ -24,9 +24,9 @@ pub(super) fn make(root: &Path, samples: &[Sample]) {
             let device = rustix::fs::makedev(device.major, device.minor);
             rustix::fs::mknodat(CWD, &path, kind, Mode::from_raw_mode(0o600), device).expect("device nodes need root");
         };
-        match &s.kind {
-            MemberKind::Directory => fs::create_dir_all(&path).unwrap(),
-            MemberKind::File => {
+        match &s.entry {
+            Entry::Node(NodeKind::Directory) => fs::create_dir_all(&path).unwrap(),
+            Entry::Node(NodeKind::File(())) => {
                 let file = fs::File::create_new(&path).unwrap();
                 file.set_len(s.content.len() as u64).unwrap();
                 let whole = [Segment { offset: 0, len: s.content.len() as u64 }];
@@ -35,17 +35,17 @@ pub(super) fn make(root: &Path, samples: &[Sample]) {
                     file.write_all_at(&s.content[from..from + len], offset).unwrap();
                 }
             }
-            MemberKind::HardLink(target) => {
+            Entry::HardLink(target) => {
                 fs::hard_link(at(target), &path).unwrap();
                 continue;
             }
-            MemberKind::Symlink(target) => symlink(OsStr::from_bytes(target), &path).unwrap(),
-            MemberKind::CharDevice(d) => node(FileType::CharacterDevice, *d),
-            MemberKind::BlockDevice(d) => node(FileType::BlockDevice, *d),
-            MemberKind::Fifo => node(FileType::Fifo, Device { major: 0, minor: 0 }),
+            Entry::Node(NodeKind::Symlink(target)) => symlink(OsStr::from_bytes(target), &path).unwrap(),
+            Entry::Node(NodeKind::CharDevice(d)) => node(FileType::CharacterDevice, *d),
+            Entry::Node(NodeKind::BlockDevice(d)) => node(FileType::BlockDevice, *d),
+            Entry::Node(NodeKind::Fifo) => node(FileType::Fifo, Device { major: 0, minor: 0 }),
         }
         lchown(&path, Some(s.meta.uid), Some(s.meta.gid)).expect("foreign owners need root");
-        if !matches!(s.kind, MemberKind::Symlink(_)) {
+        if !matches!(s.entry, Entry::Node(NodeKind::Symlink(_))) {
             fs::set_permissions(&path, fs::Permissions::from_mode(u32::from(s.meta.mode))).unwrap();
         }
         for x in s.xattrs.as_slice() {
@@ -89,25 +89,25 @@ fn sample(root: &Path, path: Vec<u8>, names: &mut HashMap<u64, Vec<u8>>) -> Samp
     let device = Device { major: rustix::fs::major(stat.rdev()), minor: rustix::fs::minor(stat.rdev()) };
     let kind = stat.file_type();
     let first = names.entry(stat.ino()).or_insert_with(|| path.clone());
-    let kind = match () {
-        () if *first != path => MemberKind::HardLink(first.clone()),
-        () if kind.is_dir() => MemberKind::Directory,
+    let entry = match () {
+        () if *first != path => Entry::HardLink(first.clone().into()),
+        () if kind.is_dir() => Entry::Node(NodeKind::Directory),
         () if kind.is_symlink() => {
-            MemberKind::Symlink(fs::read_link(&on_disk).unwrap().as_os_str().as_bytes().to_vec())
+            Entry::Node(NodeKind::Symlink(fs::read_link(&on_disk).unwrap().as_os_str().as_bytes().into()))
         }
-        () if kind.is_char_device() => MemberKind::CharDevice(device),
-        () if kind.is_block_device() => MemberKind::BlockDevice(device),
-        () if kind.is_fifo() => MemberKind::Fifo,
-        () => MemberKind::File,
+        () if kind.is_char_device() => Entry::Node(NodeKind::CharDevice(device)),
+        () if kind.is_block_device() => Entry::Node(NodeKind::BlockDevice(device)),
+        () if kind.is_fifo() => Entry::Node(NodeKind::Fifo),
+        () => Entry::Node(NodeKind::File(())),
     };
-    let content = if kind == MemberKind::File { fs::read(&on_disk).unwrap() } else { Vec::new() };
+    let content = if entry == Entry::Node(NodeKind::File(())) { fs::read(&on_disk).unwrap() } else { Vec::new() };
     let meta = Metadata {
         mode: u16::try_from(stat.mode() & 0o7777).unwrap(),
         uid: stat.uid(),
         gid: stat.gid(),
         mtime: Timestamp { secs: stat.mtime(), nanos: u32::try_from(stat.mtime_nsec()).unwrap() },
     };
-    Sample { xattrs: xattrs(&on_disk), path, kind, meta, content, sparse: None }
+    Sample { xattrs: xattrs(&on_disk), path, entry, meta, content, sparse: None }
 }
 
 fn xattrs(path: &Path) -> Xattrs {

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::super::*;
 use super::disk::{assert_same, make, run};
 use super::round_trip::{Sample, read};
-use crate::meta::{Timestamp, Xattr, Xattrs};
+use crate::meta::{Device, NodeKind, Timestamp, Xattr, Xattrs};
 
 /// The first dialect that can hold a member.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
@@ -17,16 +17,16 @@ enum Needs {
     Pax,
 }
 
-fn sample(path: &str, kind: MemberKind) -> Sample {
+fn sample(path: &str, entry: Entry<()>) -> Sample {
     let mtime = Timestamp::from_secs(1_234_567_890);
-    let mode = if matches!(kind, MemberKind::Symlink(_)) { 0o777 } else { 0o640 };
+    let mode = if matches!(entry, Entry::Node(NodeKind::Symlink(_))) { 0o777 } else { 0o640 };
     let meta = Metadata { mode, uid: 12, gid: 34, mtime };
-    let content = if kind == MemberKind::File { path.repeat(100).into_bytes() } else { Vec::new() };
-    Sample { path: path.into(), kind, meta, xattrs: Xattrs::NONE, content, sparse: None }
+    let content = if entry == Entry::Node(NodeKind::File(())) { path.repeat(100).into_bytes() } else { Vec::new() };
+    Sample { path: path.into(), entry, meta, xattrs: Xattrs::NONE, content, sparse: None }
 }
 
 fn file(path: &str) -> Sample {
-    sample(path, MemberKind::File)
+    sample(path, Entry::Node(NodeKind::File(())))
 }
 
 /// A file with `n` segments between holes, and a hole at its end.
@@ -60,29 +60,29 @@ fn all() -> Vec<(Needs, Sample)> {
     let not_utf8 = |sample: Sample| Sample { path: [&*sample.path, b"\xff\xfe"].concat(), ..sample };
     let folder = |uid, mode, name: &str, xattr| Sample {
         xattrs: xattrs(&[xattr]),
-        ..by(uid, mode, sample(name, MemberKind::Directory))
+        ..by(uid, mode, sample(name, Entry::Node(NodeKind::Directory)))
     };
     vec![
         (V7, file("a")),
         (V7, Sample { content: Vec::new(), ..file("empty") }),
-        (V7, by(0, 0o755, sample("d/", MemberKind::Directory))),
+        (V7, by(0, 0o755, sample("d/", Entry::Node(NodeKind::Directory)))),
         (V7, by(0, 0o4755, file("d/setuid"))),
         (V7, Sample { content: vec![b'b'; 512 * 30], ..file("d/whole blocks") }),
         (V7, file("d/z")),
-        (V7, sample("d/zz hard link", MemberKind::HardLink(b"d/z".to_vec()))),
-        (V7, sample("link", MemberKind::Symlink(b"../somewhere else".to_vec()))),
+        (V7, sample("d/zz hard link", Entry::HardLink((*b"d/z").into()))),
+        (V7, sample("link", Entry::Node(NodeKind::Symlink((*b"../somewhere else").into())))),
         (V7, not_utf8(file("raw"))),
-        (Ustar, sample("dev-b", MemberKind::BlockDevice(device))),
-        (Ustar, sample("dev-c", MemberKind::CharDevice(device))),
-        (Ustar, sample("fifo", MemberKind::Fifo)),
+        (Ustar, sample("dev-b", Entry::Node(NodeKind::BlockDevice(device)))),
+        (Ustar, sample("dev-c", Entry::Node(NodeKind::CharDevice(device)))),
+        (Ustar, sample("fifo", Entry::Node(NodeKind::Fifo))),
         (Ustar, file(&deep)),
         (Gnu, by(3_000_000_000, 0o600, file("far owner"))),
         (Gnu, at(-5_000_000, 0, file("old"))),
         (Gnu, at(9_876_543_210, 0, file("young"))),
         (Gnu, file(&deeper)),
         (Gnu, not_utf8(file(&format!("{deeper} raw")))),
-        (Gnu, sample(&format!("{deeper} hard link"), MemberKind::HardLink(deeper.clone().into()))),
-        (Gnu, sample("far link", MemberKind::Symlink(deeper.clone().into()))),
+        (Gnu, sample(&format!("{deeper} hard link"), Entry::HardLink(deeper.as_bytes().into()))),
+        (Gnu, sample("far link", Entry::Node(NodeKind::Symlink(deeper.as_bytes().into())))),
         (Gnu, holey("holes 3", 3)),
         (Gnu, holey(&format!("{deeper} holes"), 3)),
         (Gnu, holey("holes 60", 60)),
@@ -129,7 +129,7 @@ fn check(case: &Case) {
     got.dedup_by(|a, b| a.path == b.path);
     samples.sort_by(|a, b| a.path.cmp(&b.path));
     for (got, wanted) in got.iter_mut().zip(&mut samples) {
-        if let MemberKind::HardLink(_) = got.kind {
+        if let Entry::HardLink(_) = got.entry {
             (got.meta, got.xattrs) = (wanted.meta, wanted.xattrs.clone());
         }
         if !case.sparse {

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::round_trip::{Sample, read};
-use crate::meta::{Timestamp, Xattrs};
+use crate::meta::{Device, NodeKind, Timestamp, Xattrs};
 
 /// A header block under construction; ustar unless changed.
 #[derive(Clone)]
@@ -124,20 +124,20 @@ fn a_full_name_field_has_no_nul() {
 
 #[test]
 fn types() {
-    let kind = |raw: Raw| one(&[raw.seal()]).kind;
+    let kind = |raw: Raw| one(&[raw.seal()]).entry;
     for flag in [0, b'0', b'7'] {
-        assert_eq!(kind(Raw::new("f", flag, 0)), MemberKind::File);
+        assert_eq!(kind(Raw::new("f", flag, 0)), Entry::Node(NodeKind::File(())));
     }
-    assert_eq!(kind(Raw::new("d/", 0, 0)), MemberKind::Directory);
-    assert_eq!(kind(Raw::new("d/", b'0', 0).v7()), MemberKind::Directory);
-    assert_eq!(kind(Raw::new("d/", b'0', 0)), MemberKind::File);
+    assert_eq!(kind(Raw::new("d/", 0, 0)), Entry::Node(NodeKind::Directory));
+    assert_eq!(kind(Raw::new("d/", b'0', 0).v7()), Entry::Node(NodeKind::Directory));
+    assert_eq!(kind(Raw::new("d/", b'0', 0)), Entry::Node(NodeKind::File(())));
     assert_eq!(names(&[Raw::new("d/", b'0', 600).v7().with(&[1; 600]), plain("z")]), ["d/", "z"]);
     let mut device = Raw::new("c", b'3', 0);
     device.put(329, b"0000005\x000000007\0");
-    assert_eq!(kind(device.clone()), MemberKind::CharDevice(Device { major: 5, minor: 7 }));
+    assert_eq!(kind(device.clone()), Entry::Node(NodeKind::CharDevice(Device { major: 5, minor: 7 })));
     let large = pax(b'x', &[("SCHILY.devmajor", "4294967295"), ("SCHILY.devminor", "8")]);
-    let kind = one(&[large, device.v7().seal()]).kind;
-    assert_eq!(kind, MemberKind::CharDevice(Device { major: u32::MAX, minor: 8 }));
+    let kind = one(&[large, device.v7().seal()]).entry;
+    assert_eq!(kind, Entry::Node(NodeKind::CharDevice(Device { major: u32::MAX, minor: 8 })));
     assert_eq!(error(&[Raw::new("c", b'3', 0).v7().seal()]), {
         "c at byte 0: device in a v7 header, which has no room for its number"
     });
@@ -219,9 +219,9 @@ fn long_names_and_pax_apply_to_the_next_file() {
     let mut symlink = Raw::new("short", b'2', 0);
     symlink.put(157, b"short link");
     let got = one(&[link(), long(), symlink.clone().seal()]);
-    assert_eq!((&*got.path, got.kind), (&b"long name"[..], MemberKind::Symlink(b"long link".to_vec())));
+    assert_eq!((&*got.path, got.entry), (&b"long name"[..], Entry::Node(NodeKind::Symlink((*b"long link").into()))));
     let got = one(&[pax(b'x', &[("path", "pax"), ("linkpath", "to")]), long(), link(), symlink.seal()]);
-    assert_eq!((&*got.path, got.kind), (&b"pax"[..], MemberKind::Symlink(b"to".to_vec())));
+    assert_eq!((&*got.path, got.entry), (&b"pax"[..], Entry::Node(NodeKind::Symlink((*b"to").into()))));
     // Several x add up.
     let got = one(&[pax(b'x', &[("path", "a"), ("uid", "7")]), pax(b'X', &[("path", "b")]), plain("f")]);
     assert_eq!((&*got.path, got.meta.uid), (&b"b"[..], 7));
@@ -298,7 +298,7 @@ fn hard_links_with_and_without_a_body() {
     assert_eq!(names(&[link(1_000_000).seal(), vec![0; 1024], plain("rubbish")]), ["link"]);
     // The body is not the link's content, and no data of a file.
     let got = members(&[link(1000).with(&[b'x'; 1000]), plain("z")]);
-    assert_eq!((&*got[0].content, &got[0].kind), (&b""[..], &MemberKind::HardLink(b"target".to_vec())));
+    assert_eq!((&*got[0].content, &got[0].entry), (&b""[..], &Entry::HardLink((*b"target").into())));
     let cut = read(&link(1000).with(&[b'x'; 1000])[..1024]).unwrap_err();
     assert_eq!(cut.to_string(), "link at byte 1024: the archive is cut off inside a member's data");
 }
@@ -349,7 +349,8 @@ fn files_beyond_8_gib() {
     for header in [[base256.seal()].concat(), [pax(b'x', &[("size", &SIZE.to_string())]), plain("f")].concat()] {
         let mut reader = Reader::new(Endless(&header));
         let member = reader.next_member().unwrap().unwrap();
-        assert_eq!((member.size, member.stored, member.data_offset), (SIZE, SIZE, header.len() as u64));
+        let file = member.entry.content().unwrap();
+        assert_eq!((file.size, file.stored, file.data_offset), (SIZE, SIZE, header.len() as u64));
         assert!(reader.next_member().unwrap().is_none());
         assert_eq!((reader.end(), reader.offset()), (Some(End::Marker), header.len() as u64 + SIZE + 511 + 1024));
     }

@@ -5,13 +5,13 @@ use std::io::{Read, Write};
 use fastrand::Rng;
 
 use super::super::*;
-use crate::meta::{Timestamp, Xattr, Xattrs};
+use crate::meta::{Device, Named, NodeKind, Timestamp, Xattr, Xattrs};
 
 /// A member with its content.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sample {
     pub path: Vec<u8>,
-    pub kind: MemberKind,
+    pub entry: Entry<()>,
     pub meta: Metadata,
     pub xattrs: Xattrs,
     pub content: Vec<u8>,
@@ -21,16 +21,9 @@ pub(super) struct Sample {
 pub(super) fn write(samples: &[Sample]) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new());
     for s in samples {
-        let kind = match &s.kind {
-            MemberKind::File => EntryKind::File { size: s.content.len() as u64, sparse: s.sparse.as_deref() },
-            MemberKind::HardLink(to) => EntryKind::HardLink(to),
-            MemberKind::Symlink(to) => EntryKind::Symlink(to),
-            MemberKind::Directory => EntryKind::Directory,
-            MemberKind::CharDevice(d) => EntryKind::CharDevice(*d),
-            MemberKind::BlockDevice(d) => EntryKind::BlockDevice(*d),
-            MemberKind::Fifo => EntryKind::Fifo,
-        };
-        let body = writer.header(&Entry { path: &s.path, kind, meta: &s.meta, xattrs: &s.xattrs }).unwrap();
+        let layout = FileLayout { size: s.content.len() as u64, sparse: s.sparse.as_deref() };
+        let (entry, xattrs) = (s.entry.as_deref().map(|()| layout), s.xattrs.clone());
+        let body = writer.header(&Named { path: &s.path, entry, meta: s.meta, xattrs }).unwrap();
         for Segment { offset, len } in &body.segments {
             let (offset, len) = (usize::try_from(*offset).unwrap(), usize::try_from(*len).unwrap());
             writer.get_mut().write_all(&s.content[offset..offset + len]).unwrap();
@@ -46,24 +39,27 @@ pub(super) fn read(archive: &[u8]) -> Result<(Vec<Sample>, Option<End>), Error> 
     let mut reader = Reader::new(archive);
     let mut samples = Vec::new();
     while let Some(m) = reader.next_member()? {
-        assert_eq!(m.data_offset, reader.offset());
+        let data_offset = reader.offset();
         let mut stored = Vec::new();
         reader.data().read_to_end(&mut stored).map_err(|e| Error::try_from(e).unwrap())?;
-        assert_eq!(stored.len() as u64, m.stored);
-        let mut content = stored;
-        if let Some(segments) = &m.sparse {
-            let mut rest = &*content;
-            let mut whole = vec![0; usize::try_from(m.size).unwrap()];
-            for s in segments {
-                let (offset, len) = (usize::try_from(s.offset).unwrap(), usize::try_from(s.len).unwrap());
-                whole[offset..offset + len].copy_from_slice(&rest[..len]);
-                rest = &rest[len..];
+        let Member { path, entry, meta, xattrs, .. } = m;
+        let (mut content, mut sparse) = (stored, None);
+        let entry = entry.map(|file| {
+            assert_eq!((file.data_offset, file.stored), (data_offset, content.len() as u64));
+            if let Some(segments) = &file.sparse {
+                let mut rest = &*content;
+                let mut whole = vec![0; usize::try_from(file.size).unwrap()];
+                for s in segments {
+                    let (offset, len) = (usize::try_from(s.offset).unwrap(), usize::try_from(s.len).unwrap());
+                    whole[offset..offset + len].copy_from_slice(&rest[..len]);
+                    rest = &rest[len..];
+                }
+                assert!(rest.is_empty());
+                content = whole;
             }
-            assert!(rest.is_empty());
-            content = whole;
-        }
-        let Member { path, kind, meta, xattrs, sparse, .. } = m;
-        samples.push(Sample { path, kind, meta, xattrs, content, sparse });
+            sparse = file.sparse;
+        });
+        samples.push(Sample { path, entry, meta, xattrs, content, sparse });
     }
     Ok((samples, reader.end()))
 }
@@ -92,17 +88,17 @@ fn name(rng: &mut Rng) -> Vec<u8> {
 pub(super) fn random(rng: &mut Rng) -> Sample {
     let number = |rng: &mut Rng| rng.u32(..) >> rng.u32(..32);
     let device = |rng: &mut Rng| Device { major: number(rng), minor: number(rng) };
-    let kind = match rng.u8(..10) {
-        0 => MemberKind::Directory,
-        1 => MemberKind::Symlink(name(rng)),
-        2 => MemberKind::HardLink(name(rng)),
-        3 => MemberKind::Fifo,
-        4 => MemberKind::CharDevice(device(rng)),
-        5 => MemberKind::BlockDevice(device(rng)),
-        _ => MemberKind::File,
+    let entry = match rng.u8(..10) {
+        0 => Entry::Node(NodeKind::Directory),
+        1 => Entry::Node(NodeKind::Symlink(name(rng).into())),
+        2 => Entry::HardLink(name(rng).into()),
+        3 => Entry::Node(NodeKind::Fifo),
+        4 => Entry::Node(NodeKind::CharDevice(device(rng))),
+        5 => Entry::Node(NodeKind::BlockDevice(device(rng))),
+        _ => Entry::Node(NodeKind::File(())),
     };
     let mut path = name(rng);
-    if kind == MemberKind::Directory {
+    if entry == Entry::Node(NodeKind::Directory) {
         path.push(b'/');
     }
     let id = |rng: &mut Rng| if rng.bool() { rng.u32(..100_000) } else { rng.u32(..) };
@@ -124,8 +120,8 @@ pub(super) fn random(rng: &mut Rng) -> Sample {
         Xattr { name: name.into(), value: (0..len).map(|_| rng.u8(..)).collect() }
     });
     let xattrs = Xattrs::new(xattrs.collect());
-    let mut sample = Sample { path, kind, meta, xattrs, content: Vec::new(), sparse: None };
-    if sample.kind == MemberKind::File {
+    let mut sample = Sample { path, entry, meta, xattrs, content: Vec::new(), sparse: None };
+    if sample.entry == Entry::Node(NodeKind::File(())) {
         sample.content = vec![0; rng.usize(..20_000)];
         let whole = rng.bool();
         let mut at = 0;

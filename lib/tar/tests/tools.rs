@@ -11,7 +11,7 @@ use fastrand::Rng;
 use super::super::*;
 use super::disk::{assert_same, run, scan};
 use super::round_trip::{Sample, random, write};
-use crate::meta::{Timestamp, Xattr, Xattrs};
+use crate::meta::{Device, Named, NodeKind, Timestamp, Xattr, Xattrs};
 
 /// Random members that a file system can hold, each below a directory of its own.
 fn tree(rng: &mut Rng, n: usize) -> Vec<Sample> {
@@ -27,43 +27,46 @@ fn tree(rng: &mut Rng, n: usize) -> Vec<Sample> {
         if s.path.split(|&b| b == b'/').any(dots) {
             continue;
         }
-        let files: Vec<_> = samples.iter().filter(|s| s.kind == MemberKind::File).collect();
+        let files: Vec<_> = samples.iter().filter(|s| s.entry == Entry::Node(NodeKind::File(()))).collect();
         let device = |d: Device| Device { major: d.major & 0xfff, minor: d.minor & 0xf_ffff };
-        s.kind = match s.kind {
-            MemberKind::HardLink(_) if files.is_empty() => MemberKind::Fifo,
-            MemberKind::HardLink(_) => {
+        s.entry = match s.entry {
+            Entry::HardLink(_) if files.is_empty() => Entry::Node(NodeKind::Fifo),
+            Entry::HardLink(_) => {
                 let target = files[rng.usize(..files.len())];
                 (s.meta, s.xattrs) = (target.meta, target.xattrs.clone()); // as it is for a name of one inode
-                MemberKind::HardLink(target.path.clone())
+                Entry::HardLink(target.path.clone().into())
             }
-            MemberKind::Symlink(mut target) => {
-                target.truncate(3000);
+            Entry::Node(NodeKind::Symlink(target)) => {
                 s.meta.mode = 0o777;
-                MemberKind::Symlink(target)
+                Entry::Node(NodeKind::Symlink(target[..target.len().min(3000)].into()))
             }
             // Overlayfs takes 0/0 for a whiteout, and some kernels refuse to make such devices.
-            MemberKind::CharDevice(d) => MemberKind::CharDevice(device(Device { minor: d.minor | 1, ..d })),
-            MemberKind::BlockDevice(d) => MemberKind::BlockDevice(device(Device { minor: d.minor | 1, ..d })),
-            kind => kind,
+            Entry::Node(NodeKind::CharDevice(d)) => {
+                Entry::Node(NodeKind::CharDevice(device(Device { minor: d.minor | 1, ..d })))
+            }
+            Entry::Node(NodeKind::BlockDevice(d)) => {
+                Entry::Node(NodeKind::BlockDevice(device(Device { minor: d.minor | 1, ..d })))
+            }
+            entry => entry,
         };
-        if s.kind == MemberKind::Directory {
+        if s.entry == Entry::Node(NodeKind::Directory) {
             s.path.push(b'/');
         }
         s.meta.uid &= 0x7fff_ffff; // the id of 2^32-1 is "keep it" for chown(2)
         s.meta.gid &= 0x7fff_ffff;
         s.meta.mtime.secs = s.meta.mtime.secs.rem_euclid(17_000_000_000) - 2_147_483_000; // ext4's range
-        if !matches!(s.kind, MemberKind::File | MemberKind::Directory | MemberKind::HardLink(_)) {
+        if !matches!(s.entry, Entry::Node(NodeKind::File(()) | NodeKind::Directory) | Entry::HardLink(_)) {
             s.xattrs = Xattrs::NONE; // user.* is for files and directories
         }
         if s.xattrs.as_slice().iter().map(|x| x.name.len() + x.value.len()).sum::<usize>() > 3000 {
             s.xattrs = Xattrs::new(s.xattrs.as_slice()[..1].to_vec());
         }
-        if matches!(s.kind, MemberKind::File | MemberKind::Directory) && rng.u8(..4) == 0 {
+        if matches!(s.entry, Entry::Node(NodeKind::File(()) | NodeKind::Directory)) && rng.u8(..4) == 0 {
             let id = rng.u32(..1 << 31);
             let mut list = s.xattrs.as_slice().to_vec();
             let text = format!("user::rw-,user:{id}:r-x:{id},group::r--,mask::rwx,other::--x");
             let value: Box<[u8]> = acl::parse_text(text.as_bytes()).unwrap().unwrap().to_xattr().into();
-            if s.kind == MemberKind::Directory {
+            if s.entry == Entry::Node(NodeKind::Directory) {
                 list.push(Xattr { name: xattr::ACL_DEFAULT.into(), value: value.clone() });
             }
             list.push(Xattr { name: xattr::ACL_ACCESS.into(), value });
@@ -83,11 +86,11 @@ fn on_disk(samples: &[Sample], keep: impl Fn(&Xattr) -> bool) -> Vec<Sample> {
     for s in &mut out {
         s.sparse = None;
         s.xattrs = Xattrs::new(s.xattrs.as_slice().iter().filter(|x| keep(x)).cloned().collect());
-        if s.kind == MemberKind::File {
+        if s.entry == Entry::Node(NodeKind::File(())) {
             inodes.insert(s.path.clone(), s.clone());
         }
-        if let MemberKind::HardLink(target) = &s.kind {
-            let Sample { meta, xattrs, .. } = inodes[target].clone();
+        if let Entry::HardLink(target) = &s.entry {
+            let Sample { meta, xattrs, .. } = inodes[&**target].clone();
             (s.meta, s.xattrs) = (meta, xattrs);
         }
     }
@@ -123,7 +126,7 @@ fn scan_members(root: &Path) -> Vec<Sample> {
         let next = paths.partition_point(|p| p.as_slice() <= path);
         paths.get(next).is_some_and(|p| p.starts_with(path))
     };
-    all.retain(|s| s.kind != MemberKind::Directory || !is_parent(&s.path));
+    all.retain(|s| s.entry != Entry::Node(NodeKind::Directory) || !is_parent(&s.path));
     all
 }
 
@@ -161,8 +164,8 @@ fn python_extracts_what_we_write() {
         for s in &mut samples {
             (s.meta.mtime, s.xattrs) = (Timestamp::EPOCH, Xattrs::NONE);
         }
-        let names = |s: &Sample| match &s.kind {
-            MemberKind::HardLink(to) | MemberKind::Symlink(to) => [&*s.path, to].concat(),
+        let names = |s: &Sample| match &s.entry {
+            Entry::HardLink(to) | Entry::Node(NodeKind::Symlink(to)) => [&*s.path, to].concat(),
             _ => s.path.clone(),
         };
         samples.retain(|s| std::str::from_utf8(&names(s)).is_ok());
@@ -170,7 +173,7 @@ fn python_extracts_what_we_write() {
         let command = format!("python3 -c '{script}' \"$1\"");
         let mut got = extract(&write(&samples), &command, &[("LC_ALL", "C.UTF-8")]);
         for s in &mut got {
-            if matches!(s.kind, MemberKind::Symlink(_)) {
+            if matches!(s.entry, Entry::Node(NodeKind::Symlink(_))) {
                 s.meta.mtime = Timestamp::EPOCH; // it leaves those alone
             }
         }
@@ -188,11 +191,11 @@ fn all_list_files_beyond_8_gib() {
     let kinds = [("dense", dense, None), ("holes", holes, Some(&segments[..])), ("last", 3, None)];
     let mut at = 0;
     for (name, size, sparse) in kinds {
-        let kind = EntryKind::File { size, sparse };
+        let entry = Entry::Node(NodeKind::File(FileLayout { size, sparse }));
         let meta = Metadata::IMPLIED_DIRECTORY;
         let mut header = Vec::new();
-        let entry = Entry { path: name.as_bytes(), kind, meta: &meta, xattrs: &Xattrs::NONE };
-        let body = encode(&entry, &mut header).unwrap();
+        let member = Named { path: name.as_bytes(), entry, meta, xattrs: Xattrs::NONE };
+        let body = encode(&member, &mut header).unwrap();
         file.write_all_at(&header, at).unwrap();
         at += header.len() as u64 + body.len() + body.padding as u64;
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use oci2ext4::meta::NodeKind;
-use oci2ext4::tree::{Entry, EntryKind, Error, Marks, Sealed, Shape, Tree, Visit, Whiteouts};
+use oci2ext4::meta::{Entry, Named, NodeKind};
+use oci2ext4::tree::{Error, Marks, Sealed, Shape, Tree, Visit, Whiteouts};
 
 use super::layers::{Member, What, parse};
 use super::model::{self, Kind, Model};
@@ -37,14 +37,14 @@ pub fn merge(layers: &[Vec<Member>]) -> Result<Sealed<Vec<u8>>, Error> {
         }
         let mut layer = tree.layer(Whiteouts::Oci(marks))?;
         for member in members {
-            let kind = match &member.what {
-                What::Directory => EntryKind::Node(NodeKind::Directory),
-                What::File(content) => EntryKind::Node(NodeKind::File(content.clone())),
-                What::Symlink(target) => EntryKind::Node(NodeKind::Symlink(target.as_slice().into())),
-                What::Fifo => EntryKind::Node(NodeKind::Fifo),
-                What::Link(target) => EntryKind::HardLink(target),
+            let entry = match &member.what {
+                What::Directory => Entry::Node(NodeKind::Directory),
+                What::File(content) => Entry::Node(NodeKind::File(content.clone())),
+                What::Symlink(target) => Entry::Node(NodeKind::Symlink(target.as_slice().into())),
+                What::Fifo => Entry::Node(NodeKind::Fifo),
+                What::Link(target) => Entry::HardLink(target.as_slice().into()),
             };
-            layer.apply(Entry { path: &member.name, kind, meta: member.meta(), xattrs: member.xattrs() })?;
+            layer.apply(Named { path: &member.name, entry, meta: member.meta(), xattrs: member.xattrs() })?;
         }
         layer.finish()?;
     }

@@ -7,7 +7,8 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 use oci2ext4::flatten::{Options, flatten};
-use oci2ext4::tar::{Entry, EntryKind, MemberKind, Reader, Writer};
+use oci2ext4::meta::{Entry, Named, NodeKind};
+use oci2ext4::tar::{FileLayout, Reader, Writer};
 
 use super::layers::{Member, What, parse};
 
@@ -34,7 +35,7 @@ fn canonical(tar: &[u8]) {
     while let Some(member) = reader.next_member().expect("our own tar") {
         let path = member.path.strip_suffix(b"/").unwrap_or(&member.path);
         let names: Vec<_> = path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect();
-        assert_eq!(path.len() < member.path.len(), matches!(member.kind, MemberKind::Directory));
+        assert_eq!(path.len() < member.path.len(), matches!(member.entry, Entry::Node(NodeKind::Directory)));
         match &last {
             None => assert_eq!(path, b".", "the root comes first"),
             Some(last) => {
@@ -51,22 +52,22 @@ fn tar(members: &[Member]) -> Option<Vec<u8>> {
     let mut writer = Writer::new(Vec::new());
     for member in members {
         let (mut path, mut body) = (member.name.clone(), &[][..]);
-        let kind = match &member.what {
-            What::Directory => EntryKind::Directory,
+        let entry = match &member.what {
+            What::Directory => Entry::Node(NodeKind::Directory),
             What::File(content) => {
                 body = content;
-                EntryKind::File { size: content.len() as u64, sparse: None }
+                Entry::Node(NodeKind::File(FileLayout { size: content.len() as u64, sparse: None }))
             }
-            What::Symlink(target) => EntryKind::Symlink(target),
-            What::Link(target) => EntryKind::HardLink(target),
-            What::Fifo => EntryKind::Fifo,
+            What::Symlink(target) => Entry::Node(NodeKind::Symlink(&**target)),
+            What::Link(target) => Entry::HardLink(&**target),
+            What::Fifo => Entry::Node(NodeKind::Fifo),
         };
         // Where a file's name ends in a slash, old tars mean a directory.
         while member.what != What::Directory && path.ends_with(b"/") {
             path.pop();
         }
-        let entry = Entry { path: &path, kind, meta: &member.meta(), xattrs: &member.xattrs() };
-        let header = writer.header(&entry).ok()?;
+        let named = Named { path: &path, entry, meta: member.meta(), xattrs: member.xattrs() };
+        let header = writer.header(&named).ok()?;
         writer.get_mut().write_all(body).expect("a Vec takes all");
         writer.pad(&header).expect("a Vec takes all");
     }
