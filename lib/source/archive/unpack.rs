@@ -171,7 +171,7 @@ fn declared(name: &str) -> Option<Digest> {
 }
 
 /// A blob whose name says its digest.
-fn verified(store: &Store, digest: Digest, member: &Member, data: &mut impl BufRead) -> Result<Blob, MemberError> {
+fn verified(store: &Store, digest: Digest, stored: &StoredFile, data: &mut impl BufRead) -> Result<Blob, MemberError> {
     let blob = Blob { digest, size: stored.size };
     let Claim::Partial(mut partial) = store.claim(&blob.digest, blob.size)? else { return Ok(blob) };
     partial.restart()?;
@@ -185,7 +185,7 @@ fn verified(store: &Store, digest: Digest, member: &Member, data: &mut impl BufR
 }
 
 /// A blob whose digest comes out of its bytes.
-fn imported(store: &Store, member: &Member, data: &mut impl BufRead) -> Result<Blob, MemberError> {
+fn imported(store: &Store, stored: &StoredFile, data: &mut impl BufRead) -> Result<Blob, MemberError> {
     let mut import = store.import()?;
     expand(stored, data, &mut import)?;
     let (digest, size, _) = import.finish()?;
@@ -232,7 +232,7 @@ impl SparseWrite for Vec<u8> {
 }
 
 /// Hands out a member's bytes and holes.
-fn expand(member: &Member, data: &mut impl BufRead, sink: &mut impl SparseWrite) -> Result<(), MemberError> {
+fn expand(stored: &StoredFile, data: &mut impl BufRead, sink: &mut impl SparseWrite) -> Result<(), MemberError> {
     let whole = [crate::tar::Segment { offset: 0, len: stored.size }];
     let segments = stored.sparse.as_deref().unwrap_or(&whole);
     let hole = |sink: &mut dyn SparseWrite, from: u64, to: u64| match to.saturating_sub(from) {
