@@ -1,16 +1,19 @@
 //! Squashes the layers of a layer manifest into one canonical tar on standard output.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::io::{self, BufReader, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 use std::process::ExitCode;
 
-use oci2ext4::cli::{self, Failure, OciFlatten};
-use oci2ext4::flatten::{Error, flatten};
+use oci2ext4::cli::{self, Failure, OciFlatten, Refusals};
+use oci2ext4::flatten::flatten;
 use rustix::fs::{FileType, fstat};
 
 const TOOL: &str = "oci-flatten";
+
+const REFUSALS: Refusals = Refusals {
+    terminal: "pipe oci-fetch into oci-flatten, name a manifest, or use -n with -l",
+    directory: |_| ", no layer manifest: directories go with -n -l".to_owned(),
+};
 
 fn main() -> ExitCode {
     cli::run(TOOL, || cli::command_line::<OciFlatten>()?.map_or(Ok(()), |args| run(&args)))
@@ -24,7 +27,11 @@ fn run(args: &OciFlatten) -> Result<(), Failure> {
             "standard output is a terminal: pipe the tar somewhere or name a file after >".into(),
         ));
     }
-    let manifest = if args.no_manifest { None } else { Some(open(args.manifest.as_deref())?) };
+    let manifest = if args.no_manifest {
+        None
+    } else {
+        Some(BufReader::new(cli::open_input(args.manifest.as_deref(), REFUSALS)?))
+    };
     // Behind oci-fetch and before tar2ext4 the terminal is theirs.
     let fetching = manifest.is_some() && is_pipe(io::stdin().as_fd());
     let packing = is_pipe(io::stdout().as_fd());
@@ -37,24 +44,4 @@ fn run(args: &OciFlatten) -> Result<(), Failure> {
 
 fn is_pipe(fd: BorrowedFd<'_>) -> bool {
     fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
-}
-
-fn open(path: Option<&Path>) -> Result<Box<dyn BufRead + Send>, Failure> {
-    match path.filter(|path| *path != Path::new("-")) {
-        None if io::stdin().is_terminal() => {
-            let text =
-                "standard input is a terminal: pipe oci-fetch into oci-flatten, name a manifest, or use -n with -l";
-            Err(Failure::Usage(text.into()))
-        }
-        None => Ok(Box::new(BufReader::new(io::stdin()))),
-        Some(path) => {
-            let fail = |source| Failure::failed(Error::Path { path: path.into(), source });
-            let file = File::open(path).map_err(fail)?;
-            if file.metadata().map_err(fail)?.is_dir() {
-                let text = format!("{}: is a directory, no layer manifest: directories go with -n -l", path.display());
-                return Err(Failure::failed(text));
-            }
-            Ok(Box::new(BufReader::new(file)))
-        }
-    }
 }

@@ -20,6 +20,7 @@
 //!          registry | store     codec   tar   tree        tar  tree  ext4
 //!                \  |  /                   \   |           /   |    /
 //!  vocabulary     image             relay           meta
+//!  system                               sys
 //! ```
 //!
 //! Nothing here prints or exits: that is for `bins/`, through [`cli`].
@@ -64,5 +65,6 @@ pub mod relay;
 pub mod source;
 #[cfg(feature = "fetch")]
 pub mod store;
+pub mod sys;
 pub mod tar;
 pub mod tree;

@@ -8,6 +8,8 @@ mod epoch;
 #[cfg(feature = "fetch")]
 mod fetch_progress;
 mod flatten_progress;
+mod identify;
+mod input;
 mod logging;
 mod message;
 #[cfg(feature = "fetch")]
@@ -16,6 +18,7 @@ mod oci_flatten;
 mod output;
 mod pack_progress;
 mod progress;
+mod report;
 mod size;
 mod status;
 mod tar2ext4;
@@ -28,6 +31,7 @@ pub use epoch::source_date_epoch;
 #[cfg(feature = "fetch")]
 pub use fetch_progress::fetch_progress;
 pub use flatten_progress::flatten_progress;
+pub use input::{Refusals, open_input};
 pub use logging::{Common, ProgressMode};
 pub use message::{escape, message_line};
 #[cfg(feature = "fetch")]

@@ -2,13 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
-
 use super::message::escape;
+use crate::ext4::Options;
+use crate::sys::{NewFile, open_device};
 
 /// Why an output could not be opened or put in place.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +31,8 @@ pub struct Output {
 
 #[derive(Debug)]
 enum Kind {
-    Unnamed(File),
-    Named(tempfile::NamedTempFile, cleanup::Guard),
-    InPlace(File),
+    New(NewFile),
+    InPlace { file: File, device_size: Option<u64> },
 }
 
 impl Output {
@@ -47,11 +45,8 @@ impl Output {
         let resolved = resolve(target).map_err(fail("cannot be resolved"))?;
         match std::fs::metadata(&resolved) {
             Ok(meta) if meta.file_type().is_block_device() => {
-                // O_EXCL: the kernel refuses a device that is mounted or otherwise in use.
-                let exclusive = OFlags::EXCL.bits().cast_signed();
-                let device = OpenOptions::new().read(true).write(true).custom_flags(exclusive).open(&resolved);
-                let file = device.map_err(fail("cannot be opened"))?;
-                return Ok(Self { target: resolved, kind: Kind::InPlace(file) });
+                let kind = device(&resolved).map_err(fail("cannot be opened"))?;
+                return Ok(Self { target: resolved, kind });
             }
             Ok(meta) if meta.is_file() => {}
             Ok(meta) if meta.is_dir() => {
@@ -61,27 +56,16 @@ impl Output {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(fail("cannot be examined")(error)),
         }
-        let kind = match rustix::fs::open(
-            parent(&resolved),
-            OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC,
-            Mode::from_raw_mode(0o666),
-        ) {
-            // Without /proc, as in a bare chroot, it could never get a name.
-            Ok(fd) if Path::new(&by_descriptor(&fd)).exists() => Kind::Unnamed(fd.into()),
-            Ok(_) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
-                let temporary = named(&resolved).map_err(fail("cannot be created"))?;
-                let guard = cleanup::Guard::new(temporary.path());
-                Kind::Named(temporary, guard)
+        let new = NewFile::new_in(parent(&resolved), &stem(&resolved)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                OutputError::new(target, "its directory does not exist: make it, or name another", None)
             }
-            Err(rustix::io::Errno::NOENT) => {
-                return Err(OutputError::new(target, "its directory does not exist: make it, or name another", None));
+            io::ErrorKind::PermissionDenied => {
+                OutputError::new(target, "cannot be created: its directory cannot be written", None)
             }
-            Err(rustix::io::Errno::ACCESS) => {
-                return Err(OutputError::new(target, "cannot be created: its directory cannot be written", None));
-            }
-            Err(error) => return Err(fail("cannot be created")(error.into())),
-        };
-        Ok(Self { target: resolved, kind })
+            _ => fail("cannot be created")(error),
+        })?;
+        Ok(Self { target: resolved, kind: Kind::New(new) })
     }
 
     /// Opens the existing file or device at `target` to be written in place, as `--offset` needs.
@@ -92,30 +76,46 @@ impl Output {
         let fail = |source| OutputError::new(target, "cannot be opened for writing", Some(source));
         let resolved = resolve(target).map_err(fail)?;
         let meta = std::fs::metadata(&resolved).map_err(fail)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true);
-        if meta.file_type().is_block_device() {
-            options.custom_flags(OFlags::EXCL.bits().cast_signed());
-        } else if !meta.is_file() {
+        if !meta.is_file() && !meta.file_type().is_block_device() {
             return Err(OutputError::new(target, "is neither a regular file nor a block device", None));
         }
-        let file = options.open(&resolved).map_err(fail)?;
-        Ok(Self { target: resolved, kind: Kind::InPlace(file) })
+        let kind = match meta.is_file() {
+            true => {
+                let file = OpenOptions::new().read(true).write(true).open(&resolved).map_err(fail)?;
+                Kind::InPlace { file, device_size: None }
+            }
+            false => device(&resolved).map_err(fail)?,
+        };
+        Ok(Self { target: resolved, kind })
     }
 
     /// The file to write to.
     #[must_use]
     pub fn file(&self) -> &File {
         match &self.kind {
-            Kind::Unnamed(file) | Kind::InPlace(file) => file,
-            Kind::Named(file, _) => file.as_file(),
+            Kind::New(new) => new.file(),
+            Kind::InPlace { file, .. } => file,
         }
     }
 
     /// Whether the target itself is being written: a block device, or part of a disk image.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
-        matches!(self.kind, Kind::InPlace(_))
+        matches!(self.kind, Kind::InPlace { .. })
+    }
+
+    /// `image` with the size of the block device, if the output is one.
+    ///
+    /// # Errors
+    /// When the device is smaller than what was asked for.
+    pub fn fit(&self, mut image: Options) -> io::Result<Options> {
+        let Kind::InPlace { device_size: Some(device), .. } = self.kind else { return Ok(image) };
+        let end = image.offset.checked_add(image.size.unwrap_or(device));
+        if end.is_none_or(|end| end > device) {
+            return Err(io::Error::other(format!("the device has only {device} bytes")));
+        }
+        image.size.get_or_insert(device);
+        Ok(image)
     }
 
     /// Whether writing changes what `input` is still to be read from: both are the same file or device, in place.
@@ -135,29 +135,18 @@ impl Output {
         let Self { target, kind } = self;
         let target = target.as_path();
         let fail = |what| move |source: io::Error| OutputError::new(target, what, Some(source));
-        let file = match &kind {
-            Kind::Unnamed(file) | Kind::InPlace(file) => file,
-            Kind::Named(file, _) => file.as_file(),
+        let sync = |file: &File| if fsync { file.sync_all().map_err(fail("cannot be synced")) } else { Ok(()) };
+        let new = match kind {
+            Kind::InPlace { file, .. } => return sync(&file),
+            Kind::New(new) => new,
         };
-        if fsync {
-            file.sync_all().map_err(fail("cannot be synced"))?;
-        }
-        if matches!(kind, Kind::InPlace(_)) {
-            return Ok(());
-        }
+        sync(new.file())?;
         if let Ok(old) = std::fs::metadata(target) {
             // A file that is replaced keeps its permissions.
             let mode = std::fs::Permissions::from_mode(old.permissions().mode() & 0o7777);
-            file.set_permissions(mode).map_err(fail("cannot take over the permissions"))?;
+            new.file().set_permissions(mode).map_err(fail("cannot take over the permissions"))?;
         }
-        match kind {
-            Kind::InPlace(_) => {}
-            Kind::Unnamed(file) => link(&file, target).map_err(fail("cannot be put in place"))?,
-            Kind::Named(file, guard) => {
-                file.persist(target).map_err(|e| fail("cannot be put in place")(e.error))?;
-                drop(guard);
-            }
-        }
+        new.persist(target).map_err(fail("cannot be put in place"))?;
         if fsync {
             File::open(parent(target))
                 .and_then(|dir| dir.sync_all())
@@ -192,98 +181,15 @@ fn resolve(target: &Path) -> io::Result<PathBuf> {
     Err(rustix::io::Errno::LOOP.into())
 }
 
-fn named(target: &Path) -> io::Result<tempfile::NamedTempFile> {
-    tempfile::Builder::new()
-        .prefix(".tar2ext4-")
-        .permissions(std::fs::Permissions::from_mode(0o666))
-        .tempfile_in(parent(target))
+/// How a temporary name for a new file at `target` begins: every run for that target has the same.
+fn stem(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default();
+    format!(".oci2ext4-{:08x}", crc32c::crc32c(name.as_encoded_bytes()))
 }
 
-/// The name that an open file has as long as it is open.
-fn by_descriptor(file: &impl AsRawFd) -> String {
-    format!("/proc/self/fd/{}", file.as_raw_fd())
-}
-
-/// Gives an unnamed file the name `target`. linkat(2) cannot replace a file, so where there is one the new file gets a
-/// temporary name first and is renamed over it.
-fn link(file: &File, target: &Path) -> io::Result<()> {
-    let by_descriptor = by_descriptor(file);
-    let link_to = |path: &Path| rustix::fs::linkat(CWD, by_descriptor.as_str(), CWD, path, AtFlags::SYMLINK_FOLLOW);
-    match link_to(target) {
-        Err(rustix::io::Errno::EXIST) => {}
-        other => return Ok(other?),
-    }
-    for _ in 0..100 {
-        let name = format!(".tar2ext4-{:016x}", fastrand::u64(..));
-        let temporary = parent(target).join(name);
-        let guard = cleanup::Guard::new(&temporary);
-        match link_to(&temporary) {
-            Err(rustix::io::Errno::EXIST) => {
-                guard.keep();
-                continue;
-            }
-            other => other?,
-        }
-        std::fs::rename(&temporary, target)?;
-        guard.keep();
-        return Ok(());
-    }
-    Err(io::Error::other("no free temporary name"))
-}
-
-/// Removes temporary names when the process is told to stop.
-mod cleanup {
-    use std::path::{Path, PathBuf};
-    use std::sync::{Mutex, MutexGuard, Once, PoisonError};
-
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-
-    static NAMES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-    static WATCH: Once = Once::new();
-
-    fn names() -> MutexGuard<'static, Vec<PathBuf>> {
-        NAMES.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// While it lives, SIGINT, SIGTERM and SIGHUP remove the name before they end the process; so does its drop.
-    #[derive(Debug)]
-    pub(super) struct Guard(PathBuf);
-
-    impl Guard {
-        pub(super) fn new(name: &Path) -> Self {
-            WATCH.call_once(watch);
-            names().push(name.to_path_buf());
-            Self(name.to_path_buf())
-        }
-
-        /// The name is no longer ours to remove.
-        pub(super) fn keep(self) {
-            names().retain(|name| *name != self.0);
-        }
-    }
-
-    impl Drop for Guard {
-        fn drop(&mut self) {
-            let mut names = names();
-            if let Some(at) = names.iter().position(|name| *name == self.0) {
-                names.swap_remove(at);
-                // The file may be gone already.
-                let _ = std::fs::remove_file(&self.0);
-            }
-        }
-    }
-
-    fn watch() {
-        let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) else { return };
-        std::thread::spawn(move || {
-            if let Some(signal) = signals.forever().next() {
-                for name in names().drain(..) {
-                    let _ = std::fs::remove_file(name);
-                }
-                let _ = signal_hook::low_level::emulate_default_handler(signal);
-            }
-        });
-    }
+fn device(path: &Path) -> io::Result<Kind> {
+    let (file, size) = open_device(path)?;
+    Ok(Kind::InPlace { file, device_size: Some(size) })
 }
 
 #[cfg(test)]
@@ -323,26 +229,6 @@ mod tests {
         }
         Output::create(&target).unwrap().commit(false).unwrap();
         assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o640);
-    }
-
-    #[test]
-    fn a_file_system_without_unnamed_files_gets_a_named_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let target = dir.path().join("disk");
-        for commit in [false, true] {
-            let file = named(&target).unwrap();
-            let guard = cleanup::Guard::new(file.path());
-            let output = Output { target: target.clone(), kind: Kind::Named(file, guard) };
-            output.file().write_all(b"new").unwrap();
-            if commit {
-                output.commit(false).unwrap();
-                assert_eq!(std::fs::read(&target).unwrap(), b"new");
-            } else {
-                drop(output);
-                assert!(listing(dir.path()).is_empty());
-            }
-        }
-        assert_eq!(listing(dir.path()), [target]);
     }
 
     #[test]

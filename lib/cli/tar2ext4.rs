@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use uuid::Uuid;
 
-use super::{Common, Failure, parse_size};
+use super::{Common, Failure, Output, OutputError, parse_size};
 use crate::ext4::{Free, Journal, Options, Percent};
 
 const ABOUT: &str = "Pack a tar stream into an ext4 image";
@@ -83,6 +83,17 @@ pub struct Tar2ext4 {
 }
 
 impl Tar2ext4 {
+    /// Opens what the image is written to.
+    ///
+    /// # Errors
+    /// As [`Output::create`] and [`Output::in_place`].
+    pub fn open_output(&self) -> Result<Output, OutputError> {
+        match self.offset {
+            Some(_) => Output::in_place(&self.output),
+            None => Output::create(&self.output),
+        }
+    }
+
     /// What the flags ask of the image.
     ///
     /// # Errors

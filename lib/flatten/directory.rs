@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use super::overlay::{self, Overlay};
 use super::remarks::{Remarks, is_lookalike};
 use super::sight::Sight;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Shown, Timestamp, Xattr, Xattrs};
+use crate::sys::data_segments;
 use crate::tar::Segment;
 use crate::tree::{Marks, Whiteouts};
 
@@ -190,7 +192,9 @@ impl Reader<'_> {
         }
         let opened = self.files.open(number).map_err(|e| self.io(path, e))?;
         let file = opened.ok_or_else(|| LayerError::Changed(path.to_vec()))?;
-        segments(&file, stat.size()).map_err(|e| self.io(path, e))
+        let found = data_segments(&file, stat.size()).map_err(|e| self.io(path, e))?;
+        let segment = |range: Range<u64>| Segment { offset: range.start, len: range.end - range.start };
+        Ok(found.map(|ranges| ranges.into_iter().map(segment).collect()))
     }
 
     fn path(&self, path: &[u8]) -> PathBuf {
@@ -200,30 +204,6 @@ impl Reader<'_> {
     fn io(&self, path: &[u8], source: io::Error) -> LayerError {
         LayerError::Io { path: self.path(path), source }
     }
-}
-
-/// Where a file has data, by the file system's own account; `None` when it has no hole to tell of.
-fn segments(file: &fs::File, size: u64) -> io::Result<Option<Vec<Segment>>> {
-    use rustix::fs::{SeekFrom, seek};
-    use rustix::io::Errno;
-    let mut segments = Vec::new();
-    let mut at = 0;
-    while at < size {
-        let start = match seek(file, SeekFrom::Data(at)) {
-            Ok(start) => start.min(size),
-            Err(Errno::NXIO) => break,
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let end = seek(file, SeekFrom::Hole(start))?.min(size);
-        if end <= start {
-            break;
-        }
-        segments.push(Segment { offset: start, len: end - start });
-        at = end;
-    }
-    let whole = segments == [Segment { offset: 0, len: size }];
-    Ok((!whole && size > 0).then_some(segments))
 }
 
 /// All extended attributes of a file itself, not of what it links to.

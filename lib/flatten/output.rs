@@ -2,26 +2,25 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
 use super::Error;
 use crate::relay::PageBuffer;
+use crate::sys::{send, wait_until_writable, widen_pipe};
 
 /// Bytes of the buffer, and of the pipe behind it where it is one.
 const BUFFER: usize = 1 << 20;
 /// Files up to this size are copied through the buffer: a system call for each would cost more.
 const SMALL: u64 = 64 << 10;
-/// The most that one call of sendfile(2) moves.
-const SENDFILE_MAX: usize = 0x7fff_f000;
 
 /// A buffered stream into a file descriptor or any writer.
 pub(super) struct Output<'w> {
     sink: Sink<'w>,
     buffer: PageBuffer,
-    /// sendfile(2) works with this pair of files.
+    /// The kernel moves bytes between this pair of files.
     in_kernel: bool,
     /// Bytes taken so far.
     pub(super) written: u64,
@@ -51,8 +50,7 @@ impl CopyError {
 impl<'w> Output<'w> {
     /// Into a file descriptor: a pipe, a file, a device.
     pub(super) fn to_fd(fd: BorrowedFd<'w>) -> Self {
-        // Not a pipe, or more than this user may have: then it stays as it is.
-        let _ = rustix::pipe::fcntl_setpipe_size(fd, BUFFER);
+        widen_pipe(fd, BUFFER);
         Self::new(Sink::Fd(fd), true)
     }
 
@@ -106,17 +104,18 @@ impl<'w> Output<'w> {
     fn send(&mut self, file: &File, at: &mut u64, len: &mut u64) -> Result<(), CopyError> {
         let Sink::Fd(out) = &self.sink else { return Ok(()) };
         while *len > 0 {
-            let count = usize::try_from(*len).unwrap_or(usize::MAX).min(SENDFILE_MAX);
-            match rustix::fs::sendfile(out, file.as_fd(), Some(at), count) {
+            match send(*out, file, at, *len) {
                 Ok(0) => return Err(CopyError::Read(io::ErrorKind::UnexpectedEof.into())),
                 Ok(sent) => *len -= sent as u64,
-                Err(Errno::INTR) => {}
-                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                    self.in_kernel = false;
-                    return Ok(());
-                }
-                Err(Errno::AGAIN) => wait(*out).map_err(CopyError::Write)?,
-                Err(error) => return Err(CopyError::Write(error.into())),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock => wait_until_writable(*out).map_err(CopyError::Write)?,
+                    io::ErrorKind::Unsupported => {
+                        self.in_kernel = false;
+                        return Ok(());
+                    }
+                    _ => return Err(CopyError::Write(error)),
+                },
             }
         }
         Ok(())
@@ -141,7 +140,7 @@ impl<'w> Output<'w> {
                         Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                         Ok(len) => bytes = &bytes[len..],
                         Err(Errno::INTR) => {}
-                        Err(Errno::AGAIN) => wait(*fd)?,
+                        Err(Errno::AGAIN) => wait_until_writable(*fd)?,
                         Err(error) => return Err(error.into()),
                     }
                 }
@@ -163,14 +162,5 @@ impl Read for At<'_> {
         let len = self.file.read_at(buf, self.at)?;
         self.at += len as u64;
         Ok(len)
-    }
-}
-
-/// Waits until a descriptor that somebody made non-blocking takes bytes again.
-fn wait(fd: BorrowedFd<'_>) -> io::Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
-    match poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], None) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use super::flush::Flusher;
 use super::partial::{hash_zeros, skip};
-use super::unnamed::Unnamed;
 use super::{Error, Store};
 use crate::image::{Algorithm, Digest, Hasher};
+use crate::sys::NewFile;
 
 /// A file without a name (where the file system has those, so that a kill leaves nothing) that becomes a blob.
 #[derive(Debug)]
 pub struct Import {
     store: Store,
-    new: Unnamed,
+    new: NewFile,
     hasher: Hasher,
     size: u64,
     flusher: Flusher,
@@ -22,7 +22,7 @@ pub struct Import {
 impl Import {
     pub(super) fn new(store: &Store) -> Result<Self, Error> {
         let dir = store.root.join("partial");
-        let new = Unnamed::new(&dir).map_err(Error::at(&dir, "cannot make a file"))?;
+        let new = NewFile::new_in(&dir, "import").map_err(Error::at(&dir, "cannot make a file"))?;
         let (store, hasher, flusher) = (store.clone(), Hasher::new(Algorithm::Sha256), Flusher::default());
         Ok(Self { store, new, hasher, size: 0, flusher })
     }
@@ -32,7 +32,7 @@ impl Import {
     /// # Errors
     /// When they cannot be written.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let file = &mut self.new.file;
+        let file = self.new.file_mut();
         let written = file.write_all(bytes).and_then(|()| self.flusher.wrote(file, bytes.len()));
         written.map_err(Error::at(&self.store.root, "cannot write a blob"))?;
         self.hasher.update(bytes);
@@ -46,7 +46,7 @@ impl Import {
     /// When the file cannot become so long.
     pub fn write_hole(&mut self, count: u64) -> Result<(), Error> {
         self.size = self.size.saturating_add(count);
-        skip(&mut self.new.file, self.size).map_err(Error::at(&self.store.root, "cannot write a blob"))?;
+        skip(self.new.file_mut(), self.size).map_err(Error::at(&self.store.root, "cannot write a blob"))?;
         hash_zeros(&mut self.hasher, count);
         Ok(())
     }
@@ -61,12 +61,11 @@ impl Import {
         if let Some(path) = store.blob(&digest, size) {
             return Ok((digest, size, path));
         }
-        flusher.finish(&new.file).map_err(Error::at(&store.root, "cannot sync a blob"))?;
+        flusher.finish(new.file()).map_err(Error::at(&store.root, "cannot sync a blob"))?;
         let path = store.blob_path(&digest);
         // A wrong blob of another size may have the name.
         let _lock = store.lock()?;
-        let aside = store.root.join("partial").join(format!("import.{}", digest.hex()));
-        new.place(&path, &aside).map_err(Error::at(&path, "cannot give the blob its name"))?;
+        new.persist(&path).map_err(Error::at(&path, "cannot give the blob its name"))?;
         Ok((digest, size, path))
     }
 }

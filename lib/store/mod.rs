@@ -17,7 +17,6 @@ mod hash_behind;
 mod import;
 mod index;
 mod partial;
-mod unnamed;
 mod wait;
 
 use std::fs::{self, File};
@@ -29,9 +28,8 @@ pub use import::Import;
 pub use index::{Name, REF_NAME};
 pub use partial::{Claim, Partial};
 
-use unnamed::Unnamed;
-
 use crate::image::{Algorithm, Digest, Hasher};
+use crate::sys::NewFile;
 
 /// What `oci-layout` holds.
 const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
@@ -193,10 +191,10 @@ impl Store {
         let (dir, path) = (self.root.join("partial"), self.root.join(name));
         let write = || {
             use io::Write;
-            let mut new = Unnamed::new(&dir)?;
-            new.file.write_all(bytes)?;
-            new.file.sync_data()?;
-            new.place(&path, &dir.join(name))
+            let mut new = NewFile::new_in(&dir, name)?;
+            new.file_mut().write_all(bytes)?;
+            new.file().sync_data()?;
+            new.persist(&path)
         };
         write().map_err(Error::at(&path, "cannot write"))
     }

@@ -3,10 +3,12 @@
 //! A lock ends with the process that holds it, however that ends, so waiting is right; but whoever waits for long wants
 //! to know what for.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::sys::try_lock;
 
 /// How long the log is told alone.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,10 +22,8 @@ pub(super) fn lock(file: &File, what: impl Fn() -> String) -> io::Result<()> {
     let start = Instant::now();
     let (mut pause, mut next) = (Duration::from_millis(5), None);
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(e)) => return Err(e),
+        if try_lock(file)? {
+            return Ok(());
         }
         match next {
             None => {

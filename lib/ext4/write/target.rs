@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{FallocateFlags, fallocate};
+use crate::sys::{punch, zero};
 
 use crate::relay::PageBuffer;
 
@@ -73,7 +73,7 @@ impl Target for FreshFile {
     }
 
     fn punch(&mut self, offset: u64, len: u64) -> io::Result<()> {
-        punch_or_write_zeros(&self.0, offset, len)
+        punch(&self.0, offset, len)
     }
 
     fn extend_to(&mut self, len: u64) -> io::Result<()> {
@@ -95,15 +95,11 @@ impl Target for InPlace {
     }
 
     fn clear(&mut self, offset: u64, len: u64) -> io::Result<()> {
-        let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
-        if len == 0 || fallocate(&self.0, flags, offset, len).is_ok() {
-            return Ok(());
-        }
-        punch_or_write_zeros(&self.0, offset, len)
+        zero(&self.0, offset, len)
     }
 
     fn punch(&mut self, offset: u64, len: u64) -> io::Result<()> {
-        punch_or_write_zeros(&self.0, offset, len)
+        punch(&self.0, offset, len)
     }
 
     fn extend_to(&mut self, len: u64) -> io::Result<()> {
@@ -181,19 +177,4 @@ impl<T: Target + ?Sized> Target for &mut T {
     fn barrier(&mut self) -> io::Result<()> {
         (**self).barrier()
     }
-}
-
-fn punch_or_write_zeros(file: &File, offset: u64, len: u64) -> io::Result<()> {
-    if len == 0 || fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len).is_ok() {
-        return Ok(());
-    }
-    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-    let end = offset.saturating_add(len);
-    let mut at = offset;
-    while at < end {
-        let part = usize::try_from(end - at).unwrap_or(ZEROS.len()).min(ZEROS.len());
-        file.write_all_at(&ZEROS[..part], at)?;
-        at += part as u64;
-    }
-    Ok(())
 }

@@ -1,0 +1,18 @@
+//! Block devices.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+use std::path::Path;
+
+use super::os;
+
+/// Opens a block device, which nobody else may be using, and tells its size in bytes.
+///
+/// # Errors
+/// When it is in use or cannot be opened; always where this system's devices are not known.
+pub fn open_device(path: &Path) -> io::Result<(File, u64)> {
+    let mut device = os::open_device(path)?;
+    let size = device.seek(SeekFrom::End(0))?;
+    device.rewind()?;
+    Ok((device, size))
+}

@@ -1,0 +1,96 @@
+//! Holes: ranges of a file that read as zeros and take no place.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+
+use super::os;
+
+/// Makes a range, in bytes, read as zeros: as a hole where the file can have one, else by writing zeros. The file's
+/// length stays as it is.
+///
+/// # Errors
+/// As the system reports them.
+pub fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    if len == 0 || os::punch(file, offset, len).is_ok() { Ok(()) } else { write_zeros(file, offset, len) }
+}
+
+/// Makes a range of a device or disk image, in bytes, read as zeros, by whatever is cheap there.
+///
+/// # Errors
+/// As the system reports them.
+pub fn zero(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    if len == 0 || os::zero(file, offset, len).is_ok() { Ok(()) } else { punch(file, offset, len) }
+}
+
+fn write_zeros(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    let end = offset.saturating_add(len);
+    // A hole punched beyond the end of a file leaves its length alone, and so must this.
+    let end = if file.metadata()?.is_file() { end.min(file.metadata()?.len()) } else { end };
+    let mut at = offset;
+    while at < end {
+        let part = usize::try_from(end - at).unwrap_or(ZEROS.len()).min(ZEROS.len());
+        file.write_all_at(&ZEROS[..part], at)?;
+        at += part as u64;
+    }
+    Ok(())
+}
+
+/// Where a file of `size` bytes has data, by the file system's own account; `None` when it has no hole to tell of.
+///
+/// # Errors
+/// As the system reports them.
+pub fn data_segments(file: &File, size: u64) -> io::Result<Option<Vec<Range<u64>>>> {
+    let mut segments = Vec::new();
+    let mut at = 0;
+    while at < size && os::SEEKS_HOLES {
+        let start = match seek(file, SeekFrom::Data(at)) {
+            Ok(start) => start.min(size),
+            Err(Errno::NXIO) => break,
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let end = seek(file, SeekFrom::Hole(start))?.min(size);
+        if end <= start {
+            break;
+        }
+        segments.push(start..end);
+        at = end;
+    }
+    let whole = segments.first().is_some_and(|first| *first == (0..size));
+    Ok((os::SEEKS_HOLES && !whole && size > 0).then_some(segments))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+
+    #[test]
+    fn what_is_cleared_reads_as_zeros_and_the_length_stays() {
+        for clear in [punch, zero] {
+            let file = tempfile::tempfile().unwrap();
+            file.write_all_at(&[7; 200_000], 0).unwrap();
+            clear(&file, 1000, 150_000).unwrap();
+            clear(&file, 199_000, 1 << 30).unwrap();
+            let mut got = vec![0; 200_000];
+            file.read_exact_at(&mut got, 0).unwrap();
+            let zeros = |at: usize| (1000..151_000).contains(&at) || at >= 199_000;
+            assert!(got.iter().enumerate().all(|(at, byte)| *byte == if zeros(at) { 0 } else { 7 }));
+            assert_eq!(file.metadata().unwrap().len(), 200_000);
+        }
+    }
+
+    #[test]
+    fn a_dense_file_has_no_hole_to_tell_of() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&[7; 200_000], 0).unwrap();
+        assert_eq!(data_segments(&file, 200_000).unwrap(), None);
+        assert_eq!(data_segments(&tempfile::tempfile().unwrap(), 0).unwrap(), None);
+    }
+}

@@ -1,0 +1,94 @@
+//! Linux's own ways.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+/// The most that one call of sendfile(2) moves.
+const SENDFILE_MAX: usize = 0x7fff_f000;
+
+/// Asks for a pipe of so many bytes: it saves switches between the filters. What is no pipe, or may not become so large,
+/// stays as it is.
+pub fn widen_pipe(fd: impl AsFd, bytes: usize) {
+    let _ = rustix::pipe::fcntl_setpipe_size(fd, bytes);
+}
+
+/// Moves up to `len` bytes of `file` from `at` on into `out` without bringing them here; returns how many, 0 at the
+/// file's end.
+///
+/// # Errors
+/// [`io::ErrorKind::Unsupported`] when these two do not go together, [`io::ErrorKind::WouldBlock`] when `out` is
+/// non-blocking and full, others as the system reports them.
+pub fn send(out: BorrowedFd<'_>, file: &File, at: &mut u64, len: u64) -> io::Result<usize> {
+    let count = usize::try_from(len).unwrap_or(usize::MAX).min(SENDFILE_MAX);
+    match rustix::fs::sendfile(out, file.as_fd(), Some(at), count) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Err(io::ErrorKind::Unsupported.into()),
+        sent => Ok(sent?),
+    }
+}
+
+/// Fills `bytes`, by the system call alone: a minimal root has no /dev/urandom.
+///
+/// # Errors
+/// When the system has no random bytes.
+pub fn random(bytes: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(got) => filled += got,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A new file in `dir` without a name; `None` where there are none, or where it could never get one because /proc is
+/// missing, as in a bare chroot.
+pub(super) fn unnamed(dir: &Path) -> io::Result<Option<File>> {
+    match rustix::fs::open(dir, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::from_raw_mode(0o666)) {
+        Ok(fd) if Path::new(&by_descriptor(&fd)).exists() => Ok(Some(fd.into())),
+        Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives a file without a name the name `path`, which must be free.
+pub(super) fn link_unnamed(file: &File, path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::linkat(CWD, by_descriptor(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+/// The name that an open file has as long as it is open.
+fn by_descriptor(file: &impl AsRawFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// Makes a hole of a range; the file's length stays.
+pub(super) fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    Ok(rustix::fs::fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len)?)
+}
+
+/// Makes a range read as zeros, by whatever is cheap for the file system or device; the length stays.
+pub(super) fn zero(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    Ok(rustix::fs::fallocate(file, FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE, offset, len)?)
+}
+
+/// Whether lseek(2) is to be asked for holes.
+pub(super) const SEEKS_HOLES: bool = true;
+
+/// Opens a block device for reading and writing. The kernel refuses one that is mounted or otherwise in use.
+pub(super) fn open_device(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).custom_flags(OFlags::EXCL.bits().cast_signed()).open(path)
+}
+
+/// The signals that this process was told to ignore when it began: bit 0 is signal 1.
+pub(super) fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}

@@ -1,0 +1,36 @@
+//! What differs between operating systems (S8): each thing with Linux's own way and a portable one.
+//!
+//! | what | Linux | elsewhere |
+//! |---|---|---|
+//! | [`NewFile`]: an output without a name | `O_TMPFILE`, linkat(2) of /proc/self/fd | a temporary name, removed at every end that can be caught |
+//! | [`widen_pipe`] | `F_SETPIPE_SZ` | pipes stay as they are |
+//! | [`send`]: from a file to a pipe | sendfile(2) | the caller reads and writes |
+//! | [`punch`], [`zero`] | fallocate(2) | zeros are written |
+//! | [`data_segments`] | `SEEK_DATA`, `SEEK_HOLE` | the same where lseek(2) has them, else the file counts as dense |
+//! | [`open_device`] | `O_EXCL`, size by lseek(2) | block devices are refused by name |
+//! | [`random`] | getrandom(2) | /dev/urandom |
+//! | syncing | fsync(2), fdatasync(2) | the standard library asks macOS for `F_FULLFSYNC` itself |
+//!
+//! The two ways of a thing have the same signature in `linux.rs` and `portable.rs`. The feature `portable` makes Linux go
+//! the portable ways, which is how they are tested.
+
+mod device;
+mod holes;
+mod lock;
+mod new_file;
+mod temporary;
+mod wait;
+
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+#[path = "linux.rs"]
+mod os;
+#[cfg(not(all(target_os = "linux", not(feature = "portable"))))]
+#[path = "portable.rs"]
+mod os;
+
+pub use device::open_device;
+pub use holes::{data_segments, punch, zero};
+pub use lock::try_lock;
+pub use new_file::NewFile;
+pub use os::{random, send, widen_pipe};
+pub use wait::wait_until_writable;

@@ -1,0 +1,139 @@
+//! Files that have no name until they are whole, so that a kill leaves nothing behind (S2).
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::lock::try_lock;
+use super::os;
+use super::temporary::{TemporaryName, create_locked};
+
+/// A new file without a name; with a temporary one where the system or the file system knows no others.
+///
+/// Dropped, it is gone. So it is when a signal ends the process; after a SIGKILL the temporary name, if there was one,
+/// is left for the next [`NewFile`] of the same directory and stem to remove.
+#[derive(Debug)]
+pub struct NewFile {
+    file: File,
+    dir: PathBuf,
+    stem: String,
+    name: Option<TemporaryName>,
+}
+
+impl NewFile {
+    /// A new file, open for reading and writing, on the file system of `dir`. A temporary name begins with `stem`.
+    ///
+    /// # Errors
+    /// As the system reports them.
+    pub fn new_in(dir: &Path, stem: &str) -> io::Result<Self> {
+        match os::unnamed(dir)? {
+            Some(file) => {
+                // So that its temporary name, if it needs one, is known to be a living process's.
+                let _ = try_lock(&file);
+                Ok(Self { file, dir: dir.into(), stem: stem.into(), name: None })
+            }
+            None => Self::named(dir, stem),
+        }
+    }
+
+    fn named(dir: &Path, stem: &str) -> io::Result<Self> {
+        let (file, name) = TemporaryName::make(dir, stem, create_locked)?;
+        Ok(Self { file, dir: dir.into(), stem: stem.into(), name: Some(name) })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The file, for what wants it mutable.
+    pub fn file_mut(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Gives it the name `path`, on the same file system, instead of what has that name. A link cannot replace a file, so
+    /// where there is one the way goes over a temporary name.
+    ///
+    /// # Errors
+    /// As the system reports them; what has that name is then as it was.
+    pub fn persist(self, path: &Path) -> io::Result<()> {
+        let name = match self.name {
+            Some(name) => name,
+            None => match os::link_unnamed(&self.file, path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let link = |name: &Path| os::link_unnamed(&self.file, name);
+                    TemporaryName::make(&self.dir, &self.stem, link)?.1
+                }
+                linked => return linked,
+            },
+        };
+        name.persist(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use std::fs;
+    use std::io::Write;
+
+    use super::*;
+
+    fn listing(dir: &Path) -> Vec<PathBuf> {
+        let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+        names.sort();
+        names
+    }
+
+    type Make = fn(&Path, &str) -> io::Result<NewFile>;
+    const WAYS: [Make; 2] = [NewFile::new_in, NewFile::named];
+
+    #[test]
+    fn a_file_takes_the_place_of_another_and_leaves_nothing_aside() {
+        for make in WAYS {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("file");
+            for text in ["first", "second"] {
+                let mut new = make(dir.path(), ".new").unwrap();
+                new.file_mut().write_all(text.as_bytes()).unwrap();
+                new.persist(&path).unwrap();
+                assert_eq!(fs::read_to_string(&path).unwrap(), text);
+                assert_eq!(listing(dir.path()), std::slice::from_ref(&path));
+            }
+            drop(make(dir.path(), ".new").unwrap());
+            assert_eq!(listing(dir.path()), std::slice::from_ref(&path));
+            let directory = dir.path().join("directory");
+            fs::create_dir(&directory).unwrap();
+            assert!(make(dir.path(), ".new").unwrap().persist(&directory).is_err());
+            assert_eq!(listing(dir.path()), [directory, path]);
+        }
+    }
+
+    #[test]
+    fn what_the_dead_left_goes_and_what_the_living_hold_stays() {
+        for make in WAYS {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("file");
+            fs::write(&path, "old").unwrap();
+            // As one that was killed leaves it.
+            fs::write(dir.path().join(".new-0"), "dead").unwrap();
+            let alive = NewFile::named(dir.path(), ".new").unwrap();
+            assert_eq!(listing(dir.path()), [dir.path().join(".new-0"), path.clone()]);
+            assert_eq!(fs::read(dir.path().join(".new-0")).unwrap(), b"");
+            make(dir.path(), ".new").unwrap().persist(&path).unwrap();
+            assert_eq!(listing(dir.path()), [dir.path().join(".new-0"), path.clone()]);
+            drop(alive);
+            assert_eq!(listing(dir.path()), [path]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_of_ours_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("elsewhere", dir.path().join(".new-0")).unwrap();
+        fs::create_dir(dir.path().join(".new-1")).unwrap();
+        drop(NewFile::named(dir.path(), ".new").unwrap());
+        assert_eq!(listing(dir.path()), [dir.path().join(".new-0"), dir.path().join(".new-1")]);
+    }
+}

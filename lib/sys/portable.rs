@@ -1,0 +1,58 @@
+//! The ways that every Unix has; what takes more is refused or left to the caller.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+/// Pipes stay as they are.
+pub fn widen_pipe(_: impl AsFd, _: usize) {}
+
+/// Would move bytes of a file into a pipe within the kernel.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`]: the caller reads and writes.
+pub fn send(_: BorrowedFd<'_>, _: &File, _: &mut u64, _: u64) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Fills `bytes`.
+///
+/// # Errors
+/// When there is no /dev/urandom.
+pub fn random(bytes: &mut [u8]) -> io::Result<()> {
+    File::open("/dev/urandom")?.read_exact(bytes)
+}
+
+/// There are no files without a name.
+pub(super) fn unnamed(_: &Path) -> io::Result<Option<File>> {
+    Ok(None)
+}
+
+/// Never called: [`unnamed`] makes no such file.
+pub(super) fn link_unnamed(_: &File, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Zeros are to be written instead.
+pub(super) fn punch(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Zeros are to be written instead.
+pub(super) fn zero(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Elsewhere lseek(2) may be asked for holes; under Linux this is the way of systems where it may not.
+pub(super) const SEEKS_HOLES: bool = !cfg!(target_os = "linux");
+
+/// Devices are written on Linux only.
+pub(super) fn open_device(_: &Path) -> io::Result<File> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "block devices are written on Linux only"))
+}
+
+/// Which signals are ignored cannot be asked without unsafe code: none is taken to be.
+pub(super) fn ignored_signals() -> u64 {
+    0
+}

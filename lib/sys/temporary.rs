@@ -1,0 +1,142 @@
+//! Temporary names that go however the process ends: with its signals, and where it could not be asked (SIGKILL), with the
+//! next run that comes by.
+//!
+//! Who has a file under a temporary name holds its lock, which ends with the process; so a file that can be locked is a
+//! dead process's, and whoever finds it may remove it. The first names are the same in every run, so that there is
+//! something to find.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError, mpsc};
+use std::thread;
+
+use rustix::fs::OFlags;
+use signal_hook::consts::SIGXFSZ;
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU};
+use signal_hook::iterator::SignalsInfo;
+
+use super::lock::try_lock;
+
+/// Names that every run tries before it makes up its own.
+const SHARED: u32 = 8;
+const TRIES: u32 = 100;
+
+/// The names of this process.
+static NAMES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static WATCH: Once = Once::new();
+
+fn names() -> MutexGuard<'static, Vec<PathBuf>> {
+    NAMES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A name that is removed when this is dropped, and by signals before they end the process.
+#[derive(Debug)]
+pub(super) struct TemporaryName(PathBuf);
+
+impl TemporaryName {
+    /// Lets `make` make a file in `dir` under a free name that begins with `stem`. `make` returns the file, which must be
+    /// locked, or [`io::ErrorKind::AlreadyExists`].
+    pub(super) fn make<T>(dir: &Path, stem: &str, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(T, Self)> {
+        WATCH.call_once(watch);
+        for attempt in 0..TRIES {
+            let name = match attempt {
+                ..SHARED => format!("{stem}-{attempt}"),
+                _ => format!("{stem}-{:016x}", fastrand::u64(..)),
+            };
+            let path = dir.join(name);
+            remove_if_dead(&path);
+            // A signal waits for the lock, so it finds either no file or its name.
+            let mut names = names();
+            match make(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(made) => {
+                    names.push(path.clone());
+                    return Ok((made, Self(path)));
+                }
+            }
+        }
+        Err(io::Error::other("no free temporary name"))
+    }
+
+    /// Renames the file over `target`.
+    pub(super) fn persist(self, target: &Path) -> io::Result<()> {
+        let mut names = names();
+        fs::rename(&self.0, target)?;
+        names.retain(|name| *name != self.0);
+        Ok(())
+    }
+}
+
+impl Drop for TemporaryName {
+    fn drop(&mut self) {
+        let mut names = names();
+        if let Some(at) = names.iter().position(|name| *name == self.0) {
+            names.swap_remove(at);
+            // The file may be gone already.
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+}
+
+/// A new, locked file at `path`.
+pub(super) fn create_locked(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).write(true).create_new(true).mode(0o666).open(path)?;
+    // Whoever took it for a dead process's before it was locked is about to remove it. Without locks nobody can.
+    match try_lock(&file) {
+        Ok(false) => Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(true) if !is_at(&file, path) => Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(true) | Err(_) => Ok(file),
+    }
+}
+
+/// Removes what a dead process of ours left at `path`.
+fn remove_if_dead(path: &Path) {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    let Ok(file) = opened else { return };
+    let ours = |meta: fs::Metadata| meta.is_file() && meta.uid() == rustix::process::geteuid().as_raw();
+    if file.metadata().is_ok_and(ours) && matches!(try_lock(&file), Ok(true)) && is_at(&file, path) {
+        log::info!("{}: removing what a run that was killed left", path.display());
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Whether `file` still has the name `path`.
+fn is_at(file: &File, path: &Path) -> bool {
+    let id = |meta: fs::Metadata| (meta.dev(), meta.ino());
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(file), Ok(named)) => id(file) == id(named),
+        _ => false,
+    }
+}
+
+/// Signals that end a process unless it says otherwise, but for those that tell of its own faults.
+const DEADLY: [i32; 11] =
+    [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGPROF, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ];
+
+fn watch() {
+    // The thread comes first: with handlers and nobody to read from them the process could not be told to stop.
+    let (send, receive) = mpsc::channel::<SignalsInfo>();
+    let watching = thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let Ok(mut signals) = receive.recv() else { return };
+        if let Some(signal) = signals.forever().next() {
+            for name in names().drain(..) {
+                let _ = fs::remove_file(name);
+            }
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    });
+    // What nohup(1) or a shell had us ignore stays ignored.
+    let ignored = super::os::ignored_signals();
+    let heard = DEADLY.iter().filter(|signal| ignored & (1 << (*signal - 1)) == 0);
+    if watching.is_err() {
+        return;
+    }
+    if let Ok(signals) = SignalsInfo::new(heard) {
+        // Its thread waits for them.
+        let _ = send.send(signals);
+    }
+}
