@@ -174,7 +174,7 @@ fn queue(
                         }
                         number += 1;
                     }
-                    Ok(Some(Record::Image(_) | Record::End)) => {}
+                    Ok(Some(Record::Image(_) | Record::Fetching(_) | Record::End)) => {}
                     Ok(None) => break,
                     Err(error) => {
                         let _ = sender.send(Err(error.into()));

@@ -13,6 +13,8 @@ pub struct Config {
     pub platform: Option<Platform>,
     /// Digests of the uncompressed layers, bottom first.
     pub diff_ids: Vec<Digest>,
+    /// What each layer is with all that are below it, bottom first.
+    pub chain_ids: Vec<Digest>,
     /// The config as it stands, key order and numbers included.
     pub text: Box<RawValue>,
     /// The very bytes of the blob: `text` with the white space around it.
@@ -67,6 +69,34 @@ impl Config {
         }
         let says = !raw.os.is_empty() && !raw.architecture.is_empty();
         let platform = says.then(|| Platform::new(&raw.os, &raw.architecture, raw.variant.as_deref()));
-        Ok(Self { platform, diff_ids, text, bytes })
+        let chain_ids = chain_ids(&diff_ids);
+        Ok(Self { platform, diff_ids, chain_ids, text, bytes })
+    }
+}
+
+/// "Layer ChainID" of the OCI image specification: the digest of the chain below and the layer's own diffId.
+fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
+    let mut chain: Vec<Digest> = Vec::with_capacity(diff_ids.len());
+    for diff_id in diff_ids {
+        chain.push(match chain.last() {
+            None => diff_id.clone(),
+            Some(below) => Digest::sha256(format!("{below} {diff_id}").as_bytes()),
+        });
+    }
+    chain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_id_covers_all_layers_below() {
+        let ids = [b"a", b"b", b"c"].map(|bytes| Digest::sha256(bytes));
+        let chain = chain_ids(&ids);
+        // printf %s "sha256:$(printf a | sha256sum | cut -c1-64) sha256:$(printf b | ...)" | sha256sum, and so on.
+        assert_eq!(chain[0], ids[0]);
+        assert_eq!(chain[1].to_string(), "sha256:51c0c8ace48498d6f5fee6b0592cc06f2da0f3cbe09c5a34a97dce85c3889676");
+        assert_eq!(chain[2].to_string(), "sha256:2fce7f8ce91bcf0a1428b36e1024639fdbd9469eea762dba98aa749631885106");
     }
 }

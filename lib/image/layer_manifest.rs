@@ -1,6 +1,7 @@
 //! The layer manifest: JSON Lines from `oci-fetch` to `oci-flatten` (M rules, layer-manifest(5)).
 //!
-//! One `image` record, its `layer` records bottom first, one `end` record. A stream without its `end` was cut (S1).
+//! One `image` record, its `layer` records bottom first, one `end` record. A stream without its `end` was cut (S1). Before the
+//! `layer` record of an index, `fetching` records may say where its bytes arrive meanwhile (M4).
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read, Write};
@@ -26,6 +27,9 @@ const MAX_RECORD: u64 = 16 << 20;
 pub enum Record {
     /// What the layers belong to: the first record.
     Image(ImageRecord),
+    /// The bytes of a layer are arriving in the file that is its path, and are never rewritten there. They count for
+    /// nothing until the layer's own record, which may name another file (M4).
+    Fetching(LayerRecord),
     /// A layer whose bytes are whole on disk.
     Layer(LayerRecord),
     /// Nothing follows: the manifest is complete.
@@ -79,6 +83,9 @@ pub struct LayerRecord {
     /// Digest of the uncompressed tar (F12).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff_id: Option<Digest>,
+    /// Digest of the layer with all that are below it (the specification's ChainID).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain_id: Option<Digest>,
     /// Absolute path of the blob or directory on this machine.
     pub path: PathBuf,
     /// Annotations of the layer's descriptor.
@@ -151,6 +158,7 @@ impl<W: Write> Writer<W> {
         self.record += 1;
         let line = match record {
             Record::Image(record) => image_line(record),
+            Record::Fetching(record) => serde_json::to_string(&Tagged { r#type: "fetching", record }),
             Record::Layer(record) => serde_json::to_string(&Tagged { r#type: "layer", record }),
             Record::End => serde_json::to_string(&Tagged { r#type: "end", record: &Nothing {} }),
         };
@@ -206,7 +214,9 @@ impl<R: BufRead> Reader<R> {
             if self.line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            return self.parse().map(Some);
+            if let Some(record) = self.parse()? {
+                return Ok(Some(record));
+            }
         }
     }
 
@@ -221,7 +231,8 @@ impl<R: BufRead> Reader<R> {
         Ok(read > 0)
     }
 
-    fn parse(&mut self) -> Result<Record, Error> {
+    /// The record in the line; `None` if its type is not known here (M4).
+    fn parse(&mut self) -> Result<Option<Record>, Error> {
         #[derive(Deserialize)]
         struct Tag {
             r#type: String,
@@ -236,12 +247,14 @@ impl<R: BufRead> Reader<R> {
         let tag: Tag = serde_json::from_slice(line).map_err(json)?;
         let parsed = match tag.r#type.as_str() {
             "image" => Record::Image(serde_json::from_slice(line).map_err(json)?),
+            "fetching" => Record::Fetching(serde_json::from_slice(line).map_err(json)?),
             "layer" => Record::Layer(serde_json::from_slice(line).map_err(json)?),
             "end" => Record::End,
-            other => return Err(self.order(format!("unknown type {other:?}"), record)),
+            _ if matches!(self.state, State::Layers { .. }) => return Ok(None),
+            other => return Err(self.order(format!("unknown type {other:?} before 'image' or after 'end'"), record)),
         };
         self.advance(&parsed)?;
-        Ok(parsed)
+        Ok(Some(parsed))
     }
 
     fn advance(&mut self, parsed: &Record) -> Result<(), Error> {
@@ -255,6 +268,16 @@ impl<R: BufRead> Reader<R> {
             }
             (State::Start, Record::Image(image)) => {
                 let what = format!("version {} is not known here, only {VERSION} is", image.version);
+                return Err(self.order(what, self.record));
+            }
+            (State::Layers { seen, of }, Record::Fetching(layer)) if (seen..of).contains(&layer.index) => {
+                if layer.digest.is_none() {
+                    return Err(self.order(format!("layer {} has no digest", layer.index), self.record));
+                }
+                State::Layers { seen, of }
+            }
+            (State::Layers { seen, of }, Record::Fetching(layer)) => {
+                let what = format!("layer {} is being fetched, but layers {seen} to {of} are due", layer.index);
                 return Err(self.order(what, self.record));
             }
             (State::Layers { seen, of }, Record::Layer(layer)) if seen < of && layer.index == seen => {
@@ -299,6 +322,7 @@ mod tests {
             digest: Some(Digest::sha256(b"x")),
             size: Some(1),
             diff_id: Some(Digest::sha256(b"y")),
+            chain_id: Some(Digest::sha256(b"y")),
             path: "/store/blobs/sha256/x".into(),
             annotations: BTreeMap::new(),
         }
@@ -370,6 +394,29 @@ mod tests {
         says(&[0, 1, 3], "'end' after 1 of 2");
         says(&[0, 1, 2, 1], "layer 0 stands where");
         says(&[0, 1, 2, 3, 3], "after 'end'");
+    }
+
+    #[test]
+    fn layers_on_their_way_are_announced_and_unknown_types_pass() {
+        let text = manifest();
+        let lines: Vec<&str> = text.lines().collect();
+        let fetching = |index| lines[2].replace("layer\",\"index\":1", &format!("fetching\",\"index\":{index}"));
+        let unknown = r#"{"type":"colour","red":1}"#;
+        let [one, two] = [fetching(1), fetching(2)];
+        let order = [lines[0], unknown, &one, lines[1], &one, unknown, lines[2], lines[3]].join("\n");
+        let records = read(&order).unwrap();
+        assert!(matches!(&records[1], Record::Fetching(record) if *record == layer(1)), "{records:?}");
+        assert_eq!(records.len(), 6);
+        for (order, what) in [
+            (vec![lines[0], lines[1], lines[2], &one], "layer 1 is being fetched, but layers 2 to 2 are due"),
+            (vec![lines[0], &two], "layer 2 is being fetched"),
+            (vec![&one], "must come first"),
+            (vec![unknown], "unknown type \"colour\""),
+            (vec![lines[0], lines[1], lines[2], lines[3], unknown], "after 'end'"),
+        ] {
+            let error = read(&order.join("\n")).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+        }
     }
 
     #[test]

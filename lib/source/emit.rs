@@ -39,6 +39,7 @@ pub(super) fn layer<W: Write>(
         digest: Some(descriptor.digest.clone()),
         size: Some(descriptor.size),
         diff_id: Some(image.config.diff_ids[index].clone()),
+        chain_id: Some(image.config.chain_ids[index].clone()),
         path,
         annotations: descriptor.annotations.clone(),
     };

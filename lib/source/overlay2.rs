@@ -34,6 +34,7 @@ pub(super) fn fetch<W: Write>(locator: &Locator, dir: &Path, out: &mut layer_man
             digest: None,
             size: None,
             diff_id: None,
+            chain_id: None,
             path,
             annotations: Default::default(),
         };
