@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use super::auth::Auth;
 use super::challenge::Challenge;
 use super::error::Failure;
-use super::mirrors::Place;
+use super::mirrors::Location;
 use super::transport::{Answer, Request, Security, Transport};
 use super::url::{self, Url};
 use super::{Error, Options};
@@ -18,7 +18,7 @@ use crate::image::DEFAULT_REGISTRY;
 pub(super) const DOCKER_HOST: &str = "registry-1.docker.io";
 
 /// The host that serves a place.
-pub(super) fn host(place: &Place) -> &str {
+pub(super) fn host(place: &Location) -> &str {
     if place.registry == DEFAULT_REGISTRY { DOCKER_HOST } else { &place.registry }
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn new(place: &Place, options: &Options, transport: &Arc<Transport>) -> Self {
+    pub(super) fn new(place: &Location, options: &Options, transport: &Arc<Transport>) -> Self {
         Self {
             host: host(place).to_owned(),
             repository: place.repository.clone(),

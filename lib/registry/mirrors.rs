@@ -11,7 +11,7 @@ use crate::image::Reference;
 
 /// One place where the repository can be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Location {
     /// Host and port, or `docker.io`.
     pub registry: String,
     /// Path of the repository there.
@@ -69,7 +69,7 @@ const MAX_FILE: u64 = 4 << 20;
 ///
 /// # Errors
 /// When a settings file cannot be understood, or forbids the registry.
-pub(super) fn places(reference: &Reference) -> Result<Vec<Place>, Error> {
+pub(super) fn locations(reference: &Reference) -> Result<Vec<Location>, Error> {
     let read: Vec<Vec<Registry>> = files().iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     choose(&by_prefix(read), reference)
 }
@@ -89,11 +89,11 @@ fn by_prefix(files: impl IntoIterator<Item = Vec<Registry>>) -> BTreeMap<String,
     registries
 }
 
-fn choose(registries: &BTreeMap<String, Registry>, reference: &Reference) -> Result<Vec<Place>, Error> {
+fn choose(registries: &BTreeMap<String, Registry>, reference: &Reference) -> Result<Vec<Location>, Error> {
     let name = reference.name();
     let fitting =
         registries.iter().filter_map(|(prefix, registry)| Some((matched(prefix, reference, &name)?, prefix, registry)));
-    let own = Place {
+    let own = Location {
         registry: reference.registry.clone(),
         repository: reference.repository.clone(),
         insecure: false,
@@ -116,14 +116,14 @@ fn choose(registries: &BTreeMap<String, Registry>, reference: &Reference) -> Res
             false => mirror.pull_from_mirror.unwrap_or_default(),
         };
         let (registry, repository) = parse(&mirror.location)?;
-        places.push(Place { registry, repository, insecure: mirror.insecure, is_mirror: true, pull });
+        places.push(Location { registry, repository, insecure: mirror.insecure, is_mirror: true, pull });
     }
     let location = registry.location.as_deref().filter(|location| !location.is_empty());
     let (registry_host, repository) = match location {
         Some(location) => parse(location)?,
         None => (own.registry.clone(), own.repository.clone()),
     };
-    places.push(Place { insecure: registry.insecure, registry: registry_host, repository, ..own });
+    places.push(Location { insecure: registry.insecure, registry: registry_host, repository, ..own });
     Ok(places)
 }
 
@@ -204,7 +204,8 @@ mod tests {
     fn places(conf: &str, name: &str) -> Result<Vec<String>, String> {
         let file: File = toml::from_str(conf).unwrap();
         let found = choose(&by_prefix([file.registry]), &name.parse().unwrap()).map_err(|e| e.to_string())?;
-        let text = |p: &Place| format!("{}/{}{}", p.registry, p.repository, if p.insecure { " insecure" } else { "" });
+        let text =
+            |p: &Location| format!("{}/{}{}", p.registry, p.repository, if p.insecure { " insecure" } else { "" });
         Ok(found.iter().map(text).collect())
     }
 

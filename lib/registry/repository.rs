@@ -57,7 +57,7 @@ impl Repository {
     /// When `registries.conf` cannot be understood or blocks the registry.
     pub fn new(reference: &Reference, options: &Options, cancel: &Arc<Cancel>) -> Result<Self, Error> {
         credentials::authfile(options)?;
-        let places = mirrors::places(reference)?;
+        let places = mirrors::locations(reference)?;
         let transport = Arc::new(Transport::new(options.clone(), places.last().map(endpoint::host)));
         let by_digest = reference.digest.is_some();
         let places = places.into_iter().filter(|place| match place.pull {
@@ -65,7 +65,7 @@ impl Repository {
             Pull::DigestOnly => by_digest,
             Pull::TagOnly => !by_digest,
         });
-        let source = |place: mirrors::Place| Source {
+        let source = |place: mirrors::Location| Source {
             endpoint: Endpoint::new(&place, options, &transport),
             down: AtomicBool::new(false),
         };

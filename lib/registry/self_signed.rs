@@ -8,7 +8,7 @@ use rustls::client::danger::ServerCertVerified;
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, Error};
+use rustls::{CertificateError, Error, OtherError};
 
 /// Whether `shown`, which webpki refused with `error`, is an authority's certificate and one of `named`, byte for byte, and
 /// is for this server. webpki has looked at its time before it says that it is an authority's.
@@ -28,7 +28,8 @@ pub(super) fn accept(
     Ok(ServerCertVerified::assertion())
 }
 
-/// The server's certificate is an authority's. rustls hands the error of webpki on as one of many others.
+/// The server's certificate is an authority's.
 fn is_authority(error: &Error) -> bool {
-    matches!(error, Error::InvalidCertificate(CertificateError::Other(other)) if other.to_string() == "CaUsedAsEndEntity")
+    let Error::InvalidCertificate(CertificateError::Other(OtherError(error))) = error else { return false };
+    error.downcast_ref::<webpki::Error>().is_some_and(|error| *error == webpki::Error::CaUsedAsEndEntity)
 }

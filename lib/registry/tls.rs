@@ -19,7 +19,7 @@ use crate::image::DEFAULT_REGISTRY;
 const MAX_PEM: u64 = 8 << 20;
 
 /// A client certificate with its key.
-struct Own {
+struct ClientIdentity {
     /// Both in PEM.
     pem: Vec<u8>,
     identity: Identity,
@@ -31,7 +31,7 @@ pub(super) fn configure(
     builder: ClientBuilder,
     authority: &str,
     ca_cert: Option<&Path>,
-    own: Option<&(PathBuf, PathBuf)>,
+    files: Option<&(PathBuf, PathBuf)>,
     any_certificate: bool,
 ) -> Result<ClientBuilder, Error> {
     let mut named = Vec::new();
@@ -42,13 +42,13 @@ pub(super) fn configure(
     if let Some(path) = ca_cert {
         named.extend(certificates(path)?);
     }
-    if let Some((cert, key)) = own {
+    if let Some((cert, key)) = files {
         identity = Some(pair(cert, key)?);
     }
     if any_certificate {
         let builder = builder.tls_danger_accept_invalid_certs(true);
         return Ok(match identity {
-            Some(own) => builder.identity(own.identity),
+            Some(client) => builder.identity(client.identity),
             None => builder,
         });
     }
@@ -63,16 +63,19 @@ pub(super) fn configure_for_proxy(builder: ClientBuilder) -> Result<ClientBuilde
 
 /// What reqwest would make of the system's authorities and `named`, but that a server may show one of `named` itself, and
 /// that they are read late.
-fn trusting(named: Vec<CertificateDer<'static>>, own: Option<Own>) -> Result<ClientConfig, rustls::Error> {
+fn trusting(
+    named: Vec<CertificateDer<'static>>,
+    identity: Option<ClientIdentity>,
+) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = Roots::new(named, Arc::clone(&provider));
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(roots));
-    let mut config = match own {
+    let mut config = match identity {
         None => config.with_no_client_auth(),
-        Some(Own { pem, .. }) => {
+        Some(ClientIdentity { pem, .. }) => {
             let malformed = |error: rustls::pki_types::pem::Error| rustls::Error::General(error.to_string());
             let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(malformed)?;
             config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(&pem).map_err(malformed)?)?
@@ -99,7 +102,11 @@ fn directories(authority: &str) -> Vec<PathBuf> {
 }
 
 /// `*.crt` are authorities, `NAME.cert` with `NAME.key` a client certificate.
-fn collect(dir: &Path, named: &mut Vec<CertificateDer<'static>>, identity: &mut Option<Own>) -> Result<(), Error> {
+fn collect(
+    dir: &Path,
+    named: &mut Vec<CertificateDer<'static>>,
+    identity: &mut Option<ClientIdentity>,
+) -> Result<(), Error> {
     let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
@@ -125,12 +132,12 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     Ok(found)
 }
 
-fn pair(cert: &Path, key: &Path) -> Result<Own, Error> {
+fn pair(cert: &Path, key: &Path) -> Result<ClientIdentity, Error> {
     let mut pem = read(key)?;
     pem.push(b'\n');
     pem.extend(read(cert)?);
     match Identity::from_pem(&pem) {
-        Ok(identity) => Ok(Own { pem, identity }),
+        Ok(identity) => Ok(ClientIdentity { pem, identity }),
         Err(_) => Err(bad(cert, &format!("is no PEM certificate with the key in {}", key.display()))),
     }
 }
