@@ -138,14 +138,9 @@ fn manifest(
     if layers.len() > MAX_LAYERS {
         return Err(DocumentError::TooManyLayers(layers.len()));
     }
-    // Old builders wrote odd config types for true images; an artifact's are of other vendors or the empty one.
-    let kind = config.media_type.as_str();
-    let is_image = kind.is_empty()
-        || kind.starts_with("application/vnd.oci.image.config.")
-        || kind.starts_with("application/vnd.docker.container.image.")
-        || matches!(kind, "application/json" | "application/octet-stream" | "text/plain");
-    if !is_image {
-        let kind = artifact_type.unwrap_or_else(|| kind.to_owned());
+    let kind = media_type::essence(&config.media_type);
+    if !media_type::is_config(&kind) {
+        let kind = artifact_type.unwrap_or(kind);
         return Err(DocumentError::Artifact(kind.chars().take(100).collect()));
     }
     if let Some(at) = layers.iter().position(|layer| layer.media_type.ends_with("+encrypted")) {

@@ -14,6 +14,10 @@ pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.
 pub const DOCKER_SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v1+json";
 /// The signed form of [`DOCKER_SCHEMA1`]; refused (R4).
 pub const DOCKER_SCHEMA1_SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+/// What the media types of image configs begin with, OCI's and Docker's.
+const CONFIGS: [&str; 2] = ["application/vnd.oci.image.config.", "application/vnd.docker.container.image."];
+/// Configs of true images that old builders named otherwise.
+const ODD_CONFIGS: [&str; 3] = ["application/json", "application/octet-stream", "text/plain"];
 /// A layer that is a plain tar.
 pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
@@ -26,6 +30,21 @@ pub const ACCEPT: [&str; 6] =
 #[must_use]
 pub fn essence(value: &str) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether `media_type` is an image config's, or does not say what it is. An artifact's config is of another vendor's type,
+/// or of the empty one.
+#[must_use]
+pub fn is_config(media_type: &str) -> bool {
+    media_type.is_empty()
+        || CONFIGS.iter().any(|prefix| media_type.starts_with(prefix))
+        || ODD_CONFIGS.contains(&media_type)
+}
+
+/// Whether `media_type` is that of a tar as images have them, compressed or not, or says nothing.
+#[must_use]
+pub fn is_layer(media_type: &str) -> bool {
+    media_type.is_empty() || media_type.contains(".tar") || media_type.contains("/tar")
 }
 
 /// Whether `media_type` is an index's, OCI's or Docker's.

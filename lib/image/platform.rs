@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::descriptor::DescribedPlatform;
+use super::descriptor::{DescribedPlatform, Descriptor};
 use super::layer_manifest::PlatformRecord;
 
 /// An operating system and an architecture, normalised: `arm64`, never `aarch64` or `arm64/v8`.
@@ -15,6 +15,8 @@ pub struct Platform {
     pub architecture: String,
     /// `v7`, ... Absent where it is the architecture's default.
     pub variant: Option<String>,
+    /// What the image demands of the operating system beside (`os.features`), in order, each once.
+    pub features: Vec<String>,
 }
 
 /// Why a text is no platform.
@@ -55,15 +57,25 @@ impl Platform {
             ("loongarch64", v) => ("loong64".into(), v.map(Into::into)),
             (other, v) => (other.into(), v.map(Into::into)),
         };
-        Self { os, architecture, variant }
+        Self { os, architecture, variant, features: Vec::new() }
+    }
+
+    /// The platform that an entry of an index names; `None` where it does not, or but half of it: then its config tells.
+    #[must_use]
+    pub fn stated(entry: &Descriptor) -> Option<Self> {
+        let platform = entry.platform.as_ref()?;
+        (!platform.os.is_empty() && !platform.architecture.is_empty()).then(|| platform.into())
     }
 
     /// How well an image made for `other` runs here: 0 is exact, higher is worse, `None` is not at all.
     ///
     /// arm v7 runs v6 and v5; arm64 v8.x and amd64 v2 to v4 run what is below them. Variants that are unknown must
-    /// be equal.
+    /// be equal. An image that demands features runs only where they are.
     #[must_use]
     pub fn distance(&self, other: &Self) -> Option<u32> {
+        if !other.features.iter().all(|feature| self.features.contains(feature)) {
+            return None;
+        }
         if self.os != other.os || self.architecture != other.architecture {
             return None;
         }
@@ -112,14 +124,27 @@ impl FromStr for Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
+        f.write_str(&self.os)?;
+        match &*self.features {
+            [] => {}
+            features => write!(f, "(+{})", features.join("+"))?,
+        }
+        write!(f, "/{}", self.architecture)?;
         self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
     }
 }
 
 impl From<&DescribedPlatform> for Platform {
     fn from(p: &DescribedPlatform) -> Self {
-        Self::new(&p.os, &p.architecture, p.variant.as_deref())
+        let mut platform = Self::new(&p.os, &p.architecture, p.variant.as_deref());
+        // Every Windows has win32k.sys but Nano Server, which asks for no disk.
+        let is_common = |feature: &str| feature.is_empty() || (platform.os == "windows" && feature == "win32k");
+        let mut features = p.os_features.clone();
+        features.retain(|feature| !is_common(feature));
+        features.sort_unstable();
+        features.dedup();
+        platform.features = features;
+        platform
     }
 }
 
@@ -169,5 +194,18 @@ mod tests {
         assert_eq!(far("linux/arm64", "linux/arm"), None);
         assert_eq!(far("linux/amd64", "windows/amd64"), None);
         assert_eq!(far("linux/mips/a", "linux/mips/b"), None);
+    }
+
+    #[test]
+    fn an_image_that_demands_features_runs_only_where_they_are() {
+        let of = |os: &str, features: &[&str]| {
+            let json = serde_json::json!({ "os": os, "architecture": "amd64", "os.features": features });
+            Platform::from(&serde_json::from_value::<DescribedPlatform>(json).unwrap())
+        };
+        assert_eq!(platform("linux/amd64").distance(&of("linux", &["erofs"])), None);
+        assert_eq!(of("linux", &["erofs", "a"]).distance(&of("linux", &["erofs"])), Some(0));
+        assert_eq!(platform("linux/amd64").distance(&of("linux", &[])), Some(0));
+        assert_eq!(platform("windows/amd64").distance(&of("windows", &["win32k"])), Some(0));
+        assert_eq!(of("linux", &["erofs", "a", "a"]).to_string(), "linux(+a+erofs)/amd64");
     }
 }

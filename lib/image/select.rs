@@ -34,15 +34,13 @@ pub fn candidates<'a>(entries: &'a [Descriptor], wanted: &Platform) -> Result<Ve
     }
     let mut ranked: Vec<(u32, &Descriptor)> = images
         .iter()
-        .filter_map(|entry| match &entry.platform {
-            Some(platform) if !platform.os.is_empty() => {
-                wanted.distance(&Platform::from(platform)).map(|d| (d, *entry))
-            }
-            _ => Some((u32::MAX, *entry)),
+        .filter_map(|entry| match Platform::stated(entry) {
+            Some(platform) => wanted.distance(&platform).map(|d| (d, *entry)),
+            None => Some((u32::MAX, *entry)),
         })
         .collect();
     if ranked.is_empty() {
-        return Err(no_platform(wanted, images.iter().filter_map(|e| e.platform.as_ref()).map(Platform::from)));
+        return Err(no_platform(wanted, images.into_iter().filter_map(Platform::stated)));
     }
     ranked.sort_by_key(|(distance, _)| *distance); // stable: the index's order decides among equals
     Ok(ranked.into_iter().map(|(_, entry)| entry).collect())
@@ -71,7 +69,9 @@ fn is_candidate(entry: &Descriptor) -> bool {
     let is_document = kind.is_empty() || media_type::is_index(&kind) || media_type::is_manifest(&kind);
     // Schema 1 stays a candidate so that it is refused by name when it is chosen.
     let is_schema1 = kind.starts_with("application/vnd.docker.distribution.manifest.v1");
-    !entry.is_attestation() && entry.artifact_type.is_none() && (is_document || is_schema1)
+    // Of an image's manifest the artifact type is the media type of its config (descriptor.md).
+    let artifact = entry.artifact_type.as_deref().map(media_type::essence).unwrap_or_default();
+    !entry.is_attestation() && media_type::is_config(&artifact) && (is_document || is_schema1)
 }
 
 #[cfg(test)]

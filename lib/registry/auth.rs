@@ -96,6 +96,28 @@ impl Auth {
         self.renew(&mut state, transport, security)
     }
 
+    /// Whether there are credentials for the registry.
+    pub(super) fn is_known(&self, transport: &Transport) -> Result<bool, Error> {
+        let mut state = self.lock();
+        self.credential(&mut state, transport)?;
+        Ok(state.credential.as_ref().is_some_and(Option::is_some))
+    }
+
+    /// Makes the first proof, for a registry that asks everyone with `challenge`. Its scope is not the repository's.
+    pub(super) fn introduce(
+        &self,
+        mut challenge: Challenge,
+        transport: &Transport,
+        security: Security,
+    ) -> Result<(), Error> {
+        if let Challenge::Bearer { scope, .. } = &mut challenge {
+            *scope = None;
+        }
+        let mut state = self.lock();
+        state.challenge = Some(challenge);
+        self.renew(&mut state, transport, security)
+    }
+
     /// The error of a proof, just made, that does not open the door.
     pub(super) fn denied(&self, error: Error) -> Error {
         let known = self.lock().credential.as_ref().is_some_and(Option::is_some);

@@ -65,13 +65,17 @@ impl Download<'_> {
             sink.restart()?;
         }
         let mut refetched = false;
-        let mut ranges = true;
+        let mut parts = true;
         let mut farthest = sink.position();
         loop {
-            match self.attempt(sink, &mut ranges) {
-                Ok(()) => return Ok(()),
+            let asks_for_part = parts && sink.position() > 0;
+            match self.attempt(sink, asks_for_part) {
+                Ok(Attempt::Whole) => return Ok(()),
+                Ok(Attempt::NoPart(why)) => {
+                    log::info!("{why}: no part is to be had, asking for the whole");
+                    parts = false;
+                }
                 Err(Error::Wrong { url, what }) => {
-                    // The bytes of an earlier run may be to blame, or those of this one: once more, from the start.
                     sink.restart()?;
                     if refetched || !attempts.take() {
                         return Err(Error::Wrong { url, what });
@@ -86,58 +90,72 @@ impl Download<'_> {
                         attempts.progressed();
                     }
                     farthest = farthest.max(sink.position());
-                    attempts.after(error, self.cancel)?;
+                    match attempts.after(error, self.cancel) {
+                        // What it always says to a part it may not say to the whole.
+                        Err(error @ Error::Status { .. }) if asks_for_part => {
+                            log::info!("{error}: asking for the whole");
+                            parts = false;
+                        }
+                        other => other?,
+                    }
                 }
             }
         }
     }
 
-    fn attempt(&self, sink: &mut dyn Sink, ranges: &mut bool) -> Result<(), Error> {
-        if !*ranges {
-            sink.restart()?;
-        }
-        let from = sink.position();
+    /// Asks once: for what is missing, or for the whole.
+    fn attempt(&self, sink: &mut dyn Sink, part: bool) -> Result<Attempt, Error> {
+        let from = if part { sink.position() } else { 0 };
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if from > 0 {
-            let value = HeaderValue::from_str(&format!("bytes={from}-"));
+        if part {
+            // The last byte is known, and there are servers that know no open range.
+            let value = HeaderValue::from_str(&format!("bytes={from}-{}", sink.size().saturating_sub(1)));
             headers.insert(RANGE, value.map_err(|_| Error::Forbidden("no range".into()))?);
         }
-        let mut answer = (self.open)(&headers)?;
+        let mut answer = match (self.open)(&headers) {
+            Err(error) if part && refuses_part(&error) => return Ok(Attempt::NoPart(error)),
+            other => other?,
+        };
         let shown = url::shown(&answer.url);
         match answer.response.status() {
             StatusCode::OK => {
-                if from > 0 {
+                if part {
                     log::info!("{shown}: the server cannot resume, starting again");
+                }
+                if sink.position() > 0 {
                     sink.restart()?;
                 }
             }
             StatusCode::PARTIAL_CONTENT => {
                 let range = answer.header("content-range").and_then(content_range);
-                let fits = range.is_some_and(|(start, total)| start == from && total.is_none_or(|t| t == sink.size()));
-                if from == 0 || !fits {
-                    *ranges = false;
+                if range.is_none_or(|(start, total)| start != from || total.is_some_and(|t| t != sink.size())) {
                     let what = "the server sent another range than was asked for".to_owned();
-                    return Err(Error::Wrong { url: shown, what });
+                    let error = Error::Wrong { url: shown, what };
+                    return if part { Ok(Attempt::NoPart(error)) } else { Err(error) };
                 }
-            }
-            StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => {
-                *ranges = false;
-                let what = format!("the server has less than the {from} bytes that are here");
-                return Err(Error::Wrong { url: shown, what });
+                if !part && sink.position() > 0 {
+                    sink.restart()?;
+                }
             }
             status if status.is_success() => {
                 let what = format!("answers {status} where a blob is due");
                 return Err(Error::Protocol { url: shown, what });
             }
-            _ => return Err((self.error)(answer)),
+            _ => {
+                let error = (self.error)(answer);
+                return if part && refuses_part(&error) { Ok(Attempt::NoPart(error)) } else { Err(error) };
+            }
         }
         let encoding = answer.encoding();
         match self.copy(&mut answer, sink, &shown) {
             Err(Error::Wrong { url, what }) => Err(Error::Wrong { url, what: what + &encoding }),
             Err(Error::Transport { url, what, kind }) => Err(Error::Transport { url, what: what + &encoding, kind }),
             Err(other) => Err(other),
-            Ok(()) => sink.verify().map_err(|what| Error::Wrong { url: shown, what: what + &encoding }),
+            Ok(()) => match sink.verify() {
+                Ok(()) => Ok(Attempt::Whole),
+                Err(what) => Err(Error::Wrong { url: shown, what: what + &encoding }),
+            },
         }
     }
 
@@ -155,6 +173,11 @@ impl Download<'_> {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                // All bytes are here, and their digest tells whether they are right: how the connection ends is no matter.
+                Err(e) if due == 0 => {
+                    log::debug!("{shown}: an unclean end: {e}");
+                    break;
+                }
                 Err(e) => return Err(read_error(&answer.url, &e, self.timeout)),
             };
             if due < n as u64 {
@@ -169,6 +192,19 @@ impl Download<'_> {
         }
         Ok(())
     }
+}
+
+/// What one attempt came to.
+enum Attempt {
+    /// The blob is whole and right.
+    Whole,
+    /// The server does not give a part of it, and says this.
+    NoPart(Error),
+}
+
+/// Whether a server that answers a Range header so will give no part later either. One that is busy or broken may.
+fn refuses_part(error: &Error) -> bool {
+    matches!(error, Error::Status { code: 300..=407 | 409..=424 | 426..=428 | 430..=499 | 501 | 505.., .. })
 }
 
 /// First byte and total length of `bytes 5-9/10`.

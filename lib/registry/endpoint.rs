@@ -30,6 +30,8 @@ pub(super) struct Endpoint {
     security: Security,
     /// Found out by the first request.
     scheme: Mutex<Option<&'static str>>,
+    /// Whether the registry was asked how it wants to be shown the credentials that there are.
+    introduced: Mutex<bool>,
     auth: Auth,
     transport: Arc<Transport>,
 }
@@ -44,6 +46,7 @@ impl Endpoint {
                 any_certificate: options.tls_no_verify || place.insecure,
             },
             scheme: Mutex::new(None),
+            introduced: Mutex::new(false),
             auth: Auth::new(&place.registry, &place.repository, place.is_mirror),
             transport: transport.clone(),
         }
@@ -61,6 +64,8 @@ impl Endpoint {
     /// Requests `kind/target` of the repository (`manifests/latest`), with a token where one is asked for. The answer is
     /// any but one that asks for authentication.
     pub(super) fn request(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Answer, Error> {
+        let path = format!("{}/{path}", self.repository);
+        self.introduce()?;
         let mut renewed = false;
         loop {
             let proof = self.auth.proof(&self.transport, self.security)?;
@@ -70,21 +75,23 @@ impl Endpoint {
                     proof.header.iter().try_for_each(|header| request.authorize(header.reveal()))?;
                     Ok(request)
                 },
-                path,
+                &path,
             )?;
+            let values = answer.response.headers().get_all(WWW_AUTHENTICATE);
+            let challenge = Challenge::best(values.iter().filter_map(|value| value.to_str().ok()));
             let code = answer.response.status().as_u16();
             let asks = match code {
                 401 => !answer.redirected,
-                400 | 403 => !answer.redirected && proof.header.is_some(),
+                400 | 403 if proof.header.is_some() => !answer.redirected,
+                // Repositories can be hidden from those who do not say who they are.
+                403 | 404 => !answer.redirected && challenge.is_some() && self.auth.is_known(&self.transport)?,
                 _ => false,
             };
             if !asks {
                 return Ok(answer);
             }
-            let values = answer.response.headers().get_all(WWW_AUTHENTICATE);
-            let challenge = Challenge::best(values.iter().filter_map(|value| value.to_str().ok()));
             let error = self.error(answer);
-            if code != 401 && !says_expired(&error) {
+            if proof.header.is_some() && code != 401 && !says_expired(&error) {
                 return Err(error);
             }
             if renewed {
@@ -93,6 +100,25 @@ impl Endpoint {
             self.auth.refused(&proof, challenge, error, &self.transport, self.security)?;
             renewed = true;
         }
+    }
+
+    /// Asks how credentials are to be shown, where there are any: a registry may hide what it has from the anonymous and
+    /// say that it is not there. Whoever has none is spared the request.
+    fn introduce(&self) -> Result<(), Error> {
+        let mut introduced = self.introduced.lock().unwrap_or_else(PoisonError::into_inner);
+        if *introduced {
+            return Ok(());
+        }
+        if self.auth.is_known(&self.transport)? {
+            let answer = self.send(|url| Ok(Request::get(url)), "")?;
+            let values = answer.response.headers().get_all(WWW_AUTHENTICATE);
+            let challenge = Challenge::best(values.iter().filter_map(|value| value.to_str().ok()));
+            if let (401, Some(challenge)) = (answer.response.status().as_u16(), challenge) {
+                self.auth.introduce(challenge, &self.transport, self.security)?;
+            }
+        }
+        *introduced = true;
+        Ok(())
     }
 
     /// The error that an answer without success stands for.
@@ -104,7 +130,7 @@ impl Endpoint {
     /// request finds out holds for the rest of the run.
     fn send(&self, request: impl Fn(Url) -> Result<Request, Error>, path: &str) -> Result<Answer, Error> {
         let by = |scheme: &'static str| -> Result<Answer, Error> {
-            let text = format!("{scheme}://{}/v2/{}/{path}", self.host, self.repository);
+            let text = format!("{scheme}://{}/v2/{path}", self.host);
             let bad = |_| Error::Protocol { url: self.host.clone(), what: "is no host".into() };
             let answer = self.transport.send(&request(text.parse().map_err(bad)?)?, self.security)?;
             *self.scheme.lock().unwrap_or_else(PoisonError::into_inner) = Some(scheme);

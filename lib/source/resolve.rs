@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::image::select::{self, SelectError};
-use crate::image::{Config, Descriptor, Document, MAX_DOCUMENT, Manifest, Platform};
+use crate::image::{Config, Descriptor, Document, DocumentError, MAX_DOCUMENT, Manifest, Platform, media_type};
 
 /// Deepest nesting of indexes that is followed.
 const MAX_DEPTH: u32 = 8;
@@ -77,28 +77,50 @@ impl<'a, D: Documents> Resolver<'a, D> {
             let what = format!("image indexes nest deeper than {MAX_DEPTH}");
             return Err(Error::NotFound { image: self.image.clone(), what });
         }
-        let mut seen = Vec::new();
+        let (mut seen, mut unsure, mut no_image) = (Vec::new(), None, None);
         let candidates = select::candidates(entries, &self.wanted).map_err(|error| self.select(error))?;
         for entry in candidates {
-            let image = match self.document(entry)? {
-                Document::Index(index) => match self.choose(&index.manifests, depth + 1) {
-                    Err(Error::Select { source: SelectError::NoPlatform { offered, .. }, .. }) => {
-                        seen.extend(offered);
-                        continue;
-                    }
-                    Err(Error::Select { source: SelectError::Empty, .. }) => continue,
-                    other => return other,
+            let stated = Platform::stated(entry);
+            let found = match self.document(entry) {
+                Ok(Document::Index(index)) => match self.choose(&index.manifests, depth + 1) {
+                    Ok(image) => return Ok(image),
+                    Err(error) => Err(error),
                 },
-                Document::Manifest(manifest) => self.image(entry, manifest)?,
+                Ok(Document::Manifest(manifest)) => self.image(entry, manifest),
+                Err(error) => Err(error),
+            };
+            let image = match found {
+                Ok(image) => image,
+                Err(Error::Select { source: SelectError::NoPlatform { offered, .. }, .. }) => {
+                    seen.extend(offered);
+                    continue;
+                }
+                Err(Error::Select { source: SelectError::Empty, .. }) => continue,
+                Err(error) if is_no_image(&error, stated.as_ref()) => {
+                    no_image.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             // An entry that names its platform was chosen for it; of the others the config must tell.
-            match (&entry.platform, &image.platform) {
+            match (stated, &image.config.platform) {
                 (None, Some(platform)) if self.wanted.distance(platform).is_none() => seen.push(platform.clone()),
+                (None, None) => unsure = better(unsure, image),
+                (Some(stated), Some(platform)) if self.wanted.distance(platform).is_none() => {
+                    log::warn!("{}: the index calls an image {stated} that calls itself {platform}", self.image);
+                    return Ok(image);
+                }
                 _ => return Ok(image),
             }
         }
-        seen.extend(entries.iter().filter(|e| !e.is_attestation()).filter_map(|e| Some(e.platform.as_ref()?.into())));
-        Err(self.select(select::no_platform(&self.wanted, seen.into_iter())))
+        if let Some(image) = unsure {
+            return Ok(image);
+        }
+        seen.extend(entries.iter().filter(|e| !e.is_attestation()).filter_map(Platform::stated));
+        match no_image {
+            Some(error) if seen.is_empty() => Err(error),
+            _ => Err(self.select(select::no_platform(&self.wanted, seen.into_iter()))),
+        }
     }
 
     fn image(&mut self, descriptor: &Descriptor, manifest: Box<Manifest>) -> Result<Image, Error> {
@@ -108,7 +130,7 @@ impl<'a, D: Documents> Resolver<'a, D> {
             digest: manifest.config.digest.clone(),
             source,
         })?;
-        let described = descriptor.platform.as_ref().map(Platform::from);
+        let described = Platform::stated(descriptor);
         let platform = config.platform.clone().or(described);
         Ok(Image { descriptor: descriptor.clone(), manifest, config, platform })
     }
@@ -144,5 +166,25 @@ impl<'a, D: Documents> Resolver<'a, D> {
 
     fn select(&self, source: SelectError) -> Error {
         Error::Select { image: self.image.clone(), source }
+    }
+}
+
+/// Whether an entry turned out to be a signature, a bill of materials or the like: they stand beside images, and not every
+/// index says which is which.
+fn is_no_image(error: &Error, stated: Option<&Platform>) -> bool {
+    match error {
+        Error::Document { source: DocumentError::Artifact(_), .. } => true,
+        Error::Config { .. } => stated.is_none(),
+        _ => false,
+    }
+}
+
+/// Of images that do not say what they run on the first one, or the first one that has a tar for a layer: a signature
+/// (cosign's) is written as an image too.
+fn better(found: Option<Image>, other: Image) -> Option<Image> {
+    let has_tars = |image: &Image| image.manifest.layers.iter().all(|layer| media_type::is_layer(&layer.media_type));
+    match found {
+        Some(found) if has_tars(&found) || !has_tars(&other) => Some(found),
+        _ => Some(other),
     }
 }

@@ -569,3 +569,51 @@ fn a_server_that_echoes_the_token_in_its_error_is_not_quoted_with_it() {
     });
     puller.pull(registry.name("team/demo")).run().fails(&["403|denied"]).says_nothing();
 }
+
+/// A registry that hides `team/demo` from the anonymous by this status: `/v2/` alone asks who is there.
+fn hidden(status: u16, ask: impl Fn(&Registry)) -> (Image, Registry, Puller) {
+    let (image, registry, puller) = one();
+    ask(&registry);
+    registry.hide_from_the_anonymous(status);
+    (image, registry, puller)
+}
+
+#[test]
+fn credentials_are_shown_where_a_repository_is_hidden_from_the_anonymous() {
+    for status in [404, 403, 400] {
+        let (image, registry, puller) = hidden(status, |registry| registry.ask_basic(USER, PASSWORD));
+        puller.docker_config(&auths(&registry.host()));
+        puller.pull(registry.name("team/demo")).run().quietly().gets(&image);
+        let (image, registry, puller) = hidden(status, |registry| registry.ask_basic(USER, PASSWORD));
+        let pull = puller.pull(registry.name("team/demo")).args(["--username", USER, "--password-stdin"]);
+        pull.stdin(PASSWORD).run().quietly().gets(&image);
+        let issuer = Issuer::account(USER, PASSWORD).scope("registry:catalog:*");
+        let (image, registry, puller) = hidden(status, |registry| registry.ask_bearer(&issuer));
+        puller.docker_config(&auths(&registry.host()));
+        puller.pull(registry.name("team/demo")).run().quietly().gets(&image);
+        assert_eq!(registry.asked(any("/token"))[0].query("scope"), ["repository:team/demo:pull"]);
+        assert_eq!(issuer.issued(), 1);
+    }
+}
+
+#[test]
+fn who_has_no_credentials_pays_no_request_for_them() {
+    let (image, registry, puller) = one();
+    registry.ask_bearer(&Issuer::anonymous());
+    puller.docker_config(&auths("elsewhere.example"));
+    puller.pull(registry.name("team/demo")).run().quietly().gets(&image);
+    let asked: Vec<String> = registry.requests().iter().map(|request| request.path().to_owned()).collect();
+    assert!(!asked.contains(&"/v2/".to_owned()), "{asked:?}");
+    assert_eq!(asked.iter().filter(|path| path.contains("/manifests/")).count(), 2, "{asked:?}");
+}
+
+#[test]
+fn a_registry_that_says_nothing_at_its_root_is_asked_as_before() {
+    for status in [200, 404, 500] {
+        let (image, registry, puller) = one();
+        registry.ask_basic(USER, PASSWORD);
+        registry.open("/v2/", Reply::new(status, *b""));
+        puller.docker_config(&auths(&registry.host()));
+        puller.pull(registry.name("team/demo")).retries(0).run().quietly().gets(&image);
+    }
+}

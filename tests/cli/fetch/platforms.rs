@@ -217,3 +217,114 @@ fn the_store_keeps_platforms_apart() {
     pull("amd64", &["--offline"]).gets_exactly(&images[0]);
     pull("s390x", &["--offline"]).gets_exactly(&images[1]);
 }
+
+/// An index of `entries`, each an image with a change to its descriptor; the pull gets the image `taken`.
+#[track_caller]
+fn gets_of(entries: &[(&Image, serde_json::Value)], taken: &Image) {
+    let mut index = Index::default();
+    for (image, change) in entries {
+        let mut descriptor = image.descriptor();
+        for (key, value) in change.as_object().expect("an object") {
+            descriptor[key] = value.clone();
+        }
+        index = index.entry(descriptor, *image);
+    }
+    let registry = Registry::start();
+    registry.push("demo", "latest", &index);
+    Puller::new().pull(registry.name("demo")).run().quietly().gets_exactly(taken);
+}
+
+/// A manifest with the config of an artifact.
+fn artifact() -> Image {
+    Image::small("sbom").edited(|manifest| {
+        manifest["artifactType"] = json!("application/vnd.example.sbom");
+        manifest["config"]["mediaType"] = json!("application/vnd.oci.empty.v1+json");
+    })
+}
+
+/// What cosign makes: an image whose config says nothing, with a layer that is no tar.
+fn signature() -> Image {
+    let mut image = Image::small("signature");
+    image.layers[0] = image.layers[0].clone().media_type("application/vnd.dev.cosign.simplesigning.v1+json");
+    let diff_id = image.layers[0].diff_id.clone();
+    let config =
+        json!({ "architecture": "", "os": "", "config": {}, "rootfs": { "type": "layers", "diff_ids": [diff_id] } });
+    image.config_bytes(config.to_string())
+}
+
+#[test]
+fn an_artifact_type_that_is_the_configs_media_type_makes_no_artifact() {
+    let (other, mine) = (Image::small("other").platform("linux/s390x"), Image::small("mine"));
+    for kind in [
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+        "Application/vnd.oci.image.config.v1+json; charset=utf-8",
+        "",
+    ] {
+        let typed = |image: &Image| json!({ "artifactType": kind, "platform": image.listed()["platform"] });
+        gets_of(&[(&other, typed(&other)), (&mine, typed(&mine))], &mine);
+    }
+    let sbom = json!({ "artifactType": "application/spdx+json", "platform": mine.listed()["platform"] });
+    gets_of(&[(&other, sbom), (&mine, json!({ "platform": mine.listed()["platform"] }))], &mine);
+}
+
+#[test]
+fn what_is_no_image_is_passed_over_where_no_entry_has_a_platform() {
+    let mine = Image::small("mine");
+    let no_rootfs = Image::small("chart").config_bytes(*b"{}");
+    for other in [&artifact(), &signature(), &no_rootfs] {
+        gets_of(&[(other, json!({})), (&mine, json!({}))], &mine);
+        gets_of(&[(&mine, json!({})), (other, json!({}))], &mine);
+    }
+    let silent = Image::small("silent");
+    let config = json!({ "rootfs": { "type": "layers", "diff_ids": [silent.layers[0].diff_id] } });
+    let silent = silent.config_bytes(config.to_string());
+    gets_of(&[(&signature(), json!({})), (&silent, json!({}))], &silent);
+    let registry = Registry::start();
+    registry.push("demo", "latest", &Index::default().entry(artifact().descriptor(), &artifact()));
+    Puller::new().pull(registry.name("demo")).run().fails(&["artifact", "vnd.example.sbom"]).says_nothing();
+}
+
+#[test]
+fn an_empty_platform_or_half_of_one_is_judged_by_the_config() {
+    let (other, mine) = (Image::small("other").platform("linux/s390x"), Image::small("mine"));
+    for platform in [
+        json!({}),
+        json!(null),
+        json!({ "os": "", "architecture": "" }),
+        json!({ "os": "linux", "architecture": "" }),
+        json!({ "os": "linux" }),
+        json!({ "architecture": host_architecture() }),
+        json!({ "os": null, "architecture": null, "variant": "v8" }),
+    ] {
+        let unsaid = json!({ "platform": platform });
+        gets_of(&[(&other, unsaid.clone()), (&mine, unsaid.clone())], &mine);
+        gets_of(&[(&mine, unsaid.clone()), (&other, unsaid)], &mine);
+    }
+}
+
+#[test]
+fn features_that_nobody_asked_for_make_another_platform() {
+    let (erofs, mine) = (Image::small("erofs"), Image::small("mine"));
+    let mut platform = erofs.listed()["platform"].clone();
+    platform["os.features"] = json!(["erofs"]);
+    let plain = json!({ "platform": mine.listed()["platform"] });
+    gets_of(&[(&erofs, json!({ "platform": platform })), (&mine, plain)], &mine);
+    let mut descriptor = erofs.listed();
+    descriptor["platform"] = platform;
+    let registry = Registry::start();
+    registry.push("demo", "latest", &Index::default().entry(descriptor, &erofs));
+    Puller::new().pull(registry.name("demo")).run().fails(&["linux(+erofs)/"]).says_nothing();
+}
+
+#[test]
+fn a_config_of_another_platform_than_its_entry_says_is_told() {
+    let image = Image::small("x").platform("linux/s390x");
+    let mut descriptor = image.listed();
+    descriptor["platform"]["architecture"] = json!("riscv64");
+    let registry = Registry::start();
+    registry.push("demo", "latest", &Index::default().entry(descriptor, &image));
+    let puller = Puller::new();
+    let pull = puller.pull(registry.name("demo")).args(["--platform", "linux/riscv64"]);
+    pull.run().gets_exactly(&image).warns("linux/s390x");
+}

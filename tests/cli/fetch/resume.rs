@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::registry::{Image, Layer, Puller, Ranges, Registry, any, get, parts_in_flight};
+use crate::support::registry::{Image, Layer, Puller, Ranges, Registry, Reply, any, get, parts_in_flight};
 
 /// An image of one layer, its registry, and a puller whose first run was cut after about 120,000 bytes of it.
 fn cut() -> (Image, Registry, Puller) {
@@ -37,7 +37,7 @@ fn a_later_run_goes_on_where_the_first_stopped() {
     let (image, registry, puller) = cut();
     let length = fs::metadata(&parts_in_flight(&puller.store())[0]).unwrap().len();
     puller.pull(registry.name("demo")).retries(0).run().quietly().gets_exactly(&image);
-    assert_eq!(ranges(&registry, &image), [format!("bytes={length}-")]);
+    assert_eq!(ranges(&registry, &image), [format!("bytes={length}-{}", image.layers[0].bytes.len() - 1)]);
     assert!(parts_in_flight(&puller.store()).is_empty());
 }
 
@@ -50,7 +50,7 @@ fn it_goes_on_over_many_runs() {
     }
     puller.pull(registry.name("demo")).retries(0).run().gets(&image);
     let asked = ranges(&registry, &image);
-    let from = |text: &String| text["bytes=".len()..].trim_end_matches('-').parse::<u64>().unwrap();
+    let from = |text: &String| text["bytes=".len()..].split('-').next().unwrap().parse::<u64>().unwrap();
     assert!(asked.windows(2).all(|two| from(&two[0]) < from(&two[1])), "{asked:?}");
 }
 
@@ -68,6 +68,58 @@ fn a_server_that_refuses_ranges_is_asked_for_all() {
     registry.ranges(Ranges::Refused);
     puller.pull(registry.name("demo")).run().gets(&image);
     assert_eq!(ranges(&registry, &image).last().unwrap(), "-");
+}
+
+#[test]
+fn a_server_that_refuses_ranges_with_any_status_is_asked_for_all_in_the_same_run() {
+    for status in [400, 403, 404, 405, 410, 412, 416, 501, 503] {
+        let (image, registry, puller) = cut();
+        registry.when_asked(get(&*image.layers[0].digest), move |request, reply| match request.header("Range") {
+            Some(_) => Reply::error(status, "UNSUPPORTED", "no ranges here"),
+            None => reply,
+        });
+        puller.pull(registry.name("demo")).retries(0).run().quietly().gets(&image);
+        let asked = ranges(&registry, &image);
+        assert!(asked.len() == 2 && asked[0] != "-" && asked[1] == "-", "{status}: {asked:?}");
+    }
+}
+
+#[test]
+fn a_store_of_blobs_that_refuses_ranges_is_asked_for_all() {
+    for status in [400, 401, 403, 404, 416] {
+        let (image, registry, puller) = cut();
+        let store = Registry::start_elsewhere();
+        store.serve("/blob", "application/octet-stream", image.layers[0].bytes.clone());
+        store.when_asked(get("/blob"), move |request, reply| match request.header("Range") {
+            Some(_) => Reply::new(status, *b"<Error><Code>InvalidArgument</Code></Error>"),
+            None => reply,
+        });
+        let url = store.url("/blob?signature=SECRET");
+        registry.when(get(&*image.layers[0].digest), move |_| Reply::redirect(307, &url));
+        puller.pull(registry.name("demo")).retries(0).run().quietly().gets(&image);
+        assert_eq!(store.requests().len(), 2, "{status}");
+    }
+}
+
+#[test]
+fn a_part_is_kept_while_nothing_better_is_to_be_had() {
+    let (image, registry, puller) = cut();
+    registry.when(get(&*image.layers[0].digest).times(2), |_| Reply::error(404, "BLOB_UNKNOWN", "not now"));
+    puller.pull(registry.name("demo")).retries(0).run().fails(&["not now"]);
+    registry.forget();
+    puller.pull(registry.name("demo")).retries(0).run().gets(&image);
+    assert!(ranges(&registry, &image)[0].starts_with("bytes="), "{:?}", ranges(&registry, &image));
+}
+
+#[test]
+fn a_server_that_is_busy_is_asked_for_the_part_again() {
+    let (image, registry, puller) = cut();
+    registry.when(get(&*image.layers[0].digest).once(), |_| {
+        Reply::error(503, "UNAVAILABLE", "busy").header("Retry-After", "0")
+    });
+    puller.pull(registry.name("demo")).retries(1).run().gets(&image);
+    let asked = ranges(&registry, &image);
+    assert!(asked.len() == 2 && asked.iter().all(|range| range != "-"), "{asked:?}");
 }
 
 #[test]
@@ -102,6 +154,20 @@ fn a_right_content_range_over_wrong_bytes_does_not_corrupt() {
     let (image, registry, puller) = cut();
     registry.when(get(&*image.layers[0].digest).once(), |reply| reply.flipped(10));
     puller.pull(registry.name("demo")).run().gets(&image);
+}
+
+#[test]
+fn a_blob_is_whole_when_its_bytes_are_right_however_the_connection_ends() {
+    let image = Image::of([Layer::noise(7, 200_000)]);
+    let registry = Registry::start();
+    registry.push("demo", "latest", &image);
+    // All chunks but the last one, which says that there are no more.
+    registry.when_asked(get("/blobs/"), |_, reply| {
+        let whole = reply.len();
+        reply.chunked().cut_at(whole)
+    });
+    Puller::new().pull(registry.name("demo")).retries(0).run().quietly().gets(&image);
+    assert_eq!(ranges(&registry, &image), ["-"]);
 }
 
 #[test]

@@ -136,6 +136,11 @@ impl Reply {
         self
     }
 
+    /// Bytes of the body.
+    pub fn len(&self) -> u64 {
+        self.range.1 - self.range.0
+    }
+
     /// The connection breaks after `bytes` of the body.
     pub fn cut_at(mut self, bytes: u64) -> Self {
         self.ending = Ending::CutAt(bytes);

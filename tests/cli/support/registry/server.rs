@@ -110,6 +110,10 @@ struct State {
     guard: Option<Guard>,
     issuer: Option<Issuer>,
     ranges: Ranges,
+    /// What the anonymous are told of repositories instead of being asked who they are.
+    hiding: Option<u16>,
+    /// Replies to anyone, by path.
+    open: HashMap<String, Reply>,
 }
 
 struct Shared {
@@ -158,6 +162,8 @@ impl Registry {
             guard: None,
             issuer: None,
             ranges: Ranges::Honoured,
+            hiding: None,
+            open: HashMap::new(),
         };
         let streams = Mutex::default();
         let shared = Arc::new(Shared { state: Mutex::new(state), stopping: AtomicBool::new(false), streams, tls });
@@ -255,6 +261,16 @@ impl Registry {
         self.state().guard = Some(Guard::Bearer(issuer.clone(), realm.into()));
     }
 
+    /// Answers requests for repositories without credentials by this status; only `/v2/` asks for them.
+    pub fn hide_from_the_anonymous(&self, status: u16) {
+        self.state().hiding = Some(status);
+    }
+
+    /// Gives anyone this reply to requests for the path.
+    pub fn open(&self, path: &str, reply: Reply) {
+        self.state().open.insert(path.to_owned(), reply);
+    }
+
     /// Hands out tokens at `/token`.
     pub fn issue(&self, issuer: &Issuer) {
         self.state().issuer = Some(issuer.clone());
@@ -312,8 +328,15 @@ impl Shared {
             (None, Some(guard)) => guard.check(request),
             _ => None,
         };
+        if let Some(open) = state.open.get(request.path()) {
+            return open.clone();
+        }
         if let Some(refusal) = refusal {
-            return refusal;
+            return match state.hiding.filter(|_| request.path() != "/v2/" && request.header("Authorization").is_none())
+            {
+                Some(status) => Reply::error(status, "NAME_UNKNOWN", "repository name not known to registry"),
+                None => refusal,
+            };
         }
         let reply = match issuer {
             Some(issuer) => issuer.answer(request),
