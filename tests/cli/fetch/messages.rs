@@ -71,7 +71,8 @@ fn a_terminated_pull_leaves_a_part_and_the_next_goes_on_from_it() {
         registry.heal();
         puller.pull(registry.name("demo")).run().quietly().gets(&image);
         let asked = registry.asked(get(&*image.layers[0].digest));
-        assert_eq!(asked[1].header("Range"), Some("bytes=10000-"), "the next run started over");
+        let range = asked[1].header("Range").unwrap_or_default();
+        assert!(range.starts_with("bytes=10000-"), "the next run started over: {range}");
         assert!(parts_in_flight(&puller.store()).is_empty());
     }
 }
