@@ -13,7 +13,7 @@ pub enum SelectError {
     #[error("no image for {wanted}; there is {}", few(offered))]
     NoPlatform {
         /// What was looked for.
-        wanted: Platform,
+        wanted: Box<Platform>,
         /// What the index has, each once.
         offered: Vec<Platform>,
     },
@@ -51,7 +51,7 @@ pub fn no_platform(wanted: &Platform, offered: impl Iterator<Item = Platform>) -
     let mut offered: Vec<Platform> = offered.collect();
     offered.sort_unstable();
     offered.dedup();
-    SelectError::NoPlatform { wanted: wanted.clone(), offered }
+    SelectError::NoPlatform { wanted: Box::new(wanted.clone()), offered }
 }
 
 /// The first of a list, and how many there are beside.
