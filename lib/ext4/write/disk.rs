@@ -8,6 +8,9 @@ use crate::relay::PageBuffer;
 
 /// Bytes gathered before they are written.
 const GATHER: usize = 1 << 20;
+/// What comes in pieces of so many bytes is written from where it is, at once: copying it and handing it to another
+/// processor costs more than to wait.
+const LARGE: usize = 64 << 10;
 /// Buffers whose error may still come: those that wait, the one that is being written, and the one that failed.
 const LATE: usize = QUEUE + 2;
 
@@ -78,6 +81,12 @@ impl<T: Target> Disk<T> {
         if self.discard {
             return Ok(());
         }
+        if data.len() >= LARGE {
+            self.flush()?;
+            let offset = self.base.saturating_add(offset);
+            let written = self.target.write_at(data, offset);
+            return written.map_err(|source| self.failed(offset, data.len() as u64, self.origin.as_ref(), source));
+        }
         if offset.checked_sub(self.pending_at) != Some(self.pending.len() as u64) {
             self.flush()?;
         }
@@ -99,7 +108,7 @@ impl<T: Target> Disk<T> {
     /// Everything is handed over: waits until it is written.
     pub(crate) fn finish(&mut self) -> Result<(), Error> {
         self.flush()?;
-        self.target.finish().map_err(|source| self.failed(self.base, 0, source))
+        self.target.finish().map_err(|source| self.failed(self.base, 0, None, source))
     }
 
     /// Writes what was gathered.
@@ -127,7 +136,7 @@ impl<T: Target> Disk<T> {
         }
         self.flush()?;
         let offset = self.base.saturating_add(offset);
-        self.target.clear(offset, len).map_err(|source| self.failed(offset, len, source))
+        self.target.clear(offset, len).map_err(|source| self.failed(offset, len, None, source))
     }
 
     /// See [`Target::punch`]. In bytes of the file system.
@@ -137,7 +146,7 @@ impl<T: Target> Disk<T> {
         }
         self.flush()?;
         let offset = self.base.saturating_add(offset);
-        self.target.punch(offset, len).map_err(|source| self.failed(offset, len, source))
+        self.target.punch(offset, len).map_err(|source| self.failed(offset, len, None, source))
     }
 
     /// Everything but the primary superblock is written: makes the target so long that it holds `len` bytes of file
@@ -145,15 +154,15 @@ impl<T: Target> Disk<T> {
     pub(crate) fn settle(&mut self, len: u64) -> Result<(), Error> {
         self.flush()?;
         let offset = self.base.saturating_add(len);
-        self.target.extend_to(offset).map_err(|source| self.failed(offset, 0, source))?;
-        self.target.barrier().map_err(|source| self.failed(offset, 0, source))
+        self.target.extend_to(offset).map_err(|source| self.failed(offset, 0, None, source))?;
+        self.target.barrier().map_err(|source| self.failed(offset, 0, None, source))
     }
 
-    /// The error of a call that hands over no content, or of a buffer that was handed over before it.
-    fn failed(&self, offset: u64, len: u64, source: io::Error) -> Error {
+    /// The error of a call that writes at once, content from `origin` or none, or of a buffer that was handed over before.
+    fn failed(&self, offset: u64, len: u64, origin: Option<&Origin>, source: io::Error) -> Error {
         match source.downcast::<Late>() {
             Ok(late) => self.lost(late),
-            Err(source) => Error::Write { offset, len, origin: None, source },
+            Err(source) => Error::Write { offset, len, origin: origin.cloned().map(Box::new), source },
         }
     }
 
@@ -230,10 +239,13 @@ mod tests {
         let target = crate::ext4::WriteBehind::new(Short(10 + 2 * gather)).unwrap();
         let mut disk = Disk::new(target, 10);
         let mut failed = None;
-        for file in 0..9_u8 {
-            disk.set_origin(&[b'a' + file], u64::from(file) * 100);
+        let piece = LARGE / 2;
+        let pieces = GATHER / piece;
+        for number in 0..pieces * 4 {
             // Each file is half a buffer, so that the third buffer, the first that fails, begins with the fifth file.
-            if let Err(error) = disk.write(u64::from(file) * gather / 2, &vec![1; GATHER / 2]) {
+            let file = u8::try_from(number / (pieces / 2)).unwrap();
+            disk.set_origin(&[b'a' + file], u64::from(file) * 100);
+            if let Err(error) = disk.write((number * piece) as u64, &vec![1; piece]) {
                 failed = Some(error);
                 break;
             }
@@ -245,10 +257,37 @@ mod tests {
     }
 
     #[test]
+    fn large_pieces_are_written_at_once_behind_what_was_gathered() {
+        let mut image = Vec::new();
+        let mut disk = Disk::new(&mut image, 0);
+        disk.write(0, &[1; 10]).unwrap();
+        disk.write(10, &[2; LARGE]).unwrap();
+        assert_eq!(disk.target.len(), 10 + LARGE);
+        disk.write(5, &[3; 10]).unwrap();
+        disk.flush().unwrap();
+        assert_eq!(image[..16], [1, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 2]);
+    }
+
+    #[test]
+    fn the_error_of_a_large_piece_names_its_content_and_that_of_a_buffer_before_it_its_own() {
+        let large = LARGE as u64;
+        let refused = |room, first: &[u8]| {
+            let mut disk = Disk::new(crate::ext4::WriteBehind::new(Short(room)).unwrap(), 10);
+            disk.set_origin(b"first", 1);
+            disk.write(0, first).unwrap();
+            disk.set_origin(b"second", 2);
+            let Err(Error::Write { offset, len, origin, .. }) = disk.write(large, &[1; LARGE]) else { panic!("room") };
+            (offset, len, origin.map(|origin| origin.name))
+        };
+        assert_eq!(refused(10 + large, &[1; 100]), (10 + large, large, Some(b"second".to_vec())));
+        assert_eq!(refused(50, &[1; 100]), (10, 100, Some(b"first".to_vec())));
+    }
+
+    #[test]
     fn an_error_of_something_else_at_the_same_place_names_no_content() {
         let mut disk = Disk::new(Short(u64::MAX), 0);
         disk.set_origin(b"a", 0);
-        disk.write(0, &[1; GATHER]).unwrap();
+        disk.write(0, &[1; 4096]).unwrap();
         let Err(Error::Write { offset, len, origin, .. }) = disk.punch(0, 4096) else { panic!("punched") };
         assert_eq!((offset, len, origin), (0, 4096, None));
     }
