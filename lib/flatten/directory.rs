@@ -19,7 +19,7 @@ use super::sight::Sight;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Shown, Timestamp, Xattr, Xattrs};
 use crate::sys::data_segments;
 use crate::tar::Segment;
-use crate::tree::{Marks, Whiteouts};
+use crate::tree::{WhiteoutFormat, Whiteouts};
 
 /// What the names, devices and attributes in a directory mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +39,16 @@ const BLIND: &str = "what overlayfs noted of it (trusted.overlay.*) is not shown
 
 /// Lists a directory; its files are read when they are written out.
 pub(super) fn read(layer: u32, root: &Path, what: As) -> Result<Indexed, LayerError> {
+    let format = match what {
+        As::Overlay(_) => WhiteoutFormat::Other,
+        As::Tar { .. } => WhiteoutFormat::Names,
+    };
     let mut reader = Reader {
         layer,
         root,
         what,
         index: Index::default(),
-        marks: Marks::new(),
+        whiteouts: Whiteouts::new(format),
         files: Files::new(root.into()),
         first_names: HashMap::new(),
         remarks: Remarks::default(),
@@ -67,13 +71,9 @@ pub(super) fn read(layer: u32, root: &Path, what: As) -> Result<Indexed, LayerEr
             }
         }
     }
-    let Reader { mut index, marks, files, remarks, .. } = reader;
+    let Reader { mut index, whiteouts, files, remarks, .. } = reader;
     index.end();
-    let rules = match what {
-        As::Overlay(_) => Whiteouts::None(marks),
-        As::Tar { .. } => Whiteouts::Oci(marks),
-    };
-    Ok(Indexed { index, rules, store: Store::Directory(files), remarks })
+    Ok(Indexed { index, whiteouts, store: Store::Directory(files), remarks })
 }
 
 /// The names in a directory, sorted, so that the same directory gives the same layer everywhere (S6).
@@ -89,7 +89,7 @@ struct Reader<'r> {
     root: &'r Path,
     what: As,
     index: Index,
-    marks: Marks,
+    whiteouts: Whiteouts,
     files: Files,
     /// The first name of each inode that has several.
     first_names: HashMap<(u64, u64), Box<[u8]>>,
@@ -106,7 +106,10 @@ impl Reader<'_> {
                 return Ok(false);
             }
         } else if !path.is_empty() {
-            self.marks.collect(position, path).map_err(|source| LayerError::Member { offset: 0, source })?;
+            let collected = self.whiteouts.collect(position, path);
+            if collected.map_err(|source| LayerError::Member { offset: 0, source })? {
+                return Ok(false);
+            }
         }
         if stat.file_type().is_socket() {
             log::warn!("{}: socket skipped", Shown(path));
@@ -153,12 +156,12 @@ impl Reader<'_> {
                 Sight::Blind => return Err(strange(BLIND.into())),
             }
             if opaque {
-                self.marks.opaque(position, path);
+                self.whiteouts.opaque(position, path);
             }
         }
         // A socket, which no tar can hold, hides what is below it like any other file.
         if whiteout || stat.file_type().is_socket() {
-            self.marks.hide(position, path);
+            self.whiteouts.hide(position, path);
         }
         Ok(!whiteout)
     }

@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use super::content::Content;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
 use crate::tar::Segment;
-use crate::tree::Shape;
 
 /// The members of one layer in their order.
 #[derive(Debug, Default)]
@@ -250,12 +249,8 @@ impl<'i> Read<'i> {
 
 impl Item<'_> {
     /// What whiteouts want to know of it.
-    pub(super) fn shape(&self) -> Shape<'_> {
-        match &self.member.entry {
-            Entry::Node(NodeKind::Directory) => Shape::Directory,
-            Entry::Node(NodeKind::Symlink(target)) => Shape::Symlink(target),
-            _ => Shape::Other,
-        }
+    pub(super) fn is_directory(&self) -> bool {
+        matches!(self.member.entry, Entry::Node(NodeKind::Directory))
     }
 }
 

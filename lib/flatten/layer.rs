@@ -65,7 +65,7 @@ impl<D> Identity<D> {
 #[derive(Debug)]
 pub(super) struct Indexed {
     pub(super) index: Index,
-    pub(super) rules: Whiteouts,
+    pub(super) whiteouts: Whiteouts,
     pub(super) store: Store,
     pub(super) remarks: Remarks,
 }

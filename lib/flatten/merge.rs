@@ -3,19 +3,19 @@
 use super::LayerError;
 use super::content::{Content, Store};
 use super::layer::Indexed;
-use crate::tree::{Tree, Whiteouts};
+use crate::tree::Tree;
 
 /// Applies the layer with this number; what is left of it is where its content stands.
 pub(super) fn apply(tree: &mut Tree<Content>, number: u32, layer: Indexed) -> Result<Store, LayerError> {
-    let Indexed { index, mut rules, store, .. } = layer;
-    let (Whiteouts::Oci(marks) | Whiteouts::None(marks)) = &mut rules;
-    if !marks.is_empty() {
+    let Indexed { index, mut whiteouts, store, .. } = layer;
+    tree.look_up(&mut whiteouts);
+    if whiteouts.lead_through_symlinks() {
         let mut items = index.read(number);
         while let Some(item) = items.next() {
-            marks.see(item.member.path, item.shape());
+            whiteouts.see(item.member.path, item.is_directory());
         }
     }
-    let mut layer = tree.layer(rules).map_err(LayerError::Tree)?;
+    let mut layer = tree.layer(whiteouts).map_err(LayerError::Tree)?;
     let mut items = index.read(number);
     while let Some(item) = items.next() {
         let offset = item.offset;

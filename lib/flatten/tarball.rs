@@ -15,7 +15,7 @@ use crate::codec::Decoder;
 use crate::image::{Digest, Hasher};
 use crate::meta::{Named, Shown};
 use crate::tar::{self, End, Member, StoredFile};
-use crate::tree::{self, Marks, Whiteouts};
+use crate::tree::{self, WhiteoutFormat, Whiteouts};
 
 /// What eStargz adds at the root of a layer (F14).
 const STARGZ_NAMES: [&[u8]; 3] = [b"stargz.index.json", b".prefetch.landmark", b".no.prefetch.landmark"];
@@ -44,7 +44,7 @@ pub(super) fn read(
     let decoded = Decoded::new(decoder, hasher, spool, how.queue.clone(), Arc::clone(&how.cancelled));
     let (parsed, decoded) = members(layer.number, decoded, stargz);
     let (found, spool) = decoded.finish()?;
-    let Parsed { index, marks, end, offset } = parsed?;
+    let Parsed { index, whiteouts, end, offset } = parsed?;
     if let (Some(expected), Some(found)) = (expected, found)
         && *expected != found
     {
@@ -64,12 +64,12 @@ pub(super) fn read(
         log::warn!("{}: its end marker is a lone zero block; what may follow is not read", layer.label);
     }
     let store = spool.map_or_else(|| Store::Tar(Arc::clone(&blob.file)), Store::Spool);
-    Ok(Indexed { index, rules: Whiteouts::Oci(marks), store, remarks: Remarks::default() })
+    Ok(Indexed { index, whiteouts, store, remarks: Remarks::default() })
 }
 
 struct Parsed {
     index: Index,
-    marks: Marks,
+    whiteouts: Whiteouts,
     end: End,
     offset: u64,
 }
@@ -90,7 +90,7 @@ fn members<R: Read>(number: u32, decoded: Decoded<R>, stargz: bool) -> (Result<P
 
 fn parse<R: Read>(number: u32, reader: &mut tar::Reader<Decoded<R>>, stargz: bool) -> Result<Parsed, LayerError> {
     let mut index = Index::default();
-    let mut marks = Marks::new();
+    let mut whiteouts = Whiteouts::new(WhiteoutFormat::Names);
     while let Some(member) = reader.next_member()? {
         let at = member.offset;
         let fail = |source: tree::Error| LayerError::Member { offset: at, source };
@@ -98,15 +98,16 @@ fn parse<R: Read>(number: u32, reader: &mut tar::Reader<Decoded<R>>, stargz: boo
             continue;
         }
         let position = u32::try_from(index.len).map_err(|_| fail(tree::Error::TooMany(member.path.clone().into())))?;
-        marks.collect(position, &member.path).map_err(fail)?;
-        index.push(item(number, &member));
+        if !whiteouts.collect(position, &member.path).map_err(fail)? {
+            index.push(item(number, &member));
+        }
     }
     for tar::Warning { offset, member, skipped } in reader.take_warnings() {
         log::warn!("{} at byte {offset}: {skipped}", Shown(&member));
     }
     index.end();
     let end = reader.end().unwrap_or(End::CleanEof);
-    Ok(Parsed { index, marks, end, offset: reader.offset() })
+    Ok(Parsed { index, whiteouts, end, offset: reader.offset() })
 }
 
 fn item(layer: u32, member: &Member) -> Item<'_> {

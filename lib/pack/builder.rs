@@ -7,7 +7,7 @@ use super::limits;
 use super::{Error, Problem};
 use crate::ext4::{self, FileData, Identity, ImageWriter, Options, Report, Target};
 use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
-use crate::tree::{Marks, Tree, Whiteouts};
+use crate::tree::{Tree, WhiteoutFormat, Whiteouts};
 
 /// Builds an image entry by entry, by the same rules as members of a tar stream (I5): missing parents are made, the last
 /// of a name wins, a directory given twice keeps its children.
@@ -106,7 +106,7 @@ impl<T: Target> ImageBuilder<T> {
 
     /// Each call is a layer of its own: whatever it refers to must be there already.
     fn apply(&mut self, member: Named<'_, FileData>) -> Result<(), Error> {
-        let mut layer = self.tree.layer(Whiteouts::None(Marks::new())).map_err(Error::Links)?;
+        let mut layer = self.tree.layer(Whiteouts::new(WhiteoutFormat::Other)).map_err(Error::Links)?;
         layer.apply(member).map_err(Error::Links)?;
         layer.finish().map_err(Error::Links)
     }

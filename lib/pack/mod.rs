@@ -23,7 +23,7 @@ use crate::codec::Decoder;
 use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target};
 use crate::meta::{Named, Shown, Timestamp};
 use crate::tar::{End, Member, Reader, Segment, StoredFile};
-use crate::tree::{Marks, Tree, Whiteouts};
+use crate::tree::{Tree, WhiteoutFormat, Whiteouts};
 use content_hash::Hashing;
 use identity::Digests;
 use image_tree::ImageTree;
@@ -107,7 +107,7 @@ fn read_tree<T: Target>(
 ) -> Result<Tree<FileData>, Error> {
     let mut reader = Reader::new(input);
     let mut tree = Tree::new();
-    let mut layer = tree.layer(Whiteouts::None(Marks::new())).map_err(Error::Links)?;
+    let mut layer = tree.layer(Whiteouts::new(WhiteoutFormat::Other)).map_err(Error::Links)?;
     while let Some(mut member) = reader.next_member()? {
         warn(&mut reader);
         let fits = limits::check(&mut member);

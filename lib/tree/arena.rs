@@ -33,10 +33,6 @@ pub(super) struct Arena<C> {
     holds_numbers: bool,
     /// Keyed at random: names come from strangers.
     hasher: RandomState,
-    /// Entries applied, in all layers.
-    pub(super) entries: u64,
-    /// Directories made because an entry's name has them.
-    pub(super) implied: u64,
 }
 
 /// A name in a directory: 32 bytes.
@@ -77,7 +73,7 @@ pub(super) enum State<C> {
 
 /// There is no number left.
 #[derive(Debug)]
-pub(super) struct Full;
+pub(super) struct NumbersExhausted;
 
 impl<C> Arena<C> {
     pub(super) fn new() -> Self {
@@ -91,8 +87,6 @@ impl<C> Arena<C> {
             free_inode: NONE,
             holds_numbers: false,
             hasher: RandomState::new(),
-            entries: 0,
-            implied: 0,
         };
         arena.inodes.push(Inode::new(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, State::Is(NodeKind::Directory)));
         arena.inodes[0].names = 1;
@@ -189,7 +183,12 @@ impl<C> Arena<C> {
     }
 
     /// A new inode without a name.
-    pub(super) fn add_inode(&mut self, meta: Metadata, xattrs: Xattrs, state: State<C>) -> Result<Slot, Full> {
+    pub(super) fn add_inode(
+        &mut self,
+        meta: Metadata,
+        xattrs: Xattrs,
+        state: State<C>,
+    ) -> Result<Slot, NumbersExhausted> {
         let inode = Inode::new(meta, xattrs, state);
         if let Some(place) = self.inodes.get_mut(self.free_inode as usize) {
             let slot = Slot(self.free_inode);
@@ -197,14 +196,14 @@ impl<C> Arena<C> {
             *place = inode;
             return Ok(slot);
         }
-        let slot = u32::try_from(self.inodes.len()).ok().filter(|slot| *slot != NONE).ok_or(Full)?;
+        let slot = u32::try_from(self.inodes.len()).ok().filter(|slot| *slot != NONE).ok_or(NumbersExhausted)?;
         self.inodes.push(inode);
         Ok(Slot(slot))
     }
 
     /// Gives an inode the name `name` in `dir`, which must not have it.
-    pub(super) fn attach(&mut self, dir: NodeId, name: &[u8], slot: Slot) -> Result<NodeId, Full> {
-        let name_len = u32::try_from(name.len()).map_err(|_| Full)?;
+    pub(super) fn attach(&mut self, dir: NodeId, name: &[u8], slot: Slot) -> Result<NodeId, NumbersExhausted> {
+        let name_len = u32::try_from(name.len()).map_err(|_| NumbersExhausted)?;
         let name_at = self.names.len() as u64;
         let head = self.inode(self.slot(dir)).child;
         let hash = self.hash(dir, name);
@@ -223,7 +222,7 @@ impl<C> Arena<C> {
     }
 
     /// A directory that no directory holds, for what must not be seen. Ended by [`Arena::release`].
-    pub(super) fn add_hidden_root(&mut self) -> Result<NodeId, Full> {
+    pub(super) fn add_hidden_root(&mut self) -> Result<NodeId, NumbersExhausted> {
         let slot = self.add_inode(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, State::Is(NodeKind::Directory))?;
         self.inode_mut(slot).names = 1;
         let node = Node { parent: NONE, inode: slot.0, hash: 0, next: NONE, prev: NONE, name_len: 0, name_at: 0 };
@@ -237,7 +236,7 @@ impl<C> Arena<C> {
         self.holds_numbers = hold;
     }
 
-    fn place(&mut self, node: Node) -> Result<NodeId, Full> {
+    fn place(&mut self, node: Node) -> Result<NodeId, NumbersExhausted> {
         let free = if self.holds_numbers { None } else { self.nodes.get_mut(self.free_node as usize) };
         if let Some(place) = free {
             let id = NodeId(self.free_node);
@@ -245,7 +244,7 @@ impl<C> Arena<C> {
             *place = node;
             return Ok(id);
         }
-        let id = u32::try_from(self.nodes.len()).ok().filter(|id| *id != NONE).ok_or(Full)?;
+        let id = u32::try_from(self.nodes.len()).ok().filter(|id| *id != NONE).ok_or(NumbersExhausted)?;
         self.nodes.push(node);
         Ok(NodeId(id))
     }

@@ -1,4 +1,5 @@
-use super::cursor::{MAX_SYMLINKS, MAX_TARGET};
+use super::components::{MAX_SYMLINKS, MAX_TARGET};
+use super::path::PathError;
 use crate::meta::Shown;
 
 /// Why an entry could not join the tree. Names are shown as they are: who prints them escapes them (S4).
@@ -59,28 +60,10 @@ pub enum Error {
     /// Names imply far more directories than there are entries.
     #[error("{}: too many missing parent directories, more than eight for each entry", Shown(.0))]
     TooManyImplied(Box<[u8]>),
-}
-
-/// What is wrong with a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PathError {
-    /// Nothing is no name.
-    #[error("is empty")]
-    Empty,
-    /// It could leave the root.
-    #[error("has a '..' component")]
-    DotDot,
-    /// No file system can hold it.
-    #[error("holds a NUL byte")]
-    Nul,
-    /// `.wh.`, `.wh..` or `.wh...`: it would hide nothing, its own directory or the one above.
-    #[error("is a corrupt whiteout")]
-    CorruptWhiteout,
-    /// A whiteout is no directory.
-    #[error("lies below a whiteout")]
-    BelowWhiteout,
-    /// A symlink leads to a directory that would have to be made and have the name of a whiteout.
-    #[error("leads through a symlink to a name that starts with '.wh.'")]
-    ThroughWhiteout,
+    /// Names of missing parents, and names behind symlinks, are far longer than what the layers hold.
+    #[error("{}: the paths of missing parents and behind symlinks are too long, more than 8 KiB for each entry", Shown(.0))]
+    TooLongPaths(Box<[u8]>),
+    /// Symlinks lead through far more directories than names have.
+    #[error("{}: the ways through symlinks are too long, more than 64 directories for each entry", Shown(.0))]
+    TooManySteps(Box<[u8]>),
 }

@@ -1,7 +1,5 @@
 //! Member names: normalised components, and what `.wh.` in them means.
 
-use super::PathError;
-
 /// What marks a whiteout (OCI image spec, layer.md).
 pub(super) const WHITEOUT: &[u8] = b".wh.";
 /// What marks AUFS bookkeeping (F4).
@@ -9,11 +7,39 @@ const BOOKKEEPING: &[u8] = b".wh..wh.";
 /// The opaque marker (F2).
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// What a normalised name stands for in an OCI layer.
+/// The longest name, in bytes: sixteen times what Linux takes in one call.
+pub const MAX_NAME: usize = 16 * 4096;
+
+/// What is wrong with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// Nothing is no name.
+    #[error("is empty")]
+    Empty,
+    /// It could leave the root.
+    #[error("has a '..' component")]
+    DotDot,
+    /// No file system can hold it.
+    #[error("holds a NUL byte")]
+    Nul,
+    /// No program could open it.
+    #[error("is longer than {MAX_NAME} bytes")]
+    TooLong,
+    /// `.wh.`, `.wh..` or `.wh...`: it would hide nothing, its own directory or the one above.
+    #[error("is a corrupt whiteout")]
+    CorruptWhiteout,
+    /// A whiteout is no directory.
+    #[error("lies below a whiteout")]
+    BelowWhiteout,
+    /// A symlink leads to a directory that would have to be made and have the name of a whiteout.
+    #[error("leads through a symlink to a name that starts with '.wh.'")]
+    ThroughWhiteout,
+}
+
+/// What a normalised name that starts with `.wh.` stands for in an OCI layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class<'a> {
-    /// An entry.
-    Entry,
+pub enum WhiteoutKind<'a> {
     /// Hides `name` in `dir`, both without slashes around them.
     Whiteout {
         /// The directory.
@@ -31,13 +57,16 @@ pub enum Class<'a> {
 /// the empty name. `buffer` is used when the name does not already contain its normal form.
 ///
 /// # Errors
-/// When the name is empty, holds a NUL byte or a `..` component.
+/// When the name is empty or too long, holds a NUL byte or a `..` component.
 pub fn normalise<'a>(raw: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8], PathError> {
     if raw.is_empty() {
         return Err(PathError::Empty);
     }
     if raw.contains(&0) {
         return Err(PathError::Nul);
+    }
+    if raw.len() > MAX_NAME {
+        return Err(PathError::TooLong);
     }
     let mut core = raw;
     while let Some(rest) = core.strip_prefix(b"/").or_else(|| core.strip_prefix(b"./")) {
@@ -67,27 +96,25 @@ pub fn normalise<'a>(raw: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8],
     Ok(buffer)
 }
 
-/// Says what a normalised name stands for in an OCI layer.
+/// Says what a normalised name stands for in an OCI layer; `None` for an entry.
 ///
 /// # Errors
 /// When it is a whiteout of nothing, or lies below a whiteout (F3).
-pub fn classify(path: &[u8]) -> Result<Class<'_>, PathError> {
+pub fn whiteout_kind(path: &[u8]) -> Result<Option<WhiteoutKind<'_>>, PathError> {
     let (dir, name) = split(path);
     if !name.starts_with(WHITEOUT) && !dir.starts_with(WHITEOUT) && !dir.windows(5).any(|w| w == b"/.wh.") {
-        return Ok(Class::Entry);
+        return Ok(None);
     }
     if let Some(component) = components(dir).find(|c| c.starts_with(WHITEOUT)) {
-        return match component.starts_with(BOOKKEEPING) && component != OPAQUE {
-            true => Ok(Class::Bookkeeping),
-            false => Err(PathError::BelowWhiteout),
-        };
+        let is_bookkeeping = component.starts_with(BOOKKEEPING) && component != OPAQUE;
+        return if is_bookkeeping { Ok(Some(WhiteoutKind::Bookkeeping)) } else { Err(PathError::BelowWhiteout) };
     }
-    match name {
-        OPAQUE => Ok(Class::Opaque(dir)),
-        _ if name.starts_with(BOOKKEEPING) => Ok(Class::Bookkeeping),
-        b".wh." | b".wh.." | b".wh..." => Err(PathError::CorruptWhiteout),
-        _ => Ok(Class::Whiteout { dir, name: &name[WHITEOUT.len()..] }),
-    }
+    Ok(Some(match name {
+        OPAQUE => WhiteoutKind::Opaque(dir),
+        _ if name.starts_with(BOOKKEEPING) => WhiteoutKind::Bookkeeping,
+        b".wh." | b".wh.." | b".wh..." => return Err(PathError::CorruptWhiteout),
+        _ => WhiteoutKind::Whiteout { dir, name: &name[WHITEOUT.len()..] },
+    }))
 }
 
 /// The components of a name; empty ones too.
@@ -154,23 +181,23 @@ mod tests {
 
     #[test]
     fn whiteouts_are_told_by_name() {
-        let class = |path: &'static str| classify(path.as_bytes());
-        assert_eq!(class("a/.wh.b").unwrap(), Class::Whiteout { dir: b"a", name: b"b" });
-        assert_eq!(class(".wh..opq").unwrap(), Class::Whiteout { dir: b"", name: b".opq" });
-        assert_eq!(class(".wh.....").unwrap(), Class::Whiteout { dir: b"", name: b"...." });
-        assert_eq!(class("a/b/.wh..wh..opq").unwrap(), Class::Opaque(b"a/b"));
-        assert_eq!(class(".wh..wh..opq").unwrap(), Class::Opaque(b""));
+        let kind = |path: &'static str| whiteout_kind(path.as_bytes());
+        assert_eq!(kind("a/.wh.b").unwrap(), Some(WhiteoutKind::Whiteout { dir: b"a", name: b"b" }));
+        assert_eq!(kind(".wh..opq").unwrap(), Some(WhiteoutKind::Whiteout { dir: b"", name: b".opq" }));
+        assert_eq!(kind(".wh.....").unwrap(), Some(WhiteoutKind::Whiteout { dir: b"", name: b"...." }));
+        assert_eq!(kind("a/b/.wh..wh..opq").unwrap(), Some(WhiteoutKind::Opaque(b"a/b")));
+        assert_eq!(kind(".wh..wh..opq").unwrap(), Some(WhiteoutKind::Opaque(b"")));
         for name in [".wh..wh.plnk", ".wh..wh.plnk/1.2", ".wh..wh.aufs", "a/.wh..wh.orph/x", ".wh..wh."] {
-            assert_eq!(class(name).unwrap(), Class::Bookkeeping, "{name}");
+            assert_eq!(kind(name).unwrap(), Some(WhiteoutKind::Bookkeeping), "{name}");
         }
         for name in ["wh.a", "a/.wha", ".w", "a.wh.b", "a/b.wh.", "x.wh.d/e", ".wh"] {
-            assert_eq!(class(name).unwrap(), Class::Entry, "{name}");
+            assert_eq!(kind(name).unwrap(), None, "{name}");
         }
         for name in [".wh.", "a/.wh..", ".wh..."] {
-            assert!(matches!(class(name), Err(PathError::CorruptWhiteout)), "{name}");
+            assert!(matches!(kind(name), Err(PathError::CorruptWhiteout)), "{name}");
         }
         for name in [".wh.a/b", "d/.wh..wh..opq/x", ".wh.d/.wh.e"] {
-            assert!(matches!(class(name), Err(PathError::BelowWhiteout)), "{name}");
+            assert!(matches!(kind(name), Err(PathError::BelowWhiteout)), "{name}");
         }
     }
 }

@@ -1,160 +1,241 @@
 //! Finding and making the directories that a path names (F6, F7).
 
-use super::apply::Layer;
-use super::arena::{Arena, Full, NodeId, State};
-use super::cursor::{Cursor, Loops};
-use super::{Error, PathError, path};
+use std::collections::HashMap;
+
+use super::allowance::{Allowance, Exhausted};
+use super::arena::{Arena, NodeId, NumbersExhausted, State};
+use super::components::{Components, SymlinkLoop};
+use super::error::Error;
+use super::path::{self, MAX_NAME, PathError};
 use crate::meta::{Metadata, NodeKind, Xattrs};
 
-/// So many missing parents are made in a tree, and so many more for each entry: memory is to grow with the entries (S5),
-/// and a name of a megabyte, which a compressor makes nothing of, has half a million parents.
-const IMPLIED: u64 = 1 << 16;
-const IMPLIED_BY_ENTRY: u64 = 8;
-
-/// Why a directory could not be made.
-pub(super) enum Stop {
-    Loops,
-    Full,
-    Implied,
+/// Why a directory could not be found or made.
+#[derive(Debug)]
+pub(super) enum ResolveError {
+    Loop,
+    NumbersExhausted,
+    Exhausted(Exhausted),
+    /// It would have the name of a whiteout.
     Whiteout,
+    /// Its path, all symlinks resolved, is too long.
+    TooLong,
 }
 
-impl From<Loops> for Stop {
-    fn from(_: Loops) -> Self {
-        Self::Loops
+impl From<SymlinkLoop> for ResolveError {
+    fn from(_: SymlinkLoop) -> Self {
+        Self::Loop
     }
 }
 
-impl From<Full> for Stop {
-    fn from(_: Full) -> Self {
-        Self::Full
+impl From<NumbersExhausted> for ResolveError {
+    fn from(_: NumbersExhausted) -> Self {
+        Self::NumbersExhausted
     }
 }
 
-impl Stop {
+impl From<Exhausted> for ResolveError {
+    fn from(what: Exhausted) -> Self {
+        Self::Exhausted(what)
+    }
+}
+
+impl ResolveError {
     /// The error for the entry `name`.
     pub(super) fn at(self, name: &[u8]) -> Error {
+        let name = name.into();
         match self {
-            Self::Loops => Error::Loop(name.into()),
-            Self::Full => Error::TooMany(name.into()),
-            Self::Implied => Error::TooManyImplied(name.into()),
-            Self::Whiteout => Error::Name { name: name.into(), why: PathError::ThroughWhiteout },
+            Self::Loop => Error::Loop(name),
+            Self::NumbersExhausted => Error::TooMany(name),
+            Self::Exhausted(Exhausted::Directories) => Error::TooManyImplied(name),
+            Self::Exhausted(Exhausted::Output) => Error::TooLongPaths(name),
+            Self::Exhausted(Exhausted::Steps) => Error::TooManySteps(name),
+            Self::Whiteout => Error::Name { name, why: PathError::ThroughWhiteout },
+            Self::TooLong => Error::Name { name, why: PathError::TooLong },
         }
     }
 }
 
+/// A directory that a path led to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Directory {
+    pub(super) node: NodeId,
+    /// How long its path is, all symlinks resolved.
+    pub(super) path_len: usize,
+}
+
+impl Directory {
+    pub(super) fn root(node: NodeId) -> Self {
+        Self { node, path_len: 0 }
+    }
+
+    /// How long the path of `name` in it is.
+    pub(super) fn path_len_of(&self, name: &[u8]) -> Result<usize, ResolveError> {
+        let len = self.path_len + usize::from(self.path_len > 0) + name.len();
+        if len > MAX_NAME { Err(ResolveError::TooLong) } else { Ok(len) }
+    }
+
+    fn parent<C>(self, arena: &Arena<C>) -> Self {
+        let parent = arena.parent(self.node);
+        if parent == self.node {
+            return self;
+        }
+        Self { node: parent, path_len: self.path_len.saturating_sub(arena.name(self.node).len() + 1) }
+    }
+}
+
+/// What to do about a directory that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// Nothing: then the path leads nowhere.
+    Stop,
+    /// Make it, in place of what is there; `.wh.` names must not arise so where they are whiteouts.
+    Make {
+        /// Whether they are.
+        whiteout_names: bool,
+    },
+}
+
+/// Follows paths, and remembers where the last ones led.
+#[derive(Debug, Default)]
+pub(super) struct Resolver {
+    last: LastDirectory,
+    /// The directories that symlinks lead to, by the symlink.
+    symlinks: HashMap<NodeId, Destination>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Destination {
+    directory: Directory,
+    /// How many symlinks are on the way, the first included.
+    symlinks: u32,
+}
+
+/// A symlink whose target is being followed.
+struct Following {
+    node: NodeId,
+    /// Bytes of the path that are left behind its target.
+    left: usize,
+    /// Symlinks followed before it.
+    before: u32,
+}
+
+impl Resolver {
+    /// A directory or a symlink has gone: what was remembered may have led through it.
+    pub(super) fn forget(&mut self) {
+        self.last.forget();
+        if !self.symlinks.is_empty() {
+            self.symlinks = HashMap::new();
+        }
+    }
+
+    /// The directory at `dir` (normalised). A symlink is followed inside the root; what is missing there, and anything
+    /// that is neither, is `missing`.
+    pub(super) fn directory<C>(
+        &mut self,
+        arena: &mut Arena<C>,
+        allowance: &mut Allowance,
+        root: NodeId,
+        dir: &[u8],
+        missing: Missing,
+    ) -> Result<Option<Directory>, ResolveError> {
+        let start = if root == NodeId::ROOT { self.last.start(arena, dir) } else { None };
+        let mut here = start.unwrap_or(Directory::root(root));
+        let mut parts = Components::new(&dir[here.path_len..]);
+        let mut following: Vec<Following> = Vec::new();
+        loop {
+            parts.trim();
+            while let Some(symlink) = following.last().filter(|symlink| parts.left() <= symlink.left) {
+                let symlinks = parts.followed - symlink.before;
+                self.symlinks.insert(symlink.node, Destination { directory: here, symlinks });
+                following.pop();
+            }
+            let Some(name) = parts.next() else { break };
+            allowance.steps(1)?;
+            if name == b".." {
+                here = here.parent(arena);
+                continue;
+            }
+            let child = arena.child(here.node, name);
+            match (child, child.and_then(|node| arena.kind(node)), missing) {
+                (Some(node), Some(NodeKind::Directory), _) => {
+                    here = Directory { node, path_len: here.path_len_of(name)? };
+                }
+                (Some(node), Some(NodeKind::Symlink(target)), _) => {
+                    if let Some(known) = self.symlinks.get(&node) {
+                        parts.skip(known.symlinks)?;
+                        here = known.directory;
+                        continue;
+                    }
+                    if target.starts_with(b"/") {
+                        here = Directory::root(root);
+                    }
+                    following.push(Following { node, left: parts.left(), before: parts.followed });
+                    parts.follow(target)?;
+                }
+                (_, _, Missing::Stop) => return Ok(None),
+                (child, _, Missing::Make { whiteout_names }) => {
+                    // Only a symlink leads to such a name, and the result could not be told from a whiteout (T4).
+                    if whiteout_names && root == NodeId::ROOT && name.starts_with(path::WHITEOUT) {
+                        return Err(ResolveError::Whiteout);
+                    }
+                    if let Some(node) = child {
+                        arena.remove(node);
+                    }
+                    let path_len = here.path_len_of(name)?;
+                    allowance.directory(path_len)?;
+                    here = Directory { node: implied(arena, here.node, name)?, path_len };
+                }
+            }
+        }
+        if root == NodeId::ROOT && parts.followed == 0 {
+            self.last.set(dir, here.node);
+        }
+        Ok(Some(here))
+    }
+}
+
+fn implied<C>(arena: &mut Arena<C>, dir: NodeId, name: &[u8]) -> Result<NodeId, NumbersExhausted> {
+    let slot = arena.add_inode(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, State::Is(NodeKind::Directory))?;
+    arena.attach(dir, name, slot)
+}
+
 /// The directory that the last entry stood in or was, so that the next one need not start at the root.
 ///
-/// Every component of `path` is a directory itself, not a symlink to one. Forgotten whenever a directory goes.
+/// Every component of `path` is a directory itself, not a symlink to one.
 #[derive(Debug, Default)]
-pub(super) struct Memo {
+struct LastDirectory {
     path: Vec<u8>,
     node: Option<NodeId>,
 }
 
-impl Memo {
-    pub(super) fn set(&mut self, path: &[u8], node: NodeId) {
+impl LastDirectory {
+    fn forget(&mut self) {
         self.path.clear();
-        self.path.extend_from_slice(path);
-        self.node = Some(node);
-    }
-
-    pub(super) fn forget(&mut self) {
         self.node = None;
     }
 
-    /// The deepest known directory on the way to `path`, and how many bytes of `path` lead there.
-    fn start<C>(&self, arena: &Arena<C>, path: &[u8]) -> Option<(NodeId, usize)> {
+    /// The deepest known directory on the way to `path`. It is the last one from here on: each step up pays for a step
+    /// down that was made before.
+    fn start<C>(&mut self, arena: &Arena<C>, path: &[u8]) -> Option<Directory> {
         let mut node = self.node?;
         let ends = |path: &[u8], at: usize| at == path.len() || path.get(at) == Some(&b'/');
         let mut common = self.path.iter().zip(path).take_while(|(a, b)| a == b).count();
         while common > 0 && !(ends(&self.path, common) && ends(path, common)) {
             common -= 1;
         }
-        for _ in 0..path::depth(&self.path).checked_sub(path::depth(&self.path[..common]))? {
+        let below = &self.path[common..];
+        for _ in 0..path::depth(below.strip_prefix(b"/").unwrap_or(below)) {
             node = arena.parent(node);
         }
-        Some((node, common))
-    }
-}
-
-impl<C> Layer<'_, C> {
-    /// The directory at `dir` (normalised), made with its parents where they are missing. A symlink is followed
-    /// inside the root and its missing target made; anything else that is no directory is replaced by one.
-    pub(super) fn make_directory(&mut self, root: NodeId, dir: &[u8]) -> Result<NodeId, Stop> {
-        let start = if root == NodeId::ROOT { self.memo.start(self.arena, dir) } else { None };
-        let (mut here, known) = start.unwrap_or((root, 0));
-        if known == dir.len() {
-            return Ok(here);
-        }
-        let mut cursor = Cursor::new(&dir[known..]);
-        while let Some(name) = cursor.next() {
-            if name == b".." {
-                here = self.arena.parent(here);
-                continue;
-            }
-            let child = self.arena.child(here, name);
-            here = match (child, child.and_then(|node| self.arena.kind(node))) {
-                (Some(node), Some(NodeKind::Directory)) => node,
-                (Some(_), Some(NodeKind::Symlink(target))) => {
-                    if target.starts_with(b"/") {
-                        here = root;
-                    }
-                    cursor.follow(target)?;
-                    here
-                }
-                // Only a symlink leads to such a name, and the result could not be told from a whiteout (T4).
-                _ if self.oci && root == NodeId::ROOT && name.starts_with(path::WHITEOUT) => {
-                    return Err(Stop::Whiteout);
-                }
-                (child, _) => {
-                    if let Some(node) = child {
-                        self.arena.remove(node);
-                    }
-                    self.implied(here, name)?
-                }
-            };
-        }
-        if root == NodeId::ROOT && cursor.passed().is_some() {
-            self.memo.set(dir, here);
-        }
-        Ok(here)
+        self.path.truncate(common);
+        self.node = Some(node);
+        Some(Directory { node, path_len: common })
     }
 
-    fn implied(&mut self, dir: NodeId, name: &[u8]) -> Result<NodeId, Stop> {
-        self.arena.implied += 1;
-        if self.arena.implied > IMPLIED.saturating_add(self.arena.entries.saturating_mul(IMPLIED_BY_ENTRY)) {
-            return Err(Stop::Implied);
-        }
-        let directory = State::Is(NodeKind::Directory);
-        let slot = self.arena.add_inode(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, directory)?;
-        Ok(self.arena.attach(dir, name, slot)?)
+    /// `path` begins with what [`LastDirectory::start`] has left of the last one.
+    fn set(&mut self, path: &[u8], node: NodeId) {
+        self.path.truncate(path.len());
+        self.path.extend_from_slice(&path[self.path.len()..]);
+        self.node = Some(node);
     }
-}
-
-/// What is at `path`; its last component is not followed.
-pub(super) fn find<C>(arena: &Arena<C>, root: NodeId, path: &[u8]) -> Result<Option<NodeId>, Loops> {
-    let mut cursor = Cursor::new(path);
-    let mut here = root;
-    while let Some(name) = cursor.next() {
-        if name == b".." {
-            here = arena.parent(here);
-            continue;
-        }
-        let Some(node) = arena.child(here, name) else { return Ok(None) };
-        if cursor.is_done() {
-            return Ok(Some(node));
-        }
-        match arena.kind(node) {
-            Some(NodeKind::Directory) => here = node,
-            Some(NodeKind::Symlink(target)) => {
-                if target.starts_with(b"/") {
-                    here = root;
-                }
-                cursor.follow(target)?;
-            }
-            _ => return Ok(None),
-        }
-    }
-    Ok(Some(here))
 }

@@ -1,7 +1,6 @@
 //! The finished tree in canonical order.
 
 use super::arena::{Arena, NodeId, Slot, State};
-use super::walk::Walk;
 use crate::meta::{Metadata, NodeKind, Xattrs};
 
 /// A finished tree: children sorted by name byte-wise, inodes numbered 0, 1, 2... in the order in which a walk meets
@@ -116,12 +115,6 @@ impl<C> Sealed<C> {
         let is_dir = matches!(self.inode(dir).kind, NodeKind::Directory);
         let first = if is_dir { self.first_child(dir) } else { None };
         Children { tree: self, next: first }
-    }
-
-    /// Every name in canonical order, parents first (T1).
-    #[must_use]
-    pub fn walk(&self) -> Walk<'_, C> {
-        Walk::new(self)
     }
 
     pub(super) fn id(&self, node: NodeId) -> InodeId {

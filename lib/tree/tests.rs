@@ -9,19 +9,15 @@ fn merge(layers: &[&str]) -> Result<Sealed<String>, Error> {
     let mut tree = Tree::new();
     for (number, layer) in layers.iter().enumerate() {
         let members: Vec<Member> = layer.lines().map(str::trim).filter(|l| !l.is_empty()).map(member).collect();
-        let mut marks = Marks::new();
+        let mut whiteouts = Whiteouts::new(WhiteoutFormat::Names);
         for (position, member) in (0u32..).zip(&members) {
-            marks.collect(position, member.path.as_bytes())?;
+            whiteouts.collect(position, member.path.as_bytes())?;
         }
+        tree.look_up(&mut whiteouts);
         for member in &members {
-            let shape = match &member.entry {
-                Entry::Node(NodeKind::Directory) => Shape::Directory,
-                Entry::Node(NodeKind::Symlink(target)) => Shape::Symlink(target),
-                _ => Shape::Other,
-            };
-            marks.see(member.path.as_bytes(), shape);
+            whiteouts.see(member.path.as_bytes(), matches!(member.entry, Entry::Node(NodeKind::Directory)));
         }
-        let mut layer = tree.layer(Whiteouts::Oci(marks))?;
+        let mut layer = tree.layer(whiteouts)?;
         for member in &members {
             let mtime = Timestamp::from_secs(i64::try_from(number).unwrap() + 1);
             let meta = Metadata { mode: member.mode, uid: 0, gid: 0, mtime };
@@ -105,6 +101,32 @@ fn f1_whiteouts_act_on_lower_layers_wherever_they_stand() {
     for layer in [".wh.l\nl/new = 2", "l/new = 2\n.wh.l"] {
         becomes(&["d/ @700\nd/old = 1\nl -> d", layer], "d/ @700 layer 1\nd/old = 1\nl/\nl/new = 2");
     }
+}
+
+#[test]
+fn f1_whiteouts_are_looked_up_in_lower_layers_never_through_a_symlink_of_their_own() {
+    let lower = "app/x = 1\napp/d/z = 1\nopt/x = 1\nopt/d/z = 1";
+    let app_is_emptied = "app -> opt\nopt/\nopt/d/\nopt/d/z = 1\nopt/x = 1";
+    for layer in [
+        "app/.wh.x\napp -> opt",
+        "app -> opt\napp/.wh.x",
+        "app/.wh..wh..opq\napp -> opt",
+        "app/d/.wh.z\napp/.wh.d\napp -> opt",
+        "app/d/.wh..wh..opq\napp -> opt",
+    ] {
+        becomes(&[lower, layer], app_is_emptied);
+    }
+    // Nothing there below: the layer's own symlink leads nowhere.
+    becomes(&["opt/x = 1", "app -> opt\napp/.wh.x"], "app -> opt\nopt/\nopt/x = 1");
+    // A symlink of a lower layer counts, whatever the layer makes of it but a directory.
+    for layer in ["app -> other\napp/.wh.x", "app/.wh.x\napp -> other", "app/.wh..wh..opq\napp -> other"] {
+        becomes(&["opt/x = 1\napp -> opt", layer], "app -> other\nopt/");
+    }
+    becomes(&["opt/x = 1\napp -> opt", "app/.wh.x\napp = 2"], "app = 2\nopt/");
+    // Further up and by way of another one.
+    let lower = "a/b/x = 1\nc/b/x = 1";
+    becomes(&[lower, "a/b/.wh.x\na -> c"], "a -> c\nc/\nc/b/\nc/b/x = 1");
+    becomes(&[lower, "a/.wh..wh..opq\na -> c"], "a -> c\nc/\nc/b/\nc/b/x = 1");
 }
 
 #[test]
@@ -237,6 +259,79 @@ fn depth_is_bounded_by_memory_alone() {
 }
 
 #[test]
+fn names_are_bounded_with_all_symlinks_resolved() {
+    let long = "d/".repeat(40_000);
+    fails(&[&format!("{long}f = 1")], "longer than 65536 bytes");
+    fails(&[&format!("h == {long}f")], "longer than 65536 bytes");
+    // Each name is short, the paths are not.
+    let deep = "d".repeat(250);
+    let mut layer = String::new();
+    for at in 0..400 {
+        layer += &format!("l{} -> l{at}/{deep}\nl{}/f = 1\n", at + 1, at + 1);
+    }
+    let layer = layer.replace("l0/", "");
+    assert!(merge(&[&layer]).is_err());
+}
+
+#[test]
+fn implied_directories_are_bounded_in_bytes_of_the_result() {
+    // The deeper, the longer the path of each: these would be half a gigabyte of tar.
+    let deep = "a/".repeat(32_000);
+    fails(&[&format!("{deep}f = 1")], "the paths of missing parents");
+    // As deep as Linux allows, and as many as there are entries.
+    let layer: String = (0..100).map(|at| format!("{at}/{}f = 1\n", "a/".repeat(2000))).collect();
+    fails(&[&layer], "missing parent");
+    let layer: String = (0..1000).map(|at| format!("{at}/{}f = 1\n", "a/".repeat(60))).collect();
+    assert_eq!(merge(&[&layer]).unwrap().len(), 1 + 1000 * 62);
+}
+
+#[test]
+fn ways_through_symlinks_are_remembered() {
+    // Forty symlinks, each by a long way round, and many names behind the first.
+    let way = "d/../".repeat(700);
+    let mut layer = String::from("d/\nl40/\n");
+    for at in 0..40 {
+        layer += &format!("l{at} -> {way}l{}\n", at + 1);
+    }
+    let names: String = (0..10_000).map(|at| format!("l0/{at} = 1\n")).collect();
+    let links: String = (0..10_000).map(|at| format!("h{at} == l0/{at}\n")).collect();
+    assert_eq!(merge(&[&layer, &names, &links]).unwrap().len(), 1 + 2 + 40 + 10_000);
+    // When something goes on the way, they are gone again and again, up to a bound.
+    let names: String = (0..10_000).map(|at| format!("l0/{at} = 1\ns -> {at}\n")).collect();
+    fails(&[&layer, &names], "the ways through symlinks are too long");
+    let whiteouts: String = (0..10_000).map(|at| format!("l0/.wh.{at} = \n")).collect();
+    fails(&[&layer, &whiteouts], "the ways through symlinks are too long");
+    // What is remembered is forgotten in time.
+    becomes(
+        &["a/\nb/\nl -> a\nl/x = 1\nl -> b\nl/y = 1"],
+        "a/ @644 layer 1\na/x = 1\nb/ @644 layer 1\nb/y = 1\nl -> b",
+    );
+    becomes(&["a/\nl -> a\nl/x = 1\na = 2\nl/y = 1"], "a/\na/y = 1\nl -> a");
+}
+
+#[test]
+fn a_way_up_is_paid_for_by_the_way_down() {
+    // One deep name and many that are not: the directory of the last entry is left only once.
+    let layer =
+        format!("{}f = 1\n", "d/".repeat(10_000)) + &(0..20_000).map(|at| format!("{at} = 1\n")).collect::<String>();
+    let start = std::time::Instant::now();
+    merge(&[&layer]).unwrap();
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+#[test]
+fn whiteouts_take_no_more_than_their_names() {
+    let whiteouts: Vec<String> = (0..200).map(|at| format!("{at}/{}.wh.x", "a/".repeat(2000))).collect();
+    let mut list = Whiteouts::new(WhiteoutFormat::Names);
+    for (position, name) in (0..).zip(&whiteouts) {
+        list.collect(position, name.as_bytes()).unwrap();
+    }
+    let names: usize = whiteouts.iter().map(String::len).sum();
+    assert!(list.size() <= 2 * names + 200 * 64, "{}", list.size());
+    assert_eq!(merge(&["a = 1", &whiteouts.join("\n")]).unwrap().len(), 2);
+}
+
+#[test]
 fn a_node_is_small() {
     // Name, inode and their share of the hash table, for a content of 32 bytes (S5).
     assert!(arena::size_per_node::<[u64; 4]>() <= 150, "{}", arena::size_per_node::<[u64; 4]>());
@@ -245,7 +340,7 @@ fn a_node_is_small() {
 #[test]
 fn retain_removes_subtrees() {
     let mut tree = Tree::new();
-    let mut layer = tree.layer(Whiteouts::None(Marks::new())).unwrap();
+    let mut layer = tree.layer(Whiteouts::new(WhiteoutFormat::Other)).unwrap();
     for path in ["a/b/c", "a/b/d", "a/e", "f", "g/h", ".wh.x"] {
         let (entry, meta) = (Entry::Node(NodeKind::File(())), Metadata::IMPLIED_DIRECTORY);
         layer.apply(Named { path: path.as_bytes(), entry, meta, xattrs: Xattrs::NONE }).unwrap();

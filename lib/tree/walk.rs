@@ -1,7 +1,8 @@
 //! Walking a finished tree.
 
 use super::arena::NodeId;
-use super::{InodeId, Sealed};
+use super::path;
+use super::sealed::{InodeId, Sealed};
 
 /// See [`Sealed::walk`].
 #[derive(Debug)]
@@ -24,11 +25,15 @@ pub struct Visit<'w> {
     pub is_first: bool,
 }
 
-impl<'t, C> Walk<'t, C> {
-    pub(super) fn new(tree: &'t Sealed<C>) -> Self {
-        Self { tree, next: Some(NodeId::ROOT), path: Vec::new(), dir: NodeId::ROOT }
+impl<C> Sealed<C> {
+    /// Every name in canonical order, parents first (T1).
+    #[must_use]
+    pub fn walk(&self) -> Walk<'_, C> {
+        Walk { tree: self, next: Some(NodeId::ROOT), path: Vec::new(), dir: NodeId::ROOT }
     }
+}
 
+impl<C> Walk<'_, C> {
     /// The next name.
     pub fn step(&mut self) -> Option<Visit<'_>> {
         let node = self.next?;
@@ -37,10 +42,10 @@ impl<'t, C> Walk<'t, C> {
             // `path` holds the node visited last: go up to the directory both are under, then down.
             let parent = arena.parent(node);
             while self.dir != parent {
-                self.path.truncate(super::path::parent(&self.path).len());
+                self.path.truncate(path::parent(&self.path).len());
                 self.dir = arena.parent(self.dir);
             }
-            super::path::push(&mut self.path, arena.name(node));
+            path::push(&mut self.path, arena.name(node));
             self.dir = node;
         }
         self.next = self.tree.after(node);

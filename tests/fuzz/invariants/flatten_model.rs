@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use oci2ext4::meta::{Entry, Named, NodeKind};
-use oci2ext4::tree::{Error, Marks, Sealed, Shape, Tree, Visit, Whiteouts};
+use oci2ext4::tree::{Error, Sealed, Tree, Visit, WhiteoutFormat, Whiteouts};
 
 use super::layers::{Member, What, parse};
 use super::model::{self, Kind, Model};
@@ -26,16 +26,17 @@ pub fn check(bytes: &[u8]) {
 pub fn merge(layers: &[Vec<Member>]) -> Result<Sealed<Vec<u8>>, Error> {
     let mut tree = Tree::new();
     for members in layers {
-        let mut marks = Marks::new();
+        let mut whiteouts = Whiteouts::new(WhiteoutFormat::Names);
         for (position, member) in (0..).zip(members) {
-            marks.collect(position, &member.name)?;
+            whiteouts.collect(position, &member.name)?;
         }
-        if !marks.is_empty() {
+        tree.look_up(&mut whiteouts);
+        if whiteouts.lead_through_symlinks() {
             for member in members {
-                marks.see(&member.name, shape(&member.what));
+                whiteouts.see(&member.name, member.what == What::Directory);
             }
         }
-        let mut layer = tree.layer(Whiteouts::Oci(marks))?;
+        let mut layer = tree.layer(whiteouts)?;
         for member in members {
             let entry = match &member.what {
                 What::Directory => Entry::Node(NodeKind::Directory),
@@ -49,14 +50,6 @@ pub fn merge(layers: &[Vec<Member>]) -> Result<Sealed<Vec<u8>>, Error> {
         layer.finish()?;
     }
     Ok(tree.seal())
-}
-
-fn shape(what: &What) -> Shape<'_> {
-    match what {
-        What::Directory => Shape::Directory,
-        What::Symlink(target) => Shape::Symlink(target),
-        What::File(_) | What::Link(_) | What::Fifo => Shape::Other,
-    }
 }
 
 /// A name a line, in canonical order.

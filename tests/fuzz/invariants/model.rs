@@ -121,8 +121,9 @@ impl Model {
         Ok(())
     }
 
-    /// The lower directory that a mark's means: where the layer itself makes something else of a name on the way, that
-    /// counts. Hidden directories are walked through too, hidden symlinks lead nowhere.
+    /// The lower directory that a mark's means, in what the lower layers left; only where the layer itself makes a
+    /// directory of a symlink on the way, it is not that symlink that is meant. Hidden directories are walked through
+    /// too, hidden symlinks lead nowhere.
     fn meant(&self, dir: &Path, members: &[(Class, Path, &Member)]) -> Result<Option<Path>, Refused> {
         let mut todo = components(dir);
         let (mut here, mut stated, mut follows) = (Path::new(), Some(Path::new()), 0);
@@ -137,9 +138,9 @@ impl Model {
             let own = own.map(|(_, _, member)| &member.what);
             let hidden = || self.hidden.get(&path).map(|(inode, _)| *inode).filter(|inode| self.is_directory(*inode));
             let lower = self.names.get(&path).copied().or_else(hidden).map(|inode| &self.inodes[inode].kind);
-            match (own, lower) {
-                (None | Some(What::Directory), Some(Kind::Directory)) => here = path,
-                (Some(What::Symlink(target)), _) | (None, Some(Kind::Symlink(target))) => {
+            match lower {
+                Some(Kind::Directory) => here = path,
+                Some(Kind::Symlink(target)) if own != Some(&What::Directory) => {
                     follow(target, &mut here, &mut todo, &mut follows)?;
                     stated = None;
                 }

@@ -5,14 +5,16 @@
 
 use std::collections::HashMap;
 
+use super::allowance::Allowance;
 use super::arena::{Arena, NodeId};
-use super::cursor::{Cursor, Loops};
+use super::components::Components;
+use super::resolve::ResolveError;
 use super::table::Table;
 use crate::meta::NodeKind;
 
 /// Detached subtrees of lower layers.
 #[derive(Debug, Default)]
-pub(super) struct Ghosts {
+pub(super) struct HiddenEntries {
     table: Table,
     /// Each one with the position of what hid it: a link further up in the layer still sees it.
     hidden_at: HashMap<NodeId, u32>,
@@ -23,7 +25,7 @@ pub(super) struct Ghosts {
 /// The position of what an entry of the layer itself has replaced: before all links.
 const REPLACED: u32 = 0;
 
-impl Ghosts {
+impl HiddenEntries {
     /// Takes `node` out of the tree.
     pub(super) fn add<C>(&mut self, arena: &mut Arena<C>, node: NodeId, position: u32) {
         arena.detach(node);
@@ -44,8 +46,15 @@ impl Ghosts {
 
     /// A new entry `name` in `dir` replaces what an extractor would have had there: nothing shows it again, unless
     /// both are directories and merge.
-    pub(super) fn replace<C>(&mut self, arena: &mut Arena<C>, dir: NodeId, name: &[u8], by_directory: bool) {
-        let behind = self.behind(arena, dir);
+    pub(super) fn replace<C>(
+        &mut self,
+        arena: &mut Arena<C>,
+        allowance: &mut Allowance,
+        dir: NodeId,
+        name: &[u8],
+        by_directory: bool,
+    ) -> Result<(), ResolveError> {
+        let behind = self.behind(arena, allowance, dir)?;
         let with_it = behind.iter().filter_map(|dir| arena.child(*dir, name));
         let by_itself = behind.iter().chain([&dir]).filter_map(|dir| arena.find(&self.table, *dir, name));
         let merges = |node: &NodeId| by_directory && arena.is_directory(*node);
@@ -57,12 +66,13 @@ impl Ghosts {
         for node in by_itself {
             self.hidden_at.insert(node, REPLACED);
         }
+        Ok(())
     }
 
     /// The hidden directories that stand at the same path as the visible `dir`.
-    fn behind<C>(&self, arena: &Arena<C>, dir: NodeId) -> Vec<NodeId> {
+    fn behind<C>(&self, arena: &Arena<C>, allowance: &mut Allowance, dir: NodeId) -> Result<Vec<NodeId>, ResolveError> {
         if !self.directories {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let mut way = Vec::new();
         let mut visible = dir;
@@ -70,6 +80,7 @@ impl Ghosts {
             way.push(visible);
             visible = arena.parent(visible);
         }
+        allowance.steps(way.len())?;
         let mut behind: Vec<NodeId> = Vec::new();
         for node in way.into_iter().rev() {
             let name = arena.name(node);
@@ -79,27 +90,29 @@ impl Ghosts {
             behind = with_it.chain(by_itself).filter(still).collect();
             visible = node;
         }
-        behind
+        Ok(behind)
     }
 
     /// What `path` led to before the whiteouts behind `position` took effect.
     pub(super) fn find<C>(
         &self,
         arena: &Arena<C>,
+        allowance: &mut Allowance,
         root: NodeId,
         path: &[u8],
         position: u32,
-    ) -> Result<Option<NodeId>, Loops> {
-        let mut cursor = Cursor::new(path);
+    ) -> Result<Option<NodeId>, ResolveError> {
+        let mut parts = Components::new(path);
         // The directories that the path means so far, what is visible before what is hidden.
         let mut here = vec![root];
-        while let Some(name) = cursor.next() {
+        while let Some(name) = parts.next() {
+            allowance.steps(here.len())?;
             if name == b".." {
                 here = vec![here.first().map_or(root, |dir| arena.parent(*dir))];
                 continue;
             }
             let found: Vec<NodeId> = here.iter().flat_map(|dir| self.children(arena, *dir, name, position)).collect();
-            if cursor.is_done() {
+            if parts.is_done() {
                 return Ok(found.first().copied());
             }
             let Some(first) = found.first() else { return Ok(None) };
@@ -107,7 +120,7 @@ impl Ghosts {
                 if target.starts_with(b"/") {
                     here = vec![root];
                 }
-                cursor.follow(target)?;
+                parts.follow(target)?;
                 continue;
             }
             here = found.into_iter().take_while(|node| arena.is_directory(*node)).collect();

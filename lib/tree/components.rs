@@ -1,0 +1,90 @@
+//! The components of a path that symlinks lengthen while it is followed.
+
+use std::borrow::Cow;
+
+use super::path;
+
+/// How many symlinks one path may lead through, as in Linux (F7).
+pub(super) const MAX_SYMLINKS: u32 = 40;
+
+/// The longest target that a symlink on the way may have, in bytes: no file system holds a longer one.
+pub(super) const MAX_TARGET: usize = 4096;
+
+/// What is left of a path.
+#[derive(Debug)]
+pub(super) struct Components<'a> {
+    text: Cow<'a, [u8]>,
+    at: usize,
+    /// How many symlinks were followed.
+    pub(super) followed: u32,
+}
+
+/// More than [`MAX_SYMLINKS`], or one that is too long to follow.
+#[derive(Debug)]
+pub(super) struct SymlinkLoop;
+
+impl<'a> Components<'a> {
+    pub(super) fn new(path: &'a [u8]) -> Self {
+        Self { text: Cow::Borrowed(path), at: 0, followed: 0 }
+    }
+
+    /// Passes over what is no component: `.` and nothing.
+    pub(super) fn trim(&mut self) {
+        while let Some(rest) = self.text.get(self.at..).filter(|rest| !rest.is_empty()) {
+            match rest {
+                [b'/', ..] => self.at += 1,
+                [b'.', b'/', ..] | [b'.'] => self.at += rest.len().min(2),
+                _ => break,
+            }
+        }
+    }
+
+    /// The next component; `..` is one.
+    pub(super) fn next(&mut self) -> Option<&[u8]> {
+        self.trim();
+        let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let len = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+        let start = self.at;
+        self.at += len + 1;
+        Some(&self.text[start..start + len])
+    }
+
+    /// Whether no component is left.
+    pub(super) fn is_done(&self) -> bool {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        path::components(rest).all(|c| matches!(c, b"" | b"."))
+    }
+
+    /// Bytes of the path that are still to be gone.
+    pub(super) fn left(&self) -> usize {
+        self.text.len().saturating_sub(self.at)
+    }
+
+    /// The part of the path that was returned so far; `None` once a symlink was followed.
+    pub(super) fn passed(&self) -> Option<&[u8]> {
+        let end = self.at.saturating_sub(1).min(self.text.len());
+        (self.followed == 0).then(|| &self.text[..end])
+    }
+
+    /// Puts a symlink's target in place of the component that was returned last.
+    pub(super) fn follow(&mut self, target: &[u8]) -> Result<(), SymlinkLoop> {
+        if target.len() > MAX_TARGET {
+            return Err(SymlinkLoop);
+        }
+        self.count(1)?;
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        self.text = Cow::Owned([target, b"/", rest].concat());
+        self.at = 0;
+        Ok(())
+    }
+
+    /// Goes on behind a symlink whose target is known, `symlinks` of them on the way.
+    pub(super) fn skip(&mut self, symlinks: u32) -> Result<(), SymlinkLoop> {
+        self.count(symlinks)
+    }
+
+    fn count(&mut self, symlinks: u32) -> Result<(), SymlinkLoop> {
+        self.followed = self.followed.saturating_add(symlinks);
+        if self.followed > MAX_SYMLINKS { Err(SymlinkLoop) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,126 @@
+//! Applying the entries of one layer, in their order.
+
+use super::allowance::Allowance;
+use super::arena::{Arena, NodeId, State};
+use super::error::Error;
+use super::links::Links;
+use super::path::{self, PathError, WhiteoutKind, normalise, whiteout_kind};
+use super::placement::Placement;
+use super::resolve::{ResolveError, Resolver};
+use super::whiteouts::{WhiteoutFormat, Whiteouts};
+use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
+
+/// A layer that is being applied. It must be ended by [`Layer::finish`].
+#[derive(Debug)]
+pub struct Layer<'t, C> {
+    place: Placement<'t, C>,
+    links: Links,
+    /// How many members came before the next.
+    position: u32,
+}
+
+impl<'t, C> Layer<'t, C> {
+    pub(super) fn begin(
+        arena: &'t mut Arena<C>,
+        allowance: &'t mut Allowance,
+        whiteouts: Whiteouts,
+    ) -> Result<Self, Error> {
+        let whiteout_names = whiteouts.format() == WhiteoutFormat::Names;
+        let hidden = whiteouts.apply(arena, allowance)?;
+        let place = Placement { arena, allowance, hidden, resolver: Resolver::default(), whiteout_names };
+        Ok(Self { place, links: Links::default(), position: 0 })
+    }
+
+    /// Applies the next member of the layer; its name and a link's target are normalised here (F11). Whiteouts and opaque
+    /// markers among them have done their work already.
+    ///
+    /// # Errors
+    /// When the entry breaks an F rule; the tree is of no use then.
+    pub fn apply(&mut self, member: Named<'_, C>) -> Result<(), Error> {
+        let mut buffer = Vec::new();
+        let refuse = |why: PathError| Error::Name { name: member.path.into(), why };
+        let path = normalise(member.path, &mut buffer).map_err(refuse)?;
+        self.place.allowance.member(path.len());
+        let kind = if self.place.whiteout_names { whiteout_kind(path).map_err(refuse)? } else { None };
+        match kind {
+            None => self.enter(NodeId::ROOT, path, member)?,
+            Some(WhiteoutKind::Bookkeeping) => self.enter_bookkeeping(path, member)?,
+            Some(WhiteoutKind::Whiteout { .. } | WhiteoutKind::Opaque(_)) => {}
+        }
+        self.position = self.position.saturating_add(1);
+        Ok(())
+    }
+
+    /// Ends the layer: hard links that came before their targets find them now (F8).
+    ///
+    /// # Errors
+    /// When a link's target is a directory or does not exist.
+    pub fn finish(mut self) -> Result<(), Error> {
+        self.links.resolve_pending(&mut self.place, self.position)?;
+        if let Some(root) = self.links.bookkeeping {
+            self.place.arena.release(root);
+        }
+        self.place.hidden.end(self.place.arena);
+        Ok(())
+    }
+
+    fn enter(&mut self, root: NodeId, path: &[u8], member: Named<'_, C>) -> Result<(), Error> {
+        match member.entry {
+            Entry::HardLink(target) => self.links.link(&mut self.place, root, path, &target, self.position),
+            Entry::Node(NodeKind::Directory) => {
+                self.directory(root, path, member.meta, member.xattrs).map_err(|error| error.at(path))
+            }
+            Entry::Node(kind) => {
+                if let NodeKind::Symlink(target) = &kind {
+                    check_symlink(path, target)?;
+                }
+                let full = |_| Error::TooMany(path.into());
+                let slot = self.place.arena.add_inode(member.meta, member.xattrs, State::Is(kind)).map_err(full)?;
+                let put = self.place.put(root, path, slot).map_err(|error| error.at(path))?;
+                put.map(|_| ()).ok_or_else(|| Error::Root(member.path.into()))
+            }
+        }
+    }
+
+    /// AUFS bookkeeping: kept out of sight as the possible target of hard links, until the layer ends.
+    fn enter_bookkeeping(&mut self, path: &[u8], member: Named<'_, C>) -> Result<(), Error> {
+        let root = match self.links.bookkeeping {
+            Some(root) => root,
+            None => self.place.arena.add_hidden_root().map_err(|_| Error::TooMany(path.into()))?,
+        };
+        self.links.bookkeeping = Some(root);
+        self.enter(root, path, member)
+    }
+
+    fn directory(&mut self, root: NodeId, path: &[u8], meta: Metadata, xattrs: Xattrs) -> Result<(), ResolveError> {
+        let place = &mut self.place;
+        let node = if path.is_empty() {
+            root
+        } else {
+            let (parent, name) = path::split(path);
+            let dir = place.make_directory(root, parent)?;
+            match place.arena.child(dir.node, name).filter(|node| place.arena.is_directory(*node)) {
+                Some(node) => node,
+                None => {
+                    place.allowance.path(dir.path_len_of(name)?, path.len())?;
+                    let slot = place.arena.add_inode(meta, xattrs, State::Is(NodeKind::Directory))?;
+                    return place.replace(dir.node, name, slot).map(|_| ());
+                }
+            }
+        };
+        let slot = place.arena.slot(node);
+        let inode = place.arena.inode_mut(slot);
+        inode.meta = meta;
+        inode.xattrs = xattrs;
+        Ok(())
+    }
+}
+
+fn check_symlink(name: &[u8], target: &[u8]) -> Result<(), Error> {
+    let why = match target {
+        b"" => PathError::Empty,
+        _ if target.contains(&0) => PathError::Nul,
+        _ => return Ok(()),
+    };
+    Err(Error::Symlink { name: name.into(), why })
+}

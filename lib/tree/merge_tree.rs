@@ -1,0 +1,83 @@
+//! The tree that layers are merged into.
+
+use super::allowance::Allowance;
+use super::arena::{Arena, NodeId};
+use super::error::Error;
+use super::layer::Layer;
+use super::path;
+use super::sealed::Sealed;
+use super::whiteouts::Whiteouts;
+
+/// A tree that layers are applied to, bottom first. It starts as an empty root directory.
+#[derive(Debug)]
+pub struct Tree<C> {
+    arena: Arena<C>,
+    allowance: Allowance,
+}
+
+impl<C> Tree<C> {
+    /// An empty root: 0755 0:0 at time 0 until an entry says otherwise (F6, E11).
+    #[must_use]
+    pub fn new() -> Self {
+        Self { arena: Arena::new(), allowance: Allowance::new() }
+    }
+
+    /// Finds out which symlinks lead to what `whiteouts` name; see there.
+    pub fn look_up(&self, whiteouts: &mut Whiteouts) {
+        whiteouts.look_up(&self.arena);
+    }
+
+    /// Begins the next layer: what its whiteouts hide is gone from here on.
+    ///
+    /// # Errors
+    /// When a whiteout's directory cannot be resolved ([`Error::Loop`]).
+    pub fn layer(&mut self, whiteouts: Whiteouts) -> Result<Layer<'_, C>, Error> {
+        Layer::begin(&mut self.arena, &mut self.allowance, whiteouts)
+    }
+
+    /// Removes every name for which `keep` says no, with what is below it. The root is not asked about.
+    ///
+    /// `keep` gets the path without leading or trailing `/` and whether it is a directory's.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], bool) -> bool) {
+        let mut path = Vec::new();
+        let mut next = self.arena.first_child(NodeId::ROOT);
+        let mut dir = NodeId::ROOT;
+        loop {
+            let Some(node) = next else {
+                if dir == NodeId::ROOT {
+                    return;
+                }
+                path.truncate(path::parent(&path).len());
+                next = self.arena.next_sibling(dir);
+                dir = self.arena.parent(dir);
+                continue;
+            };
+            let above = path.len();
+            path::push(&mut path, self.arena.name(node));
+            let is_dir = self.arena.is_directory(node);
+            if !keep(&path, is_dir) {
+                next = self.arena.next_sibling(node);
+                self.arena.remove(node);
+            } else if is_dir {
+                dir = node;
+                next = self.arena.first_child(node);
+                continue;
+            } else {
+                next = self.arena.next_sibling(node);
+            }
+            path.truncate(above);
+        }
+    }
+
+    /// Puts the tree in its canonical order and numbers its inodes.
+    #[must_use]
+    pub fn seal(self) -> Sealed<C> {
+        Sealed::new(self.arena)
+    }
+}
+
+impl<C> Default for Tree<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,223 @@
+//! What a layer hides of the layers below it (F1-F4, F15).
+
+use std::collections::HashMap;
+
+use super::allowance::Allowance;
+use super::arena::{Arena, NodeId};
+use super::components::Components;
+use super::error::Error;
+use super::hidden_entries::HiddenEntries;
+use super::path::{self, PathError, WhiteoutKind, normalise, whiteout_kind};
+use super::resolve::ResolveError;
+use crate::meta::NodeKind;
+
+/// How a layer says what it hides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhiteoutFormat {
+    /// By names that start with `.wh.`, as OCI and AUFS have it (F1-F4).
+    Names,
+    /// By other means, or not at all: such names are ordinary (I5, F15).
+    Other,
+}
+
+/// The whiteouts and opaque markers of one layer, collected before the layer is applied.
+///
+/// First every member of the layer is shown to [`Whiteouts::collect`], or what is hidden is told to [`Whiteouts::hide`]
+/// and [`Whiteouts::opaque`]. `Tree::look_up` then finds the symlinks of lower layers that lead to what they name. If
+/// there are any ([`Whiteouts::lead_through_symlinks`]), the members are shown to [`Whiteouts::see`], because a layer
+/// that replaces a symlink by a directory of its own does not mean what that symlink led to.
+#[derive(Debug)]
+pub struct Whiteouts {
+    format: WhiteoutFormat,
+    list: Vec<Whiteout>,
+    /// All their paths, one after the other.
+    paths: Vec<u8>,
+    /// The first symlink of a lower layer on the way to each, and whether this layer has a directory in its place.
+    symlinks: HashMap<Box<[u8]>, bool>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Whiteout {
+    /// How many members of the layer are applied before it.
+    position: u32,
+    /// How many bytes the directory and the name in it have; without a name every name in the directory is meant.
+    dir_len: u32,
+    name_len: u32,
+    /// Where its path starts in `paths`.
+    at: u64,
+}
+
+impl Whiteouts {
+    /// None yet.
+    #[must_use]
+    pub fn new(format: WhiteoutFormat) -> Self {
+        Self { format, list: Vec::new(), paths: Vec::new(), symlinks: HashMap::new() }
+    }
+
+    /// Bytes that they take.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> usize {
+        self.list.capacity() * size_of::<Whiteout>() + self.paths.capacity()
+    }
+
+    /// How the layer says what it hides.
+    #[must_use]
+    pub fn format(&self) -> WhiteoutFormat {
+        self.format
+    }
+
+    /// Whether nothing is hidden.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Looks at a member's name and takes it down when it is a whiteout or an opaque marker, whatever the member's type
+    /// (F3). Says whether it was. `position` is how many members come to `Layer::apply` before it.
+    ///
+    /// # Errors
+    /// When the name is refused.
+    pub fn collect(&mut self, position: u32, name: &[u8]) -> Result<bool, Error> {
+        let mut buffer = Vec::new();
+        let refuse = |why: PathError| Error::Name { name: name.into(), why };
+        let path = normalise(name, &mut buffer).map_err(refuse)?;
+        match whiteout_kind(path).map_err(refuse)? {
+            None | Some(WhiteoutKind::Bookkeeping) => return Ok(false),
+            Some(WhiteoutKind::Whiteout { dir, name }) => self.add(position, dir, name),
+            Some(WhiteoutKind::Opaque(dir)) => self.add(position, dir, b""),
+        }
+        Ok(true)
+    }
+
+    /// Hides what lower layers have at `path` (normalised).
+    pub fn hide(&mut self, position: u32, path: &[u8]) {
+        let (dir, name) = path::split(path);
+        self.add(position, dir, name);
+    }
+
+    /// Hides every child that lower layers have in `dir` (normalised).
+    pub fn opaque(&mut self, position: u32, dir: &[u8]) {
+        self.add(position, dir, b"");
+    }
+
+    fn add(&mut self, position: u32, dir: &[u8], name: &[u8]) {
+        // Names are at most MAX_NAME bytes long, or those of a file system.
+        let len = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX);
+        let at = self.paths.len() as u64;
+        self.list.push(Whiteout { position, dir_len: len(dir), name_len: len(name), at });
+        self.paths.extend_from_slice(dir);
+        self.paths.extend_from_slice(name);
+    }
+
+    fn parts(&self, whiteout: Whiteout) -> (&[u8], &[u8]) {
+        // All ends lie inside `paths`, which is in memory, so they fit.
+        let at = usize::try_from(whiteout.at).unwrap_or(usize::MAX);
+        let path = &self.paths[at..][..whiteout.dir_len as usize + whiteout.name_len as usize];
+        path.split_at(whiteout.dir_len as usize)
+    }
+
+    /// Whether the layer's own directories must be known; see [`Whiteouts::see`].
+    #[must_use]
+    pub fn lead_through_symlinks(&self) -> bool {
+        !self.symlinks.is_empty()
+    }
+
+    /// Looks at a member of the layer, in the order of the layer. Whiteouts may be shown too.
+    pub fn see(&mut self, name: &[u8], is_directory: bool) {
+        let mut buffer = Vec::new();
+        let Ok(path) = normalise(name, &mut buffer) else { return };
+        if let Some(replaced) = self.symlinks.get_mut(path) {
+            *replaced = is_directory;
+        }
+    }
+
+    /// Finds the symlinks in what lower layers left that lead to what is named.
+    pub(super) fn look_up<C>(&mut self, arena: &Arena<C>) {
+        let mut symlinks = HashMap::new();
+        for whiteout in &self.list {
+            let (dir, _) = self.parts(*whiteout);
+            let mut parts = Components::new(dir);
+            let mut here = NodeId::ROOT;
+            while let Some(node) = parts.next().and_then(|name| arena.child(here, name)) {
+                match arena.kind(node) {
+                    Some(NodeKind::Directory) => here = node,
+                    Some(NodeKind::Symlink(_)) => {
+                        let path = parts.passed().unwrap_or_default();
+                        if !symlinks.contains_key(path) {
+                            symlinks.insert(Box::from(path), false);
+                        }
+                        break;
+                    }
+                    _ => break,
+                }
+            }
+        }
+        self.symlinks = symlinks;
+    }
+
+    /// Takes everything hidden out of the tree; what the tree holds is all from lower layers.
+    pub(super) fn apply<C>(mut self, arena: &mut Arena<C>, allowance: &mut Allowance) -> Result<HiddenEntries, Error> {
+        let mut hidden = HiddenEntries::default();
+        // Upper directories first: what is below a hidden symlink is not what that symlink led to.
+        let mut list = std::mem::take(&mut self.list);
+        list.sort_by_cached_key(|whiteout| (path::depth(self.parts(*whiteout).0), whiteout.position));
+        for whiteout in list {
+            let (dir, name) = self.parts(whiteout);
+            allowance.member(dir.len());
+            let found = self.directory(arena, allowance, &hidden, dir).map_err(|error| error.at(dir))?;
+            let Some(node) = found else { continue };
+            if name.is_empty() {
+                while let Some(child) = arena.first_child(node) {
+                    hidden.add(arena, child, whiteout.position);
+                }
+            } else if let Some(child) = arena.child(node, name) {
+                hidden.add(arena, child, whiteout.position);
+            }
+        }
+        Ok(hidden)
+    }
+
+    /// The directory that `dir` means, looked up in what the lower layers left (F1), perhaps one that is hidden further
+    /// down in the layer; nothing is made on the way (F2).
+    fn directory<C>(
+        &self,
+        arena: &Arena<C>,
+        allowance: &mut Allowance,
+        hidden_entries: &HiddenEntries,
+        dir: &[u8],
+    ) -> Result<Option<NodeId>, ResolveError> {
+        let mut parts = Components::new(dir);
+        let mut here = NodeId::ROOT;
+        // How many directories, up from here, are hidden. Symlinks in there lead nowhere.
+        let mut hidden = 0_usize;
+        while let Some(name) = parts.next() {
+            allowance.steps(1)?;
+            if name == b".." {
+                here = arena.parent(here);
+                hidden = hidden.saturating_sub(1);
+                continue;
+            }
+            let visible = arena.child(here, name).filter(|node| hidden == 0 || arena.is_directory(*node));
+            let lower = visible.or_else(|| hidden_entries.directory(arena, here, name));
+            let is_hidden = hidden > 0 || visible.is_none();
+            match lower.map(|node| (node, arena.kind(node))) {
+                Some((node, Some(NodeKind::Directory))) => {
+                    here = node;
+                    hidden += usize::from(is_hidden);
+                }
+                Some((_, Some(NodeKind::Symlink(target)))) => {
+                    if parts.passed().and_then(|passed| self.symlinks.get(passed)) == Some(&true) {
+                        return Ok(None);
+                    }
+                    if target.starts_with(b"/") {
+                        here = NodeId::ROOT;
+                        hidden = 0;
+                    }
+                    parts.follow(target)?;
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(here))
+    }
+}
