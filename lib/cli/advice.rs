@@ -62,7 +62,7 @@ fn on_flattening(error: &flatten::Error) -> Option<String> {
         E::Manifest(crate::image::layer_manifest::Error::Json { record: 1, .. }) => {
             Some("oci-flatten reads what oci-fetch prints; a tar or a directory goes with -n -l PATH".into())
         }
-        E::Spool { .. } | E::Layer { source: L::Spool { .. }, .. } => spool(),
+        E::Layer { source: L::Spool { .. }, .. } => spool(),
         E::Layer { source: L::DiffId { .. } | L::Digest { .. } | L::Size { .. }, .. } => {
             Some("if its blob is damaged, remove it and run oci-fetch again".into())
         }

@@ -10,9 +10,9 @@ use super::output::{CopyError, Output};
 use super::spool::Spool;
 use crate::tar::{FileLayout, Segment};
 
-/// The content of one file: a range of a layer's [`Store`].
+/// The content of one file: a range of a layer's [`ContentSource`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Content {
+pub(super) struct FileRange {
     /// The layer's number.
     pub(super) layer: u32,
     /// Where its first stored byte stands; for a directory, the number of the file.
@@ -26,7 +26,7 @@ pub(super) struct Content {
 
 /// What holds the content of a layer's files.
 #[derive(Debug)]
-pub(super) enum Store {
+pub(super) enum ContentSource {
     /// A plain tar, the layer itself.
     Tar(Arc<File>),
     /// What was decoded.
@@ -35,7 +35,7 @@ pub(super) enum Store {
     Directory(Files),
 }
 
-impl Store {
+impl ContentSource {
     /// Writes stored bytes of a tar out; of a spool each byte once.
     pub(super) fn copy(&mut self, at: u64, len: u64, out: &mut Output<'_>) -> Result<(), CopyError> {
         match self {
@@ -46,7 +46,7 @@ impl Store {
     }
 }
 
-impl Content {
+impl FileRange {
     /// Its size and holes.
     pub(super) fn layout(&self) -> FileLayout<'_> {
         FileLayout { size: self.size, sparse: self.sparse.as_ref().map(|segments| segments.as_slice()) }

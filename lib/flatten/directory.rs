@@ -10,12 +10,12 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::LayerError;
-use super::content::{Content, Files, Store};
-use super::index::{Index, Item};
-use super::layer::Indexed;
+use super::content::{ContentSource, FileRange, Files};
+use super::layer::IndexedLayer;
+use super::member_index::{IndexedMember, MemberIndex};
 use super::overlay::{self, Overlay};
-use super::remarks::{Remarks, is_lookalike};
-use super::sight::Sight;
+use super::warnings::{Warnings, is_lookalike};
+use super::xattr_visibility::XattrVisibility;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Shown, Timestamp, Xattr, Xattrs};
 use crate::sys::data_segments;
 use crate::tar::Segment;
@@ -23,9 +23,9 @@ use crate::tree::{WhiteoutFormat, Whiteouts};
 
 /// What the names, devices and attributes in a directory mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum As {
+pub(super) enum DirectoryMeaning {
     /// What overlay2 means by them (F15), as far as they are seen.
-    Overlay(Sight),
+    Overlay(XattrVisibility),
     /// What they would mean in a tar of the directory.
     Tar {
         /// Whether the directory's own inode is an entry.
@@ -38,24 +38,24 @@ const BLIND: &str = "what overlayfs noted of it (trusted.overlay.*) is not shown
                      run as root, or in the user namespace that the layers were made in";
 
 /// Lists a directory; its files are read when they are written out.
-pub(super) fn read(layer: u32, root: &Path, what: As) -> Result<Indexed, LayerError> {
-    let format = match what {
-        As::Overlay(_) => WhiteoutFormat::Other,
-        As::Tar { .. } => WhiteoutFormat::Names,
+pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning) -> Result<IndexedLayer, LayerError> {
+    let format = match meaning {
+        DirectoryMeaning::Overlay(_) => WhiteoutFormat::Other,
+        DirectoryMeaning::Tar { .. } => WhiteoutFormat::Names,
     };
     let mut reader = Reader {
         layer,
         root,
-        what,
-        index: Index::default(),
+        meaning,
+        index: MemberIndex::default(),
         whiteouts: Whiteouts::new(format),
         files: Files::new(root.into()),
         first_names: HashMap::new(),
-        remarks: Remarks::default(),
+        warnings: Warnings::default(),
     };
     let mut directories = vec![Vec::new()];
     let stat = fs::metadata(root).map_err(|e| reader.io(b"", e))?;
-    if what != (As::Tar { with_root: false }) {
+    if meaning != (DirectoryMeaning::Tar { with_root: false }) {
         reader.entry(b"", &stat)?;
     }
     while let Some(directory) = directories.pop() {
@@ -71,9 +71,9 @@ pub(super) fn read(layer: u32, root: &Path, what: As) -> Result<Indexed, LayerEr
             }
         }
     }
-    let Reader { mut index, whiteouts, files, remarks, .. } = reader;
+    let Reader { mut index, whiteouts, files, warnings, .. } = reader;
     index.end();
-    Ok(Indexed { index, whiteouts, store: Store::Directory(files), remarks })
+    Ok(IndexedLayer { members: index, whiteouts, content: ContentSource::Directory(files), warnings })
 }
 
 /// The names in a directory, sorted, so that the same directory gives the same layer everywhere (S6).
@@ -87,13 +87,13 @@ fn names(path: &Path) -> io::Result<Vec<OsString>> {
 struct Reader<'r> {
     layer: u32,
     root: &'r Path,
-    what: As,
-    index: Index,
+    meaning: DirectoryMeaning,
+    index: MemberIndex,
     whiteouts: Whiteouts,
     files: Files,
     /// The first name of each inode that has several.
     first_names: HashMap<(u64, u64), Box<[u8]>>,
-    remarks: Remarks,
+    warnings: Warnings,
 }
 
 impl Reader<'_> {
@@ -101,8 +101,8 @@ impl Reader<'_> {
     fn entry(&mut self, path: &[u8], stat: &fs::Metadata) -> Result<bool, LayerError> {
         let position = u32::try_from(self.index.len).unwrap_or(u32::MAX);
         let mut xattrs = xattrs(&self.path(path)).map_err(|e| self.io(path, e))?;
-        if let As::Overlay(sight) = self.what {
-            if !self.overlay(position, path, stat, &mut xattrs, sight)? {
+        if let DirectoryMeaning::Overlay(visibility) = self.meaning {
+            if !self.overlay(position, path, stat, &mut xattrs, visibility)? {
                 return Ok(false);
             }
         } else if !path.is_empty() {
@@ -131,7 +131,7 @@ impl Reader<'_> {
         let meta = Metadata { mode, uid: stat.uid(), gid: stat.gid(), mtime };
         let name = if path.is_empty() { b"./" } else { path };
         let member = Named { path: name, entry, meta, xattrs: Xattrs::new(xattrs) };
-        self.index.push(Item { offset: 0, member });
+        self.index.push(IndexedMember { offset: 0, member });
         Ok(true)
     }
 
@@ -142,18 +142,18 @@ impl Reader<'_> {
         path: &[u8],
         stat: &fs::Metadata,
         xattrs: &mut Vec<Xattr>,
-        sight: Sight,
+        visibility: XattrVisibility,
     ) -> Result<bool, LayerError> {
         let strange = |what: String| LayerError::Overlay { name: path.to_vec(), what };
         let Overlay { whiteout, opaque, userxattr } = overlay::interpret(stat, xattrs).map_err(strange)?;
-        self.remarks.userxattr |= userxattr;
-        self.remarks.lookalikes |= is_lookalike(path.rsplit(|byte| *byte == b'/').next().unwrap_or(path));
+        self.warnings.userxattr |= userxattr;
+        self.warnings.lookalikes |= is_lookalike(path.rsplit(|byte| *byte == b'/').next().unwrap_or(path));
         // The roots of layers always merge, whatever attributes they have; below the bottom is nothing to hide.
         if !path.is_empty() && self.layer > 0 {
-            match sight {
-                Sight::Full => {}
-                Sight::Namespace => self.remarks.unseen = true,
-                Sight::Blind => return Err(strange(BLIND.into())),
+            match visibility {
+                XattrVisibility::Full => {}
+                XattrVisibility::Namespace => self.warnings.unseen = true,
+                XattrVisibility::Blind => return Err(strange(BLIND.into())),
             }
             if opaque {
                 self.whiteouts.opaque(position, path);
@@ -166,7 +166,7 @@ impl Reader<'_> {
         Ok(!whiteout)
     }
 
-    fn kind(&mut self, path: &[u8], stat: &fs::Metadata) -> Result<NodeKind<Content>, LayerError> {
+    fn kind(&mut self, path: &[u8], stat: &fs::Metadata) -> Result<NodeKind<FileRange>, LayerError> {
         let of = stat.file_type();
         let device = || Device { major: rustix::fs::major(stat.rdev()), minor: rustix::fs::minor(stat.rdev()) };
         Ok(if of.is_dir() {
@@ -183,7 +183,7 @@ impl Reader<'_> {
         } else {
             let at = self.files.push(path, stat);
             let sparse = self.holes(path, at, stat)?;
-            NodeKind::File(Content { layer: self.layer, at, size: stat.size(), sparse: sparse.map(Box::new) })
+            NodeKind::File(FileRange { layer: self.layer, at, size: stat.size(), sparse: sparse.map(Box::new) })
         })
     }
 

@@ -31,14 +31,6 @@ pub enum Error {
     /// Neither a manifest nor a layer.
     #[error("there are no layers: no manifest is to be read, and no layer is given")]
     NoLayers,
-    /// No spool file could be made or written.
-    #[error("spool in {}: {source}", dir.display())]
-    Spool {
-        /// The directory of spool files.
-        dir: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
     /// A member that no tar can hold.
     #[error("{}: {source}", Shown(name))]
     Member {
@@ -58,6 +50,9 @@ pub enum Error {
     /// The result could not be written.
     #[error("writing the tar: {0}")]
     Output(#[source] io::Error),
+    /// There is no thread to be had.
+    #[error("starting a thread: {0}")]
+    Thread(#[source] io::Error),
     /// A thread of ours ended before its work was done.
     #[error("a worker thread died")]
     Worker,
@@ -90,7 +85,7 @@ pub enum LayerError {
     },
     /// Its tar stream is cut or malformed.
     #[error(transparent)]
-    Tar(tar::Error),
+    Tar(#[from] tar::Error),
     /// Its tar stream ends without the end marker, and nothing else tells that it is whole (F12).
     #[error("the archive was cut off at byte {offset}: its end marker is missing{hint}")]
     NoEnd {
@@ -148,18 +143,4 @@ pub enum LayerError {
     /// Something to give up for: another layer has failed.
     #[error("given up")]
     Cancelled,
-}
-
-impl From<tar::Error> for LayerError {
-    /// What went wrong beneath the tar reader, on the way from the blob through the spool, is no fault of the tar.
-    fn from(error: tar::Error) -> Self {
-        let tar::Error { member, offset, problem } = error;
-        match problem {
-            tar::Problem::Io(error) => match error.downcast::<Self>() {
-                Ok(own) => own,
-                Err(error) => Self::Tar(tar::Error { member, offset, problem: tar::Problem::Io(error) }),
-            },
-            problem => Self::Tar(tar::Error { member, offset, problem }),
-        }
-    }
 }

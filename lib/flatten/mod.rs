@@ -13,22 +13,25 @@
 
 mod blob;
 mod content;
+mod context;
 mod directory;
 mod error;
 mod exclude;
-mod index;
 mod layer;
+mod member_index;
 mod merge;
 mod output;
 mod overlay;
+mod pool;
 mod progress;
-mod remarks;
-mod sight;
+mod read;
+mod reading;
 mod spool;
 mod stream;
 mod tarball;
-mod workers;
+mod warnings;
 mod write;
+mod xattr_visibility;
 
 use std::io::{BufRead, Write};
 use std::os::fd::BorrowedFd;
@@ -45,11 +48,11 @@ pub use progress::{Meter, Progress};
 use crate::image::layer_manifest::{self, Record};
 use crate::meta::Timestamp;
 use crate::tree::Tree;
-use content::{Content, Store};
+use content::{ContentSource, FileRange};
 use layer::Layer;
 use output::Output;
-use remarks::Remarks;
-use workers::{Reading, Workers};
+use reading::{Queue, Readers, Reading};
+use warnings::Warnings;
 
 /// How to flatten.
 #[derive(Clone, Debug)]
@@ -98,8 +101,8 @@ pub struct Totals {
 /// The merged tree, ready to be written.
 #[derive(Debug)]
 pub struct Flattened {
-    tree: crate::tree::Sealed<Content>,
-    stores: Vec<Store>,
+    tree: crate::tree::Sealed<FileRange>,
+    contents: Vec<ContentSource>,
     clamp_mtime: Option<Timestamp>,
     progress: Option<Arc<dyn Progress>>,
 }
@@ -134,35 +137,34 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
         return Err(Error::NoLayers);
     }
     let start = Instant::now();
-    let workers = Workers::start(options);
-    let readings = queue(manifest, options.layers.clone(), &workers);
+    let readers = Readers::start(options)?;
+    let readings = queue(manifest, options.layers.clone(), readers.queue())?;
     let mut tree = Tree::new();
-    let mut stores = Vec::new();
-    let mut remarks = Remarks::default();
+    let mut contents = Vec::new();
+    let mut warnings = Warnings::default();
     for reading in readings {
         let reading = reading?;
         let indexed = reading.wait()?;
-        remarks = remarks.and(indexed.remarks);
-        stores.push(merge::apply(&mut tree, reading.number, indexed).map_err(|source| reading.error(source))?);
+        warnings = warnings.and(indexed.warnings);
+        contents.push(merge::apply(&mut tree, reading.number, indexed).map_err(|source| reading.error(source))?);
     }
     if !options.exclude.is_empty() {
         tree.retain(|path, is_dir| !options.exclude.iter().any(|exclude| exclude.matches(path, is_dir)));
     }
     let tree = tree.seal();
-    remarks.warn(&tree);
-    log::info!("{} layers, {} inodes merged in {:.3} s", stores.len(), tree.len(), start.elapsed().as_secs_f64());
-    Ok(Flattened { tree, stores, clamp_mtime: options.clamp_mtime, progress: options.progress.clone() })
+    warnings.warn(&tree);
+    log::info!("{} layers, {} inodes merged in {:.3} s", contents.len(), tree.len(), start.elapsed().as_secs_f64());
+    Ok(Flattened { tree, contents, clamp_mtime: options.clamp_mtime, progress: options.progress.clone() })
 }
 
 /// Queues layers as the manifest brings them, on a thread of its own because that may take as long as a download.
 fn queue(
     manifest: Option<impl BufRead + Send + 'static>,
     extra: Vec<PathBuf>,
-    workers: &Workers,
-) -> Receiver<Result<Reading, Error>> {
+    queue: Queue,
+) -> Result<Receiver<Result<Reading, Error>>, Error> {
     let (sender, readings) = channel();
-    let queue = workers.queue();
-    thread::spawn(move || {
+    let read = move || {
         let mut number = 0;
         if let Some(manifest) = manifest {
             let mut reader = layer_manifest::Reader::new(manifest);
@@ -189,8 +191,9 @@ fn queue(
             }
             number += 1;
         }
-    });
-    readings
+    };
+    thread::Builder::new().name("manifest".to_owned()).spawn(read).map_err(Error::Thread)?;
+    Ok(readings)
 }
 
 impl Flattened {

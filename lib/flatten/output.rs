@@ -18,7 +18,7 @@ const SMALL: u64 = 64 << 10;
 
 /// A buffered stream into a file descriptor or any writer.
 pub(super) struct Output<'w> {
-    sink: Sink<'w>,
+    destination: Destination<'w>,
     buffer: PageBuffer,
     /// The kernel moves bytes between this pair of files.
     in_kernel: bool,
@@ -26,7 +26,7 @@ pub(super) struct Output<'w> {
     pub(super) written: u64,
 }
 
-enum Sink<'w> {
+enum Destination<'w> {
     Fd(BorrowedFd<'w>),
     Writer(&'w mut dyn Write),
 }
@@ -51,16 +51,16 @@ impl<'w> Output<'w> {
     /// Into a file descriptor: a pipe, a file, a device.
     pub(super) fn to_fd(fd: BorrowedFd<'w>) -> Self {
         widen_pipe(fd, BUFFER);
-        Self::new(Sink::Fd(fd), true)
+        Self::new(Destination::Fd(fd), true)
     }
 
     /// Into any writer.
     pub(super) fn to_writer(writer: &'w mut dyn Write) -> Self {
-        Self::new(Sink::Writer(writer), false)
+        Self::new(Destination::Writer(writer), false)
     }
 
-    fn new(sink: Sink<'w>, in_kernel: bool) -> Self {
-        Self { sink, buffer: PageBuffer::with_capacity(BUFFER), in_kernel, written: 0 }
+    fn new(destination: Destination<'w>, in_kernel: bool) -> Self {
+        Self { destination, buffer: PageBuffer::with_capacity(BUFFER), in_kernel, written: 0 }
     }
 
     /// Takes bytes.
@@ -102,7 +102,7 @@ impl<'w> Output<'w> {
 
     /// Moves as much as the kernel will.
     fn send(&mut self, file: &File, at: &mut u64, len: &mut u64) -> Result<(), CopyError> {
-        let Sink::Fd(out) = &self.sink else { return Ok(()) };
+        let Destination::Fd(out) = &self.destination else { return Ok(()) };
         while *len > 0 {
             match send(*out, file, at, *len) {
                 Ok(0) => return Err(CopyError::Read(io::ErrorKind::UnexpectedEof.into())),
@@ -124,17 +124,17 @@ impl<'w> Output<'w> {
     /// Hands over everything taken so far.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.empty()?;
-        match &mut self.sink {
-            Sink::Fd(_) => Ok(()),
-            Sink::Writer(writer) => writer.flush(),
+        match &mut self.destination {
+            Destination::Fd(_) => Ok(()),
+            Destination::Writer(writer) => writer.flush(),
         }
     }
 
     fn empty(&mut self) -> io::Result<()> {
         let mut bytes = &self.buffer[..];
-        match &mut self.sink {
-            Sink::Writer(writer) => writer.write_all(bytes)?,
-            Sink::Fd(fd) => {
+        match &mut self.destination {
+            Destination::Writer(writer) => writer.write_all(bytes)?,
+            Destination::Fd(fd) => {
                 while !bytes.is_empty() {
                     match rustix::io::write(*fd, bytes) {
                         Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -1,43 +1,68 @@
 //! Spool files: decoded layers that nobody but us can see, gone when we are, however we end.
 //!
-//! A layer's spool is cut into parts, each a file of its own, so that its pages can be given back as soon as the last
-//! byte of a part that anyone wants is written out: the result then takes the place in memory that the spool had,
+//! A layer's spool is cut into regions of files that all layers share. A file's pages are given back as soon as the last
+//! byte of its regions that anyone wants is written out: the result then takes the place in memory that the spool had,
 //! and little of the spool ever reaches a disk. Punching holes would not do, because pages that sendfile(2) has put into
 //! a pipe change with the file that they came from; pages of a closed file stay as they are.
+//!
+//! The first files have one region each. Later ones have more, so that neither a terabyte nor thousands of layers take more
+//! than some hundred open files; what is not written of a region is a hole.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::LayerError;
 use super::output::{CopyError, Output};
 
-/// Bytes of a part, a multiple of what is written at once.
-const PART: u64 = 32 << 20;
-/// After so many parts of all layers they are twice as large: a terabyte takes some 500 open files.
-const PARTS: u32 = 32;
+/// Bytes of a region, a multiple of what is written at once.
+const REGION: u64 = 32 << 20;
+/// After so many files the next ones have twice as many regions.
+const FILES: u32 = 32;
 
 /// Where all spools of a run are.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct SpoolDir {
     dir: PathBuf,
-    parts: AtomicU32,
+    current: Mutex<Current>,
 }
 
-impl Room {
+/// The file that the next regions are in.
+#[derive(Debug, Default)]
+struct Current {
+    file: Option<Arc<File>>,
+    /// Where the next region of it starts, and how many there are to come.
+    next: u64,
+    left: u64,
+    /// Files so far.
+    files: u32,
+}
+
+impl SpoolDir {
     pub(super) fn new(dir: PathBuf) -> Self {
-        Self { dir, parts: AtomicU32::new(0) }
+        Self { dir, current: Mutex::default() }
     }
 
-    /// A new, empty part that starts at `start`.
-    fn part(&self, start: u64) -> Result<Part, LayerError> {
-        // With O_TMPFILE it never has a name; elsewhere it loses it at once.
-        let file = tempfile::tempfile_in(&self.dir).map_err(|source| self.error(source))?;
-        let doublings = (self.parts.fetch_add(1, Ordering::Relaxed) / PARTS).min(20);
-        Ok(Part { start, limit: start.saturating_add(PART << doublings), file: Some(file), wanted: 0 })
+    /// A new, empty region for the bytes of a layer from `start` on.
+    fn region(&self, start: u64) -> Result<Region, LayerError> {
+        let mut current = lock(&self.current);
+        let file = match current.file.take().filter(|_| current.left > 0) {
+            Some(file) => file,
+            None => {
+                // With O_TMPFILE it never has a name; elsewhere it loses it at once.
+                let file = tempfile::tempfile_in(&self.dir).map_err(|source| self.error(source))?;
+                let doublings = (current.files / FILES).min(16);
+                *current = Current { file: None, next: 0, left: 1 << doublings, files: current.files + 1 };
+                Arc::new(file)
+            }
+        };
+        let offset = current.next;
+        current.next += REGION;
+        current.left -= 1;
+        current.file = (current.left > 0).then(|| Arc::clone(&file));
+        Ok(Region { start, limit: start.saturating_add(REGION), file: Some(file), offset, wanted: 0 })
     }
 
     fn error(&self, source: io::Error) -> LayerError {
@@ -45,41 +70,49 @@ impl Room {
     }
 }
 
+fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
+    current.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// One decoded layer.
 #[derive(Debug)]
 pub(super) struct Spool {
-    room: Arc<Room>,
-    parts: Vec<Part>,
+    dir: Arc<SpoolDir>,
+    regions: Vec<Region>,
     end: u64,
 }
 
 #[derive(Debug)]
-struct Part {
+struct Region {
     /// The bytes of the layer that it has place for.
     start: u64,
     limit: u64,
-    /// Gone when nobody wants what it held.
-    file: Option<File>,
+    /// Let go when nobody wants what it holds.
+    file: Option<Arc<File>>,
+    /// Where in the file it stands.
+    offset: u64,
     /// Bytes that are still to be written out.
     wanted: u64,
 }
 
 impl Spool {
     /// A spool without a file; those are made as bytes come.
-    pub(super) fn new(room: Arc<Room>) -> Self {
-        Self { room, parts: Vec::new(), end: 0 }
+    pub(super) fn new(dir: Arc<SpoolDir>) -> Self {
+        Self { dir, regions: Vec::new(), end: 0 }
     }
 
     /// Adds bytes at the end.
     pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<(), LayerError> {
         while !bytes.is_empty() {
-            if self.parts.last().is_none_or(|part| part.limit == self.end) {
-                self.parts.push(self.room.part(self.end)?);
+            if self.regions.last().is_none_or(|region| region.limit == self.end) {
+                self.regions.push(self.dir.region(self.end)?);
             }
-            let Some(Part { start, limit, file: Some(file), .. }) = self.parts.last() else { return Ok(()) };
+            let Some(Region { start, limit, file: Some(file), offset, .. }) = self.regions.last() else {
+                return Ok(());
+            };
             let room = usize::try_from(limit - self.end).unwrap_or(usize::MAX);
             let (now, rest) = bytes.split_at(bytes.len().min(room));
-            file.write_all_at(now, self.end - start).map_err(|source| self.room.error(source))?;
+            file.write_all_at(now, offset + (self.end - start)).map_err(|source| self.dir.error(source))?;
             self.end += now.len() as u64;
             bytes = rest;
         }
@@ -88,48 +121,48 @@ impl Spool {
 
     /// Says that [`Spool::copy`] will be called for these bytes, once.
     pub(super) fn want(&mut self, at: u64, len: u64) {
-        for (part, _, len) in pieces(&mut self.parts, at, len) {
-            part.wanted += len;
+        for (region, _, len) in pieces(&mut self.regions, at, len) {
+            region.wanted += len;
         }
     }
 
     /// Gives back what nobody wants.
     pub(super) fn trim(&mut self) {
-        for part in self.parts.iter_mut().filter(|part| part.wanted == 0) {
-            part.file = None;
+        for region in self.regions.iter_mut().filter(|region| region.wanted == 0) {
+            region.file = None;
         }
     }
 
     /// Writes `len` bytes from `at` on out, and gives back what nobody wants any more.
     pub(super) fn copy(&mut self, at: u64, len: u64, out: &mut Output<'_>) -> Result<(), CopyError> {
         let mut copied = 0;
-        for (part, offset, len) in pieces(&mut self.parts, at, len) {
-            let Some(file) = &part.file else { break };
+        for (region, offset, len) in pieces(&mut self.regions, at, len) {
+            let Some(file) = &region.file else { break };
             out.copy(file, offset, len)?;
             copied += len;
-            part.wanted = part.wanted.saturating_sub(len);
-            if part.wanted == 0 {
-                part.file = None;
+            region.wanted = region.wanted.saturating_sub(len);
+            if region.wanted == 0 {
+                region.file = None;
             }
         }
         if copied == len { Ok(()) } else { Err(CopyError::Read(io::ErrorKind::UnexpectedEof.into())) }
     }
 }
 
-/// The parts that hold a range, each with the offset in its file and the length of its piece.
-fn pieces(parts: &mut [Part], at: u64, len: u64) -> impl Iterator<Item = (&mut Part, u64, u64)> {
+/// The regions that hold a range, each with the offset in its file and the length of its piece.
+fn pieces(regions: &mut [Region], at: u64, len: u64) -> impl Iterator<Item = (&mut Region, u64, u64)> {
     let end = at.saturating_add(len);
-    let first = parts.partition_point(|part| part.limit <= at);
-    parts[first..].iter_mut().take_while(move |part| part.start < end).map(move |part| {
-        let start = part.start.max(at);
-        let len = part.limit.min(end) - start;
-        let offset = start - part.start;
-        (part, offset, len)
+    let first = regions.partition_point(|region| region.limit <= at);
+    regions[first..].iter_mut().take_while(move |region| region.start < end).map(move |region| {
+        let start = region.start.max(at);
+        let len = region.limit.min(end) - start;
+        let offset = region.offset + (start - region.start);
+        (region, offset, len)
     })
 }
 
 /// Where spool files go: `asked` (--tmpdir), else `TMPDIR`, else /var/tmp, which is meant for large files, else /tmp.
-pub(super) fn directory(asked: Option<&Path>) -> PathBuf {
+pub(super) fn default_dir(asked: Option<&Path>) -> PathBuf {
     if let Some(dir) = asked {
         return dir.into();
     }
@@ -147,10 +180,10 @@ mod tests {
 
     use super::*;
 
-    /// A spool with parts of `PART` bytes, filled with a pattern.
-    fn filled(parts: u64) -> (Spool, Vec<u8>) {
-        let mut spool = Spool::new(Arc::new(Room::new(std::env::temp_dir())));
-        let bytes: Vec<u8> = (0..PART * parts).map(|at| u8::try_from(at % 251).unwrap()).collect();
+    /// A spool with regions, filled with a pattern.
+    fn filled(regions: u64) -> (Spool, Vec<u8>) {
+        let mut spool = Spool::new(Arc::new(SpoolDir::new(std::env::temp_dir())));
+        let bytes: Vec<u8> = (0..REGION * regions).map(|at| u8::try_from(at % 251).unwrap()).collect();
         for piece in bytes.chunks(1_000_003) {
             spool.write(piece).unwrap();
         }
@@ -167,18 +200,34 @@ mod tests {
     }
 
     #[test]
-    fn parts_go_when_the_last_wanted_byte_is_out() {
+    fn regions_go_when_the_last_wanted_byte_is_out() {
         let (mut spool, bytes) = filled(3);
-        let (border, end) = (PART, PART * 2);
+        let (border, end) = (REGION, REGION * 2);
         spool.want(border - 10, 30);
         spool.want(end - 5, 5);
         spool.trim();
-        let open = |spool: &Spool| spool.parts.iter().map(|part| part.file.is_some()).collect::<Vec<_>>();
+        let open = |spool: &Spool| spool.regions.iter().map(|region| region.file.is_some()).collect::<Vec<_>>();
         assert_eq!(open(&spool), [true, true, false]);
         let at = usize::try_from(border).unwrap();
         assert_eq!(copied(&mut spool, border - 10, 30), &bytes[at - 10..at + 20]);
         assert_eq!(open(&spool), [false, true, false]);
         assert_eq!(copied(&mut spool, end - 5, 5), &bytes[2 * at - 5..2 * at]);
         assert_eq!(open(&spool), [false, false, false]);
+    }
+
+    #[test]
+    fn thousands_of_layers_share_some_hundred_files() {
+        let dir = Arc::new(SpoolDir::new(std::env::temp_dir()));
+        let mut spools = Vec::new();
+        for number in 0..4096_u32 {
+            let mut spool = Spool::new(Arc::clone(&dir));
+            spool.write(&number.to_le_bytes()).unwrap();
+            spool.want(0, 4);
+            spools.push(spool);
+        }
+        assert!(lock(&dir.current).files < 300, "{:?}", dir.current);
+        for (number, spool) in (0_u32..).zip(&mut spools) {
+            assert_eq!(copied(spool, 0, 4), number.to_le_bytes());
+        }
     }
 }

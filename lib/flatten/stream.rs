@@ -12,8 +12,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::LayerError;
+use super::pool::{Task, Tasks};
 use super::spool::Spool;
-use super::workers::Queue;
 use crate::image::{Digest, Hasher};
 use crate::relay::PageBuffer;
 
@@ -22,17 +22,17 @@ const BUFFER: usize = 256 << 10;
 /// Buffers of a layer.
 const BUFFERS: usize = 8;
 
-/// Decoded bytes on their way; the buffer goes home when the last who looks at them drops it.
+/// Decoded bytes on their way; the buffer is used again when the last who looks at them drops it.
 #[derive(Debug)]
 struct Chunk {
     bytes: PageBuffer,
-    home: Sender<PageBuffer>,
+    recycle: Sender<PageBuffer>,
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
         // Nobody waits for it once the reader has ended.
-        let _ = self.home.send(std::mem::take(&mut self.bytes));
+        let _ = self.recycle.send(std::mem::take(&mut self.bytes));
     }
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Stage {
     pending: Mutex<Pending>,
     /// Nothing is pending.
     settled: Condvar,
-    sinks: Mutex<Sinks>,
+    outputs: Mutex<Outputs>,
     failed: AtomicBool,
 }
 
@@ -62,7 +62,7 @@ struct Piece {
 
 /// Where the bytes go.
 #[derive(Debug)]
-pub(super) struct Sinks {
+pub(super) struct Outputs {
     pub(super) hasher: Option<Hasher>,
     pub(super) spool: Option<Spool>,
     /// Why there will be no more.
@@ -71,9 +71,9 @@ pub(super) struct Sinks {
 
 impl Stage {
     fn new(hasher: Option<Hasher>, spool: Option<Spool>) -> Self {
-        let sinks = Mutex::new(Sinks { hasher, spool, error: None });
+        let outputs = Mutex::new(Outputs { hasher, spool, error: None });
         let pending = Mutex::new(Pending::default());
-        Self { pending, settled: Condvar::new(), sinks, failed: AtomicBool::new(false) }
+        Self { pending, settled: Condvar::new(), outputs, failed: AtomicBool::new(false) }
     }
 
     /// Adds a piece; says whether the stage must be run now, because nobody does.
@@ -87,7 +87,7 @@ impl Stage {
     pub(super) fn run(&self) {
         let running = Running(self);
         while let Some(Piece { chunk, keep }) = self.next() {
-            lock(&self.sinks).take(&chunk.bytes, keep, &self.failed);
+            lock(&self.outputs).take(&chunk.bytes, keep, &self.failed);
         }
         std::mem::forget(running);
     }
@@ -124,7 +124,7 @@ impl Drop for Running<'_> {
     }
 }
 
-impl Sinks {
+impl Outputs {
     fn take(&mut self, bytes: &[u8], keep: bool, failed: &AtomicBool) {
         if self.error.is_some() {
             return;
@@ -150,13 +150,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Decoded<R> {
     source: R,
     stage: Option<Arc<Stage>>,
-    queue: Queue,
+    helpers: Tasks,
     cancelled: Arc<AtomicBool>,
     free: Receiver<PageBuffer>,
-    home: Sender<PageBuffer>,
+    recycle: Sender<PageBuffer>,
     current: Option<Arc<Chunk>>,
     at: usize,
     keep: bool,
+    /// It was ended before its source.
+    given_up: bool,
     /// The source has ended, or with this error.
     end: Option<io::Result<()>>,
 }
@@ -167,17 +169,29 @@ impl<R: Read> Decoded<R> {
         source: R,
         hasher: Option<Hasher>,
         spool: Option<Spool>,
-        queue: Queue,
+        helpers: Tasks,
         cancelled: Arc<AtomicBool>,
     ) -> Self {
-        let (home, free) = channel();
+        let (recycle, free) = channel();
         for _ in 0..BUFFERS {
             // The receiver is at hand.
-            let _ = home.send(PageBuffer::default());
+            let _ = recycle.send(PageBuffer::default());
         }
         let wanted = hasher.is_some() || spool.is_some();
         let stage = wanted.then(|| Arc::new(Stage::new(hasher, spool)));
-        Self { source, stage, queue, cancelled, free, home, current: None, at: 0, keep: true, end: None }
+        Self {
+            source,
+            stage,
+            helpers,
+            cancelled,
+            free,
+            recycle,
+            current: None,
+            at: 0,
+            keep: true,
+            given_up: false,
+            end: None,
+        }
     }
 
     /// Reads the stream to its end without keeping anything, and returns how long the rest was.
@@ -200,16 +214,17 @@ impl<R: Read> Decoded<R> {
     /// The stage's own, which comes before what the parser made of it.
     pub(super) fn finish(mut self) -> Result<(Option<Digest>, Option<Spool>), LayerError> {
         self.current = None;
-        let Some(stage) = self.stage else { return Ok((None, None)) };
+        let cancelled = if self.given_up { Err(LayerError::Cancelled) } else { Ok((None, None)) };
+        let Some(stage) = self.stage else { return cancelled };
         stage.settle();
-        let mut sinks = lock(&stage.sinks);
-        if let Some(error) = sinks.error.take() {
+        let mut outputs = lock(&stage.outputs);
+        if let Some(error) = outputs.error.take() {
             return Err(error);
         }
-        if stage.failed.load(Ordering::Relaxed) {
+        if self.given_up || stage.failed.load(Ordering::Relaxed) {
             return Err(LayerError::Cancelled);
         }
-        Ok((sinks.hasher.take().map(Hasher::finish), sinks.spool.take()))
+        Ok((outputs.hasher.take().map(Hasher::finish), outputs.spool.take()))
     }
 
     /// Decodes the next chunk and hands it to the stage; there is none at the end.
@@ -229,8 +244,9 @@ impl<R: Read> Decoded<R> {
         // Our own end of the channel keeps it open.
         let buffer = self.free.recv();
         let (false, false, Ok(mut bytes)) = (failed, self.cancelled.load(Ordering::Relaxed), buffer) else {
-            self.end = Some(Ok(()));
-            return Err(io::Error::other(LayerError::Cancelled));
+            // Who reads has nothing to say about this; `finish` has.
+            (self.end, self.given_up) = (Some(Ok(())), true);
+            return Err(io::Error::other("given up"));
         };
         bytes.reset(BUFFER);
         self.end = match bytes.fill(&mut self.source) {
@@ -238,15 +254,20 @@ impl<R: Read> Decoded<R> {
             Ok(false) => Some(Ok(())),
             Err(error) => Some(Err(error)),
         };
-        let chunk = Arc::new(Chunk { bytes, home: self.home.clone() });
+        let chunk = Arc::new(Chunk { bytes, recycle: self.recycle.clone() });
         if let Some(stage) = &self.stage
             && stage.push(Piece { chunk: Arc::clone(&chunk), keep: self.keep })
-            && !self.queue.help(stage)
+            && !self.helpers.add_if_idle(|| run_later(stage))
         {
             stage.run();
         }
         Ok(Some(chunk))
     }
+}
+
+fn run_later(stage: &Arc<Stage>) -> Task {
+    let stage = Arc::clone(stage);
+    Box::new(move || stage.run())
 }
 
 impl<R: Read> BufRead for Decoded<R> {
@@ -289,7 +310,7 @@ mod tests {
     fn what_is_pushed_while_a_run_ends_is_not_lost() {
         const PIECES: usize = 100_000;
         let stage = Stage::new(Some(Hasher::new(Algorithm::Sha256)), None);
-        let (home, free) = channel();
+        let (recycle, free) = channel();
         let nobody_comes = || {
             let pending = lock(&stage.pending);
             !pending.chunks.is_empty() && !pending.running
@@ -298,7 +319,7 @@ mod tests {
             let (runs, to_run) = channel();
             scope.spawn(|| to_run.into_iter().for_each(|()| stage.run()));
             for at in 0..PIECES {
-                let chunk = Arc::new(Chunk { bytes: PageBuffer::from(&[7][..]), home: home.clone() });
+                let chunk = Arc::new(Chunk { bytes: PageBuffer::from(&[7][..]), recycle: recycle.clone() });
                 if stage.push(Piece { chunk, keep: false }) {
                     runs.send(()).unwrap();
                 }
@@ -307,7 +328,7 @@ mod tests {
                 }
             }
         });
-        let digest = lock(&stage.sinks).hasher.take().unwrap().finish();
+        let digest = lock(&stage.outputs).hasher.take().unwrap().finish();
         assert_eq!(digest, Digest::sha256(&[7; PIECES]));
     }
 }

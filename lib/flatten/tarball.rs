@@ -1,20 +1,21 @@
 //! A layer that is a tar (F12-F14).
 
-use std::io::Read;
+use std::io::BufRead;
 use std::sync::Arc;
 
 use super::blob::{Blob, Stored};
-use super::content::{Content, Store};
-use super::index::{Index, Item};
-use super::layer::{How, Identity, Indexed, Layer};
-use super::remarks::Remarks;
+use super::content::{ContentSource, FileRange};
+use super::context::ReadContext;
+use super::layer::{ExpectedDigests, IndexedLayer, Layer};
+use super::member_index::{IndexedMember, MemberIndex};
 use super::spool::Spool;
 use super::stream::Decoded;
+use super::warnings::Warnings;
 use super::{LayerError, progress};
 use crate::codec::Decoder;
 use crate::image::{Digest, Hasher};
 use crate::meta::{Named, Shown};
-use crate::tar::{self, End, Member, StoredFile};
+use crate::tar::{self, Data, End, Member, MemberSink, StoredFile};
 use crate::tree::{self, WhiteoutFormat, Whiteouts};
 
 /// What eStargz adds at the root of a layer (F14).
@@ -24,98 +25,105 @@ const STARGZ_NAMES: [&[u8]; 3] = [b"stargz.index.json", b".prefetch.landmark", b
 pub(super) fn read(
     layer: &Layer,
     blob: &Blob,
-    how: &How,
-    identity: Identity<&Digest>,
+    context: &ReadContext,
+    expected: &ExpectedDigests,
     stargz: bool,
-) -> Result<Indexed, LayerError> {
-    let mut checked = if how.verify { identity } else { Identity::NONE };
-    if blob.is_plain {
-        // Stored as it is, the tar has the blob's digest.
-        checked.diff_id = checked.diff_id.or(checked.digest.take());
-    } else if checked.diff_id.is_some() {
-        checked.digest = None;
-    }
-    let meter = progress::start(how.progress.as_ref(), |progress| progress.layer(&layer.label, blob.size));
-    let mut stored = Stored::new(blob, meter, checked.digest.map(|digest| Hasher::new(digest.algorithm())));
+) -> Result<IndexedLayer, LayerError> {
+    let verified = to_verify(blob, expected, context.verify);
+    let hasher = |digest: &Option<Digest>| digest.as_ref().map(|digest| Hasher::new(digest.algorithm()));
+    let meter = progress::start(context.progress.as_ref(), |progress| progress.layer(&layer.label, blob.size));
+    let mut stored = Stored::new(blob, meter, hasher(&verified.digest));
     let decoder = Decoder::new(&mut stored).map_err(|e| layer.io(e))?;
-    let expected = checked.diff_id;
-    let hasher = expected.map(|digest| Hasher::new(digest.algorithm()));
-    let spool = (!blob.in_place).then(|| Spool::new(Arc::clone(&how.room)));
-    let decoded = Decoded::new(decoder, hasher, spool, how.queue.clone(), Arc::clone(&how.cancelled));
-    let (parsed, decoded) = members(layer.number, decoded, stargz);
+    let spool = (!blob.in_place).then(|| Spool::new(Arc::clone(&context.spool_dir)));
+    let (helpers, cancelled) = (context.helpers.clone(), Arc::clone(&context.cancelled));
+    let decoded = Decoded::new(decoder, hasher(&verified.diff_id), spool, helpers, cancelled);
+
+    let mut reader = tar::Reader::new(decoded);
+    let whiteouts = Whiteouts::new(WhiteoutFormat::Names);
+    let mut sink = IndexSink { layer: layer.number, stargz, members: MemberIndex::default(), whiteouts };
+    let end = tar::read_tar(&mut reader, &mut sink);
+    let offset = reader.offset();
+    let mut decoded = reader.into_inner();
+    // What follows is no entry, but part of what the diffId covers.
+    let end = end.and_then(|end| match decoded.drain() {
+        Ok(_) => Ok(end),
+        Err(source) => Err(tar::Error { member: None, offset, problem: source.into() }.into()),
+    });
+    // What went wrong beneath the archive comes before what the archive looked like for it.
     let (found, spool) = decoded.finish()?;
-    let Parsed { index, whiteouts, end, offset } = parsed?;
-    if let (Some(expected), Some(found)) = (expected, found)
+    let end = end?;
+    if let (Some(expected), Some(found)) = (&verified.diff_id, found)
         && *expected != found
     {
         return Err(LayerError::DiffId { expected: expected.clone(), found });
     }
-    let found = stored.end();
-    if let (Some(expected), Some(found)) = (checked.digest, found)
+    if let (Some(expected), Some(found)) = (&verified.digest, stored.end())
         && *expected != found
     {
         return Err(LayerError::Digest { expected: expected.clone(), found });
     }
-    if end != End::Marker && expected.is_none() {
-        let hint = if identity.diff_id.is_some() { ", and its diffId is not verified" } else { "" };
+    if end != End::Marker && verified.diff_id.is_none() {
+        let hint = if expected.diff_id.is_some() { ", and its diffId is not verified" } else { "" };
         return Err(LayerError::NoEnd { offset, hint });
     }
     if end == End::LoneZeroBlock {
         log::warn!("{}: its end marker is a lone zero block; what may follow is not read", layer.label);
     }
-    let store = spool.map_or_else(|| Store::Tar(Arc::clone(&blob.file)), Store::Spool);
-    Ok(Indexed { index, whiteouts, store, remarks: Remarks::default() })
+    let IndexSink { mut members, whiteouts, .. } = sink;
+    members.end();
+    let content = spool.map_or_else(|| ContentSource::Tar(Arc::clone(&blob.file)), ContentSource::Spool);
+    Ok(IndexedLayer { members, whiteouts, content, warnings: Warnings::default() })
 }
 
-struct Parsed {
-    index: Index,
+/// What the bytes of a blob are held against: the diffId if there is one, else the blob's own digest.
+fn to_verify(blob: &Blob, expected: &ExpectedDigests, verify: bool) -> ExpectedDigests {
+    let ExpectedDigests { diff_id, digest } = expected.clone();
+    if !verify {
+        ExpectedDigests::NONE
+    } else if blob.is_plain {
+        // Stored as it is, the tar has the blob's digest.
+        ExpectedDigests { diff_id: diff_id.or(digest), digest: None }
+    } else {
+        ExpectedDigests { digest: digest.filter(|_| diff_id.is_none()), diff_id }
+    }
+}
+
+/// Gathers what a layer's members are; their data passes by, to the spool.
+struct IndexSink {
+    layer: u32,
+    stargz: bool,
+    members: MemberIndex,
     whiteouts: Whiteouts,
-    end: End,
-    offset: u64,
 }
 
-/// Parses the tar; what it was read from comes back in any case.
-fn members<R: Read>(number: u32, decoded: Decoded<R>, stargz: bool) -> (Result<Parsed, LayerError>, Decoded<R>) {
-    let mut reader = tar::Reader::new(decoded);
-    let parsed = parse(number, &mut reader, stargz);
-    let offset = reader.offset();
-    let mut decoded = reader.into_inner();
-    // Not entries, but part of what the diffId covers.
-    let parsed = parsed.and_then(|parsed| match decoded.drain() {
-        Ok(_) => Ok(parsed),
-        Err(source) => Err(tar::Error { member: None, offset, problem: source.into() }.into()),
-    });
-    (parsed, decoded)
-}
+impl<R: BufRead> MemberSink<R> for IndexSink {
+    type Error = LayerError;
 
-fn parse<R: Read>(number: u32, reader: &mut tar::Reader<Decoded<R>>, stargz: bool) -> Result<Parsed, LayerError> {
-    let mut index = Index::default();
-    let mut whiteouts = Whiteouts::new(WhiteoutFormat::Names);
-    while let Some(member) = reader.next_member()? {
-        let at = member.offset;
-        let fail = |source: tree::Error| LayerError::Member { offset: at, source };
-        if stargz && is_stargz(&member.path) {
-            continue;
+    fn member(&mut self, member: Member, _: Data<'_, R>) -> Result<(), LayerError> {
+        let Member { offset, path, entry, meta, xattrs } = member;
+        let fail = |source: tree::Error| LayerError::Member { offset, source };
+        if self.stargz && is_stargz(&path) {
+            return Ok(());
         }
-        let position = u32::try_from(index.len).map_err(|_| fail(tree::Error::TooMany(member.path.clone().into())))?;
-        if !whiteouts.collect(position, &member.path).map_err(fail)? {
-            index.push(item(number, &member));
+        let position = u32::try_from(self.members.len);
+        let position = position.map_err(|_| fail(tree::Error::TooMany(path.clone().into())))?;
+        if self.whiteouts.collect(position, &path).map_err(fail)? {
+            return Ok(());
         }
+        let layer = self.layer;
+        let range = |file: StoredFile| {
+            let StoredFile { size, sparse, data_offset, .. } = file;
+            FileRange { layer, at: data_offset, size, sparse: sparse.map(Box::new) }
+        };
+        let member = Named { path: &path, entry: entry.map(range), meta, xattrs };
+        self.members.push(IndexedMember { offset, member });
+        Ok(())
     }
-    for tar::Warning { offset, member, skipped } in reader.take_warnings() {
-        log::warn!("{} at byte {offset}: {skipped}", Shown(&member));
-    }
-    index.end();
-    let end = reader.end().unwrap_or(End::CleanEof);
-    Ok(Parsed { index, whiteouts, end, offset: reader.offset() })
-}
 
-fn item(layer: u32, member: &Member) -> Item<'_> {
-    let content =
-        |file: StoredFile| Content { layer, at: file.data_offset, size: file.size, sparse: file.sparse.map(Box::new) };
-    let entry = member.entry.clone().map(content);
-    let named = Named { path: &member.path, entry, meta: member.meta, xattrs: member.xattrs.clone() };
-    Item { offset: member.offset, member: named }
+    fn warning(&mut self, warning: &tar::Warning) {
+        let tar::Warning { offset, member, skipped } = warning;
+        log::warn!("{} at byte {offset}: {skipped}", Shown(member));
+    }
 }
 
 fn is_stargz(path: &[u8]) -> bool {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::content::{Content, Store};
+use super::content::{ContentSource, FileRange};
 use super::output::Output;
 use super::{Error, Flattened, Totals, progress};
 use crate::meta::{Entry, Named, NodeKind, Xattrs};
@@ -14,8 +14,8 @@ static ZEROS: [u8; tar::BLOCK] = [0; tar::BLOCK];
 
 /// Writes everything, the end marker last.
 pub(super) fn write(flattened: &mut Flattened, out: &mut Output<'_>) -> Result<Totals, Error> {
-    let Flattened { tree, stores, clamp_mtime, progress } = flattened;
-    want(tree, stores);
+    let Flattened { tree, contents, clamp_mtime, progress } = flattened;
+    want(tree, contents);
     let mut meter = progress::start(progress.as_ref(), |progress| progress.writing(content_size(tree)));
     let mut totals = Totals::default();
     let mut header = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn write(flattened: &mut Flattened, out: &mut Output<'_>) -> Result<T
             name.push(b'/');
         }
         let entry = if is_first {
-            Entry::Node(kind.as_deref().map(Content::layout))
+            Entry::Node(kind.as_deref().map(FileRange::layout))
         } else {
             tree.first_path(inode, &mut first);
             Entry::HardLink(&*first)
@@ -45,7 +45,7 @@ pub(super) fn write(flattened: &mut Flattened, out: &mut Output<'_>) -> Result<T
         if let NodeKind::File(content) = kind
             && is_first
         {
-            copy(content, &body, stores, &name, out)?;
+            copy(content, &body, contents, &name, out)?;
             totals.bytes += body.len();
             if let Some(meter) = &mut meter {
                 meter.at(totals.bytes);
@@ -62,45 +62,52 @@ pub(super) fn write(flattened: &mut Flattened, out: &mut Output<'_>) -> Result<T
 }
 
 /// Tells the spools what of them will be written, so that they can give the rest back.
-fn want(tree: &Sealed<Content>, stores: &mut [Store]) {
+fn want(tree: &Sealed<FileRange>, contents: &mut [ContentSource]) {
     for id in (0..).map(InodeId).take(tree.len()) {
         if let NodeKind::File(content) = tree.inode(id).kind
-            && let Some(Store::Spool(spool)) = usize::try_from(content.layer).ok().and_then(|at| stores.get_mut(at))
+            && let Some(ContentSource::Spool(spool)) =
+                usize::try_from(content.layer).ok().and_then(|at| contents.get_mut(at))
         {
             spool.want(content.at, content.stored());
         }
     }
-    for store in stores {
-        if let Store::Spool(spool) = store {
+    for source in contents {
+        if let ContentSource::Spool(spool) = source {
             spool.trim();
         }
     }
 }
 
 /// How many bytes of content there are, holes left out.
-fn content_size(tree: &Sealed<Content>) -> u64 {
+fn content_size(tree: &Sealed<FileRange>) -> u64 {
     let ids = (0..).take(tree.len()).map(InodeId);
     ids.map(|id| if let NodeKind::File(content) = tree.inode(id).kind { content.stored() } else { 0 }).sum()
 }
 
 /// Writes the ranges of a file that its header has promised.
-fn copy(content: &Content, body: &Body, stores: &mut [Store], name: &[u8], out: &mut Output<'_>) -> Result<(), Error> {
+fn copy(
+    content: &FileRange,
+    body: &Body,
+    contents: &mut [ContentSource],
+    name: &[u8],
+    out: &mut Output<'_>,
+) -> Result<(), Error> {
     if body.is_empty() {
         return Ok(());
     }
     let changed = || Error::Content { name: name.to_vec(), source: io::ErrorKind::UnexpectedEof.into() };
     let failed = |source| Error::Content { name: name.to_vec(), source };
-    match stores.get_mut(usize::try_from(content.layer).unwrap_or(usize::MAX)) {
-        Some(Store::Directory(files)) => {
+    match contents.get_mut(usize::try_from(content.layer).unwrap_or(usize::MAX)) {
+        Some(ContentSource::Directory(files)) => {
             let file = files.open(content.at).map_err(failed)?.ok_or_else(changed)?;
             for Segment { offset, len } in &body.segments {
                 out.copy(&file, *offset, *len).map_err(|e| e.of(name))?;
             }
             Ok(())
         }
-        Some(store) => match &content.sparse {
-            None => store.copy(content.at, content.size, out).map_err(|e| e.of(name)),
-            Some(segments) => packed(segments, body, content.at, name, store, out),
+        Some(source) => match &content.sparse {
+            None => source.copy(content.at, content.size, out).map_err(|e| e.of(name)),
+            Some(segments) => packed(segments, body, content.at, name, source, out),
         },
         None => Err(changed()),
     }
@@ -112,7 +119,7 @@ fn packed(
     body: &Body,
     mut at: u64,
     name: &[u8],
-    store: &mut Store,
+    source: &mut ContentSource,
     out: &mut Output<'_>,
 ) -> Result<(), Error> {
     let mut stored = stored.iter().peekable();
@@ -121,7 +128,7 @@ fn packed(
         let mut here = wide.offset;
         while let Some(segment) = stored.next_if(|segment| segment.offset < end) {
             zeros(segment.offset - here, out)?;
-            store.copy(at, segment.len, out).map_err(|e| e.of(name))?;
+            source.copy(at, segment.len, out).map_err(|e| e.of(name))?;
             at += segment.len;
             here = segment.offset + segment.len;
         }

@@ -22,8 +22,8 @@ pub use error::{Error, Problem};
 use crate::codec::Decoder;
 use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target};
 use crate::meta::{Named, Shown, Timestamp};
-use crate::tar::{End, Member, Reader, Segment, StoredFile};
-use crate::tree::{Tree, WhiteoutFormat, Whiteouts};
+use crate::tar::{Data, End, Member, MemberSink, Reader, Segment, StoredFile, Warning, read_tar};
+use crate::tree::{Layer, Tree, WhiteoutFormat, Whiteouts};
 use content_hash::Hashing;
 use identity::Digests;
 use image_tree::ImageTree;
@@ -107,56 +107,63 @@ fn read_tree<T: Target>(
 ) -> Result<Tree<FileData>, Error> {
     let mut reader = Reader::new(input);
     let mut tree = Tree::new();
-    let mut layer = tree.layer(Whiteouts::new(WhiteoutFormat::Other)).map_err(Error::Links)?;
-    while let Some(mut member) = reader.next_member()? {
-        warn(&mut reader);
+    let layer = tree.layer(Whiteouts::new(WhiteoutFormat::Other)).map_err(Error::Links)?;
+    let mut sink = ImageSink { writer, layer, digests };
+    let end = read_tar(&mut reader, &mut sink)?;
+    if reader.offset() == 0 {
+        return Err(Error::Empty); // no whole member, so no flag makes it an archive
+    }
+    if end != End::Marker && !allow_missing_eof {
+        return Err(Error::NoEndMarker { offset: reader.offset() });
+    }
+    sink.layer.finish().map_err(Error::Links)?;
+    // S3: the writer must not die of a broken pipe, and a compressed stream is verified at its end.
+    io::copy(&mut reader.into_inner(), &mut io::sink()).map_err(Error::Input)?;
+    Ok(tree)
+}
+
+/// Members of an archive on their way into an image.
+struct ImageSink<'s, T> {
+    writer: &'s mut ImageWriter<T>,
+    layer: Layer<'s, FileData>,
+    digests: &'s mut Option<Digests>,
+}
+
+impl<R: BufRead, T: Target> MemberSink<R> for ImageSink<'_, T> {
+    type Error = Error;
+
+    fn member(&mut self, mut member: Member, mut data: Data<'_, R>) -> Result<(), Error> {
         let fits = limits::check(&mut member);
         let Member { offset, path, entry, meta, xattrs } = member;
         let content = |file| {
-            writer.set_origin(&path, offset);
-            content(&file, &mut reader, writer, digests)
+            self.writer.set_origin(&path, offset);
+            self.content(&file, &mut data)
         };
         let entry = match fits.and_then(|()| entry.try_map(content)) {
             Ok(entry) => entry,
             Err(problem) => return Err(Error::of_member(path, offset, problem)),
         };
         let member = Named { path: &path, entry, meta, xattrs };
-        layer.apply(member).map_err(|source| Error::Tree { offset, source })?;
+        self.layer.apply(member).map_err(|source| Error::Tree { offset, source })
     }
-    warn(&mut reader);
-    if reader.offset() == 0 {
-        return Err(Error::Empty); // no whole member, so no flag makes it an archive
-    }
-    if reader.end() != Some(End::Marker) && !allow_missing_eof {
-        return Err(Error::NoEndMarker { offset: reader.offset() });
-    }
-    layer.finish().map_err(Error::Links)?;
-    // S3: the writer must not die of a broken pipe, and a compressed stream is verified at its end.
-    io::copy(&mut reader.into_inner(), &mut io::sink()).map_err(Error::Input)?;
-    Ok(tree)
-}
 
-fn warn<R: BufRead>(reader: &mut Reader<R>) {
-    for warning in reader.take_warnings() {
+    fn warning(&mut self, warning: &Warning) {
         log::warn!("{} at byte {}: {}", Shown(&warning.member), warning.offset, warning.skipped);
     }
 }
 
-/// Writes a file's content to the image.
-fn content<R: BufRead, T: Target>(
-    file: &StoredFile,
-    reader: &mut Reader<R>,
-    writer: &mut ImageWriter<T>,
-    digests: &mut Option<Digests>,
-) -> Result<FileData, Problem> {
-    let size = file.size;
-    let whole = [Segment { offset: 0, len: size }];
-    let segments = || file.sparse.as_deref().unwrap_or(&whole).iter().map(|segment| (segment.offset, segment.len));
-    let Some(digests) = digests else {
-        return writer.write_sparse(&mut reader.data(), size, segments()).map_err(Problem::Image);
-    };
-    let mut hashing = Hashing::new(reader.data(), segments());
-    let data = writer.write_sparse(&mut hashing, size, segments()).map_err(Problem::Image)?;
-    digests.add(&data, hashing.finish(size));
-    Ok(data)
+impl<T: Target> ImageSink<'_, T> {
+    /// Writes a file's content to the image.
+    fn content(&mut self, file: &StoredFile, data: &mut impl BufRead) -> Result<FileData, Problem> {
+        let size = file.size;
+        let whole = [Segment { offset: 0, len: size }];
+        let segments = || file.sparse.as_deref().unwrap_or(&whole).iter().map(|segment| (segment.offset, segment.len));
+        let Some(digests) = &mut self.digests else {
+            return self.writer.write_sparse(data, size, segments()).map_err(Problem::Image);
+        };
+        let mut hashing = Hashing::new(data, segments());
+        let content = self.writer.write_sparse(&mut hashing, size, segments()).map_err(Problem::Image)?;
+        digests.add(&content, hashing.finish(size));
+        Ok(content)
+    }
 }

@@ -34,6 +34,7 @@ mod header;
 mod member;
 pub mod number;
 pub mod pax;
+mod read_tar;
 mod reader;
 pub mod sparse;
 mod stream;
@@ -43,6 +44,7 @@ pub mod xattr;
 pub use data::Data;
 pub use encode::encode;
 pub use error::{Error, Part, Problem};
+pub use read_tar::{MemberSink, read_tar};
 pub use reader::{MAX_GLOBALS, MAX_NAME, MAX_PAX, Reader};
 pub use writer::{Body, END_MARKER, WriteError, Writer};
 

@@ -11,7 +11,7 @@ const FIRST_NAMESPACE: &str = "user:[4026531837]";
 
 /// What this process sees of `trusted.*` attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sight {
+pub(super) enum XattrVisibility {
     /// All of them.
     Full,
     /// None, but overlays that are mounted in its user namespace do not see them either: they have `user.overlay.*`.
@@ -20,9 +20,9 @@ pub(super) enum Sight {
     Blind,
 }
 
-impl Sight {
+impl XattrVisibility {
     /// Of this process.
-    pub(super) fn now() -> Self {
+    pub(super) fn of_this_process() -> Self {
         // Where /proc is missing, root most likely is root.
         let status = fs::read_to_string("/proc/self/status").ok();
         let is_root = rustix::process::geteuid().is_root();
@@ -59,8 +59,8 @@ mod tests {
 
     #[test]
     fn a_capability_counts_in_the_first_namespace() {
-        assert_eq!(Sight::of(true, true), Sight::Full);
-        assert_eq!(Sight::of(true, false), Sight::Namespace);
-        assert_eq!(Sight::of(false, true), Sight::Blind);
+        assert_eq!(XattrVisibility::of(true, true), XattrVisibility::Full);
+        assert_eq!(XattrVisibility::of(true, false), XattrVisibility::Namespace);
+        assert_eq!(XattrVisibility::of(false, true), XattrVisibility::Blind);
     }
 }

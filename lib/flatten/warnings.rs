@@ -1,12 +1,12 @@
 //! What the user should hear of overlay2 directories (F15) that were read well, once they all are.
 
-use super::content::Content;
+use super::content::FileRange;
 use crate::meta::Shown;
 use crate::tree::{Sealed, Visit};
 
 /// What was noticed in layers.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Remarks {
+pub(super) struct Warnings {
     /// There are ordinary names that would be whiteouts in a layer's tar.
     pub(super) lookalikes: bool,
     /// A layer with directories was read above others where `trusted.*` attributes cannot be seen.
@@ -20,7 +20,7 @@ pub(super) fn is_lookalike(name: &[u8]) -> bool {
     name.starts_with(b".wh.")
 }
 
-impl Remarks {
+impl Warnings {
     /// What was noticed here or there.
     pub(super) fn and(self, other: Self) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl Remarks {
     }
 
     /// Warns of what matters for the result.
-    pub(super) fn warn(self, tree: &Sealed<Content>) {
+    pub(super) fn warn(self, tree: &Sealed<FileRange>) {
         if self.unseen && !self.userxattr {
             log::warn!(
                 "trusted.overlay attributes cannot be read in this user namespace: \
@@ -45,7 +45,7 @@ impl Remarks {
 }
 
 /// `tar` and tar2ext4 take such names as they are, what applies layers does not.
-fn warn_of_lookalikes(tree: &Sealed<Content>) {
+fn warn_of_lookalikes(tree: &Sealed<FileRange>) {
     let mut first = None;
     let mut more = 0_u64;
     let mut walk = tree.walk();

@@ -5,13 +5,13 @@
 
 use std::collections::HashSet;
 
-use super::content::Content;
+use super::content::FileRange;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
 use crate::tar::Segment;
 
 /// The members of one layer in their order.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(super) struct MemberIndex {
     bytes: Vec<u8>,
     xattrs: Vec<Xattrs>,
     /// Those that were seen so far: a label that every file has is kept once.
@@ -32,11 +32,11 @@ struct Last {
 
 /// A member as it goes into an index and comes out.
 #[derive(Debug)]
-pub(super) struct Item<'a> {
+pub(super) struct IndexedMember<'a> {
     /// Where its header stands in the layer's stream.
     pub(super) offset: u64,
     /// The member.
-    pub(super) member: Named<'a, Content>,
+    pub(super) member: Named<'a, FileRange>,
 }
 
 const FILE: u8 = 0;
@@ -54,10 +54,10 @@ const SAME_MODE: u8 = 1 << 4;
 const SAME_MTIME: u8 = 1 << 5;
 const HAS_XATTRS: u8 = 1 << 6;
 
-impl Index {
+impl MemberIndex {
     /// Adds a member.
-    pub(super) fn push(&mut self, item: Item<'_>) {
-        let Item { offset, member } = item;
+    pub(super) fn push(&mut self, indexed: IndexedMember<'_>) {
+        let IndexedMember { offset, member } = indexed;
         let kind = match &member.entry {
             Entry::Node(NodeKind::File(content)) if content.sparse.is_some() => SPARSE,
             Entry::Node(NodeKind::File(_)) => FILE,
@@ -156,7 +156,7 @@ impl Index {
     }
 }
 
-/// Reads an [`Index`].
+/// Reads an [`MemberIndex`].
 #[derive(Debug)]
 pub(super) struct Read<'i> {
     left: &'i [u8],
@@ -167,7 +167,7 @@ pub(super) struct Read<'i> {
 
 impl Read<'_> {
     /// The next member.
-    pub(super) fn next(&mut self) -> Option<Item<'_>> {
+    pub(super) fn next(&mut self) -> Option<IndexedMember<'_>> {
         let (&first, rest) = self.left.split_first()?;
         self.left = rest;
         let offset = self.last.offset.wrapping_add(self.number());
@@ -196,7 +196,7 @@ impl Read<'_> {
                     let segments = self.size();
                     Box::new((0..segments).map(|_| Segment { offset: self.number(), len: self.number() }).collect())
                 });
-                Entry::Node(NodeKind::File(Content { layer: self.layer, at, size, sparse }))
+                Entry::Node(NodeKind::File(FileRange { layer: self.layer, at, size, sparse }))
             }
             DIRECTORY => Entry::Node(NodeKind::Directory),
             SYMLINK => Entry::Node(NodeKind::Symlink(self.text().into())),
@@ -207,7 +207,7 @@ impl Read<'_> {
         };
         let xattrs = if first & HAS_XATTRS == 0 { None } else { self.xattrs.next().cloned() };
         let member = Named { path: &self.last.path, entry, meta, xattrs: xattrs.unwrap_or_default() };
-        Some(Item { offset, member })
+        Some(IndexedMember { offset, member })
     }
 
     // The bytes were written above, in memory that nobody else has, so nothing can be missing from them.
@@ -247,7 +247,7 @@ impl<'i> Read<'i> {
     }
 }
 
-impl Item<'_> {
+impl IndexedMember<'_> {
     /// What whiteouts want to know of it.
     pub(super) fn is_directory(&self) -> bool {
         matches!(self.member.entry, Entry::Node(NodeKind::Directory))
@@ -278,11 +278,11 @@ mod tests {
         let xattr = Xattr { name: (*b"user.a").into(), value: (*b"\0").into() };
         let segments = vec![Segment { offset: 512, len: 1 }, Segment { offset: 1 << 40, len: 3 }];
         let file = |at, size, sparse: Option<Vec<Segment>>| {
-            Entry::Node(NodeKind::File(Content { layer: 3, at, size, sparse: sparse.map(Box::new) }))
+            Entry::Node(NodeKind::File(FileRange { layer: 3, at, size, sparse: sparse.map(Box::new) }))
         };
         let node = Entry::Node;
         let device = Device { major: 4095, minor: u32::MAX };
-        type Row<'a> = (u64, &'a [u8], Entry<Content>, Metadata, Xattrs);
+        type Row<'a> = (u64, &'a [u8], Entry<FileRange>, Metadata, Xattrs);
         let none = Xattrs::NONE;
         let rows: Vec<Row<'_>> = vec![
             (0, b"./", node(NodeKind::Directory), meta(0o755, 0, 0, 0), none.clone()),
@@ -301,15 +301,15 @@ mod tests {
             (u64::MAX, b"zz", Entry::HardLink((*b"a/b").into()), meta(1, 1, 5, 0), none.clone()),
             (0, b"q", file(0, 0, Some(Vec::new())), meta(1, 1, 5, 0), none),
         ];
-        let mut index = Index::default();
+        let mut index = MemberIndex::default();
         for (offset, path, entry, meta, xattrs) in rows.clone() {
-            index.push(Item { offset, member: Named { path, entry, meta, xattrs } });
+            index.push(IndexedMember { offset, member: Named { path, entry, meta, xattrs } });
         }
         index.end();
         assert_eq!(index.len, rows.len() as u64);
         let mut read = index.read(3);
         for row in rows {
-            let shown = read.next().map(|Item { offset, member }| {
+            let shown = read.next().map(|IndexedMember { offset, member }| {
                 format!("{:?}", (offset, member.path, member.entry, member.meta, member.xattrs))
             });
             assert_eq!(shown, Some(format!("{row:?}")));

@@ -1,0 +1,49 @@
+//! What all layers of a run are read with.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::Options;
+use super::pool::Tasks;
+use super::progress::Progress;
+use super::spool::{SpoolDir, default_dir};
+use super::xattr_visibility::XattrVisibility;
+
+/// How many plain tars are read in place; further ones are spooled, for open files are few.
+const MAX_IN_PLACE: usize = 256;
+
+/// What all layers of a run are read with.
+#[derive(Debug)]
+pub(super) struct ReadContext {
+    /// Whether content is held against what the image says of it (F12).
+    pub(super) verify: bool,
+    pub(super) spool_dir: Arc<SpoolDir>,
+    /// Another layer has failed, or nobody wants the result.
+    pub(super) cancelled: Arc<AtomicBool>,
+    pub(super) progress: Option<Arc<dyn Progress>>,
+    /// Threads that help when they have nothing else to do.
+    pub(super) helpers: Tasks,
+    /// What is seen of overlay's own attributes (F15).
+    pub(super) visibility: XattrVisibility,
+    /// How many plain tars were opened to be read in place.
+    in_place: AtomicUsize,
+}
+
+impl ReadContext {
+    pub(super) fn new(options: &Options, helpers: Tasks) -> Self {
+        Self {
+            verify: options.verify,
+            spool_dir: Arc::new(SpoolDir::new(default_dir(options.tmpdir.as_deref()))),
+            cancelled: Arc::new(AtomicBool::new(false)),
+            progress: options.progress.clone(),
+            helpers,
+            visibility: XattrVisibility::of_this_process(),
+            in_place: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether one more file may stay open to the end, to be read in place.
+    pub(super) fn may_stay_open(&self) -> bool {
+        self.in_place.fetch_add(1, Ordering::Relaxed) < MAX_IN_PLACE
+    }
+}

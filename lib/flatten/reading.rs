@@ -1,0 +1,92 @@
+//! Reading layers in parallel, in any order, and handing them over in theirs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Instant;
+
+use super::context::ReadContext;
+use super::layer::{IndexedLayer, Layer};
+use super::pool::{Pool, Tasks};
+use super::read::read;
+use super::{Error, LayerError, Options};
+
+/// Threads that read layers, and help each other when there are fewer layers than threads. Dropped, they give up what
+/// they are at.
+#[derive(Debug)]
+pub(super) struct Readers {
+    queue: Queue,
+    cancelled: Arc<AtomicBool>,
+    /// Ends with this.
+    _pool: Pool,
+}
+
+/// Takes layers to read; for any thread.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    tasks: Tasks,
+    context: Arc<ReadContext>,
+}
+
+/// A layer that is being read; the layers of a stack are waited for from the bottom up.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) number: u32,
+    label: String,
+    result: Receiver<Result<IndexedLayer, LayerError>>,
+}
+
+impl Readers {
+    /// Starts the threads.
+    pub(super) fn start(options: &Options) -> Result<Self, Error> {
+        let pool = Pool::start(options.jobs).map_err(Error::Thread)?;
+        let context = Arc::new(ReadContext::new(options, pool.tasks()));
+        let cancelled = Arc::clone(&context.cancelled);
+        Ok(Self { queue: Queue { tasks: pool.tasks(), context }, cancelled, _pool: pool })
+    }
+
+    /// A handle for one more thread that adds layers.
+    pub(super) fn queue(&self) -> Queue {
+        self.queue.clone()
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Queue {
+    /// Adds a layer; it is read as soon as a thread is free.
+    pub(super) fn add(&self, layer: Layer) -> Reading {
+        let (sender, result) = sync_channel(1);
+        let (number, label) = (layer.number, layer.label.clone());
+        let context = Arc::clone(&self.context);
+        self.tasks.add(Box::new(move || {
+            let start = Instant::now();
+            let indexed = read(&layer, &context);
+            if let Ok(indexed) = &indexed {
+                let (entries, seconds) = (indexed.members.len, start.elapsed().as_secs_f64());
+                log::info!("{}: {entries} entries read in {seconds:.3} s", layer.label);
+            }
+            // Nobody waits when another layer has failed.
+            let _ = sender.send(indexed);
+        }));
+        Reading { number, label, result }
+    }
+}
+
+impl Reading {
+    /// Waits until the layer is read.
+    pub(super) fn wait(&self) -> Result<IndexedLayer, Error> {
+        // A task that panicked, or that no thread was left for, has dropped its end.
+        let result = self.result.recv().map_err(|_| Error::Worker)?;
+        result.map_err(|source| self.error(source))
+    }
+
+    /// The error for this layer.
+    pub(super) fn error(&self, source: LayerError) -> Error {
+        Error::Layer { layer: self.label.clone(), source }
+    }
+}
