@@ -1,8 +1,10 @@
+//! What can go wrong.
+
 use std::io;
 
-use super::BLOCK_SIZE;
-use crate::ext4::format::xattr::XattrError;
-use crate::ext4::layout::directory::DirError;
+use super::layout::file_data;
+use super::limits::InodeError;
+use super::number::BLOCK_BYTES;
 use crate::meta::Shown;
 
 /// What can go wrong while an image is written.
@@ -27,7 +29,7 @@ pub enum Error {
         len: u64,
     },
     /// A file larger than an extent tree can map.
-    #[error("file of {size} bytes is larger than ext4 allows ({} bytes)", crate::ext4::layout::file_data::MAX_SIZE)]
+    #[error("file of {size} bytes is larger than ext4 allows ({} bytes)", file_data::MAX_SIZE)]
     FileTooLarge {
         /// The file's size in bytes.
         size: u64,
@@ -69,7 +71,7 @@ pub enum Error {
         needed: u64,
     },
     /// More than 2^32 - 1 blocks.
-    #[error("image is larger than 32-bit block numbers allow ({} bytes)", u64::from(u32::MAX) * u64::from(BLOCK_SIZE))]
+    #[error("image is larger than 32-bit block numbers allow ({} bytes)", u64::from(u32::MAX) * BLOCK_BYTES)]
     ImageTooLarge,
     /// Without `--size`, more than the descriptors were reserved for.
     #[error("image without a given size is larger than {limit} bytes: give a size")]
@@ -105,39 +107,4 @@ pub struct Origin {
     pub name: Vec<u8>,
     /// Where it stands in the caller's input, in bytes.
     pub offset: u64,
-}
-
-/// Why ext4 cannot represent an inode.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InodeError {
-    /// More than 65,000 names of one inode that is no directory.
-    #[error("{0} hard links, ext4 allows 65000")]
-    Links(u32),
-    /// A symlink target of no or more than 4,095 bytes.
-    #[error("symlink target of {0} bytes, ext4 allows 1 to 4095")]
-    SymlinkLength(usize),
-    /// A symlink target that the kernel, and e2fsck, would see the end of before its end.
-    #[error("symlink target holds NUL")]
-    SymlinkNul,
-    /// A device major above 4095 or minor above 1048575.
-    #[error("device {major}:{minor}, Linux allows 4095:1048575")]
-    Device {
-        /// The major number.
-        major: u32,
-        /// The minor number.
-        minor: u32,
-    },
-    /// A name in a directory, or the directory as a whole.
-    #[error(transparent)]
-    Directory(#[from] DirError),
-    /// Extended attributes.
-    #[error(transparent)]
-    Xattr(#[from] XattrError),
-    /// Something else has the name that `e2fsck` needs for a directory.
-    #[error("lost+found must be a directory")]
-    LostFound,
-    /// A time before 1901-12-13 or after 2310-04-03.
-    #[error("time {0} s since 1970 is outside ext4's range (1901 to 2310)")]
-    Time(i64),
 }

@@ -1,4 +1,7 @@
-use super::{BLOCK_SIZE, Error};
+//! What is asked of an image.
+
+use super::error::Error;
+use super::number::{BLOCK_BYTES, exact};
 use crate::meta::Timestamp;
 
 /// What the image is to be, known before the first byte of content.
@@ -48,7 +51,7 @@ impl Options {
             return refuse("less than 1024 bytes per inode".into());
         }
         if let Some(Journal::Bytes(bytes)) = self.journal {
-            let unit = u64::from(BLOCK_SIZE);
+            let unit = BLOCK_BYTES;
             if !JOURNAL_BLOCKS.contains(&(bytes / unit)) {
                 let (least, most) = (JOURNAL_BLOCKS.start() * unit, JOURNAL_BLOCKS.end() * unit);
                 return refuse(format!("journal of {bytes} bytes: {least} to {most} are possible"));
@@ -107,5 +110,9 @@ impl Percent {
     #[must_use]
     pub const fn hundredths(self) -> u32 {
         self.hundredths
+    }
+    /// This part of a number of blocks.
+    pub(crate) fn of(self, blocks: u64) -> u64 {
+        exact(u128::from(blocks) * u128::from(self.hundredths) / 10_000)
     }
 }

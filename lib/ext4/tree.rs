@@ -1,4 +1,6 @@
-use super::FileData;
+//! What the writer wants to know of a tree.
+
+use super::layout::file_data::FileData;
 use crate::meta::{Metadata, NodeKind, Xattrs};
 
 /// The tree that becomes an image. An adapter implements it; the writer reads it several times, in any order.

@@ -1,6 +1,6 @@
 use std::io;
 
-use crate::ext4::{self, InodeError, Origin, XattrError};
+use crate::ext4::{self, InodeError, Origin};
 use crate::meta::Shown;
 use crate::{tar, tree};
 
@@ -115,26 +115,12 @@ fn content_of(error: &ext4::Error) -> Option<Origin> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// A component of its name is too long.
-    #[error("name of {0} bytes, ext4 allows 255")]
-    Name(usize),
-    /// A symbolic link's target is too long.
-    #[error("symbolic link to {0} bytes, Linux allows 4095")]
-    Symlink(usize),
-    /// A device number does not fit.
-    #[error("device {major}:{minor}, ext4 allows 4095:1048575")]
-    Device {
-        /// The driver.
-        major: u32,
-        /// The unit.
-        minor: u32,
-    },
+    /// ext4 cannot represent it.
+    #[error(transparent)]
+    Inode(#[from] InodeError),
     /// A time that ext4 has no number for.
-    #[error(transparent)]
-    Time(InodeError),
-    /// An attribute.
-    #[error(transparent)]
-    Xattr(XattrError),
+    #[error("time {0} s since 1970 is outside ext4's range (1901 to 2310)")]
+    Time(i64),
     /// Its content cannot be written.
     #[error(transparent)]
     Image(ext4::Error),

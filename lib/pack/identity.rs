@@ -6,14 +6,14 @@
 use sha2::{Digest, Sha256};
 
 use super::content_hash::ContentDigest;
-use crate::ext4::{FileData, FileTree, InodeRef};
+use crate::ext4::{BlockNumber, FileData, FileTree, InodeRef};
 use crate::meta::NodeKind;
 
 /// The digests of the files that hold data, by the first block of it in the image.
 ///
 /// No two files share a block, so that this needs no place in the tree. A file without data is its size.
 #[derive(Debug, Default)]
-pub(super) struct Digests(Vec<(u32, ContentDigest)>);
+pub(super) struct Digests(Vec<(BlockNumber, ContentDigest)>);
 
 impl Digests {
     /// Remembers a file's digest. Files come in the order in which they stand in the image.

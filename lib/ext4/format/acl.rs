@@ -7,7 +7,7 @@ use crate::meta::Acl;
 const VERSION: u32 = 1;
 
 /// The value on disk.
-pub(super) fn to_disk(acl: &Acl) -> Vec<u8> {
+pub(crate) fn to_disk(acl: &Acl) -> Vec<u8> {
     let mut bytes = VERSION.to_le_bytes().to_vec();
     for entry in acl.entries() {
         bytes.extend_from_slice(&(entry.tag as u16).to_le_bytes());

@@ -1,13 +1,14 @@
 //! The tree by which an inode finds its blocks, of any depth.
 //!
-//! Format: "Extent Tree" in the kernel's ext4 documentation. The inode holds a root of 4 entries; each tree block
+//! Its leaves are [`extent`](super::extent)s. Format: "Extent Tree" in the kernel's ext4 documentation. The inode holds a root of 4 entries; each tree block
 //! holds 340. Leaves are filled to the last entry: `e2fsck` complains about a tree that could be smaller.
 
-use arcbox_ext4::constants::{EXTENT_HEADER_MAGIC, INODE_BLOCK_SIZE, MAX_BLOCKS_PER_EXTENT};
+use arcbox_ext4::constants::{EXTENT_HEADER_MAGIC, INODE_BLOCK_SIZE};
 use arcbox_ext4::types::{ExtentHeader, ExtentIndex, ExtentLeaf, ExtentTail};
 
-use crate::ext4::format::dir_block::{BLOCK, crc};
-use crate::ext4::layout::file_data::Extent;
+use super::checksum::ChecksumSeed;
+use super::extent::Extent;
+use crate::ext4::number::{BLOCK, BlockNumber, exact};
 
 /// The root of a tree as it stands in `i_block`.
 pub(crate) type Root = [u8; INODE_BLOCK_SIZE];
@@ -19,7 +20,7 @@ const BLOCK_ENTRIES: usize = (BLOCK - ExtentHeader::SIZE) / ENTRY;
 
 /// The blocks that the tree needs outside the inode.
 pub(crate) fn tree_blocks(extents: &[Extent]) -> u64 {
-    let mut entries: u64 = extents.iter().map(|extent| u64::from(extent.len.div_ceil(MAX_BLOCKS_PER_EXTENT))).sum();
+    let mut entries: u64 = extents.iter().map(|extent| u64::from(extent.leaf_count())).sum();
     let mut blocks = 0;
     while entries > ROOT_ENTRIES as u64 {
         entries = entries.div_ceil(BLOCK_ENTRIES as u64);
@@ -33,10 +34,10 @@ pub(crate) fn tree_blocks(extents: &[Extent]) -> u64 {
 /// `seed` is the inode's checksum seed, where there are checksums.
 pub(crate) fn build<E>(
     extents: &[Extent],
-    seed: Option<u32>,
-    mut put: impl FnMut(&[u8; BLOCK]) -> Result<u32, E>,
+    seed: Option<ChecksumSeed>,
+    mut put: impl FnMut(&[u8; BLOCK]) -> Result<BlockNumber, E>,
 ) -> Result<Root, E> {
-    let mut leaves = extents.iter().flat_map(pieces).map(|leaf| (leaf.block, encode_leaf(&leaf)));
+    let mut leaves = extents.iter().flat_map(|extent| extent.leaves()).map(|leaf| (leaf.block, encode_leaf(&leaf)));
     if tree_blocks(extents) == 0 {
         let mut root = [0; INODE_BLOCK_SIZE];
         fill(&mut root, 0, &leaves.by_ref().map(|(_, entry)| entry).collect::<Vec<_>>());
@@ -57,8 +58,8 @@ pub(crate) fn build<E>(
 fn nodes<E>(
     mut entries: impl Iterator<Item = (u32, [u8; ENTRY])>,
     depth: u16,
-    seed: Option<u32>,
-    put: &mut impl FnMut(&[u8; BLOCK]) -> Result<u32, E>,
+    seed: Option<ChecksumSeed>,
+    put: &mut impl FnMut(&[u8; BLOCK]) -> Result<BlockNumber, E>,
 ) -> Result<Vec<(u32, [u8; ENTRY])>, E> {
     let mut above = Vec::new();
     let mut node = Vec::with_capacity(BLOCK_ENTRIES);
@@ -74,9 +75,9 @@ fn nodes<E>(
         block.fill(0);
         let tail = fill(&mut block, depth, &node);
         if let Some(seed) = seed {
-            ExtentTail { checksum: crc(seed, &block[..tail]) }.write_to(&mut block[tail..]);
+            ExtentTail { checksum: seed.sum(&block[..tail]) }.write_to(&mut block[tail..]);
         }
-        let index = ExtentIndex { block: first, leaf_lo: put(&block)?, leaf_hi: 0, unused: 0 };
+        let index = ExtentIndex { block: first, leaf_lo: put(&block)?.get(), leaf_hi: 0, unused: 0 };
         let mut entry = [0; ENTRY];
         index.write_to(&mut entry);
         above.push((first, entry));
@@ -88,8 +89,8 @@ fn fill(node: &mut [u8], depth: u16, entries: &[[u8; ENTRY]]) -> usize {
     let room = (node.len() - ExtentHeader::SIZE) / ENTRY;
     let header = ExtentHeader {
         magic: EXTENT_HEADER_MAGIC,
-        entries: u16::try_from(entries.len()).unwrap_or(u16::MAX), // at most `room`
-        max: u16::try_from(room).unwrap_or(u16::MAX),              // at most 340
+        entries: exact(entries.len()),
+        max: exact(room),
         depth,
         generation: 0,
     };
@@ -98,17 +99,6 @@ fn fill(node: &mut [u8], depth: u16, entries: &[[u8; ENTRY]]) -> usize {
         place.copy_from_slice(entry);
     }
     ExtentHeader::SIZE + room * ENTRY
-}
-
-/// Cuts an extent to the length that an entry can tell.
-fn pieces(extent: &Extent) -> impl Iterator<Item = ExtentLeaf> + use<> {
-    let extent = *extent;
-    (0..extent.len).step_by(MAX_BLOCKS_PER_EXTENT as usize).map(move |done| ExtentLeaf {
-        block: extent.logical + done,
-        len: u16::try_from((extent.len - done).min(MAX_BLOCKS_PER_EXTENT)).unwrap_or(u16::MAX), // at most 32768
-        start_hi: 0,
-        start_lo: extent.start + done,
-    })
 }
 
 fn encode_leaf(leaf: &ExtentLeaf) -> [u8; ENTRY] {
@@ -126,7 +116,7 @@ mod tests {
     use super::*;
 
     fn extents(count: u32) -> Vec<Extent> {
-        (0..count).map(|n| Extent { logical: n * 2, start: 1000 + n * 3, len: 1 }).collect()
+        (0..count).map(|n| Extent { logical: n * 2, start: BlockNumber::new(1000 + n * 3), len: 1 }).collect()
     }
 
     #[test]
@@ -134,20 +124,13 @@ mod tests {
         for count in [0, 1, 4, 5, 340, 341, 1360, 1361, 340 * 340, 340 * 340 * 4 + 1] {
             let extents = extents(count);
             let mut written = 0;
-            let root = build(&extents, Some(1), |_| {
+            let root = build(&extents, Some(ChecksumSeed::NONE), |_| {
                 written += 1;
-                Ok::<_, Infallible>(written)
+                Ok::<_, Infallible>(BlockNumber::new(written))
             })
             .unwrap();
             assert_eq!(u64::from(written), tree_blocks(&extents), "{count} extents");
             assert_eq!(root[6] > 0, count > 4, "depth");
         }
-    }
-
-    #[test]
-    fn a_long_run_is_cut_into_entries_of_32768_blocks() {
-        let run = Extent { logical: 7, start: 100, len: 70_000 };
-        let pieces: Vec<_> = pieces(&run).map(|leaf| (leaf.block, leaf.start_lo, leaf.len)).collect();
-        assert_eq!(pieces, [(7, 100, 32_768), (32_775, 32_868, 32_768), (65_543, 65_636, 4464)]);
     }
 }

@@ -1,6 +1,6 @@
 //! The journal's superblock. Format: "Journal (jbd2)" in the kernel's ext4 documentation; big-endian.
 
-use crate::ext4::format::dir_block::BLOCK;
+use crate::ext4::number::{BLOCK, BLOCK_SIZE};
 
 /// `JBD2_MAGIC_NUMBER`
 const MAGIC: u32 = 0xc03b_3998;
@@ -14,7 +14,7 @@ pub(crate) fn superblock(blocks: u32, uuid: [u8; 16]) -> [u8; BLOCK] {
     let mut put = |at: usize, value: u32| block[at..at + 4].copy_from_slice(&value.to_be_bytes());
     put(0x00, MAGIC);
     put(0x04, SUPERBLOCK_V2);
-    put(0x0c, crate::ext4::BLOCK_SIZE); // s_blocksize
+    put(0x0c, BLOCK_SIZE); // s_blocksize
     put(0x10, blocks); // s_maxlen
     put(0x14, 1); // s_first
     put(0x18, 1); // s_sequence

@@ -3,14 +3,16 @@
 //! Format: "Hash Tree Directories" in the kernel's ext4 documentation; MD4 is RFC 1320, of which each round here
 //! mixes 8 words instead of 16. `debugfs -R "dx_hash -h half_md4 -s SEED NAME"` computes the same.
 
+use crate::ext4::number::exact;
+
 /// The seed of a file system's directory hashes: `s_hash_seed`, a UUID's 16 bytes read as little-endian words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HashSeed([u32; 4]);
+pub(crate) struct HashSeed([u32; 4]);
 
 impl HashSeed {
     /// The seed as it stands in the superblock.
     #[must_use]
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
         let mut words = [0; 4];
         for (word, raw) in words.iter_mut().zip(bytes.chunks_exact(4)) {
             *word = u32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]]);
@@ -22,37 +24,28 @@ impl HashSeed {
     pub(crate) fn words(self) -> [u32; 4] {
         self.0
     }
-
-    /// The bytes for the superblock.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        for (raw, word) in bytes.chunks_exact_mut(4).zip(self.0) {
-            raw.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
-    }
 }
 
 /// Whether name bytes above 127 count as negative, which the superblock declares in `s_flags`.
 ///
 /// It follows the signedness of `char` on the machine that made the file system; every kernel reads both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HashSign {
+pub(crate) enum HashSign {
     /// `EXT2_FLAGS_SIGNED_HASH`: as on x86, and what this writer declares everywhere (S6).
     #[default]
     Signed,
     /// `EXT2_FLAGS_UNSIGNED_HASH`: as on ARM.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the same image is made on every machine"))]
     Unsigned,
 }
 
 /// A name's place in an indexed directory: first by major, then by minor hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NameHash {
+pub(crate) struct NameHash {
     /// What the index stores. Even: its low bit marks a collision that goes on in the next leaf.
-    pub major: u32,
+    pub(crate) major: u32,
     /// What orders names of one major hash.
-    pub minor: u32,
+    pub(crate) minor: u32,
 }
 
 /// The initial state of MD4, used for the all-zero seed.
@@ -62,7 +55,7 @@ const END_OF_DIRECTORY: u32 = 0x7fff_ffff << 1;
 
 /// Hashes a name of at most 255 bytes.
 #[must_use]
-pub fn half_md4(name: &[u8], seed: HashSeed, sign: HashSign) -> NameHash {
+pub(crate) fn half_md4(name: &[u8], seed: HashSeed, sign: HashSign) -> NameHash {
     let mut state = if seed.0 == [0; 4] { MD4_STATE } else { seed.0 };
     let mut rest = name;
     while !rest.is_empty() {
@@ -76,7 +69,7 @@ pub fn half_md4(name: &[u8], seed: HashSeed, sign: HashSign) -> NameHash {
 
 /// The first 32 bytes of `rest` as 8 big-endian words, padded with the length of all of `rest`.
 fn words(rest: &[u8], sign: HashSign) -> [u32; 8] {
-    let length = u32::try_from(rest.len()).unwrap_or(u32::MAX);
+    let length = exact::<u32, _>(rest.len());
     let pad = length | (length << 8);
     let pad = pad | (pad << 16);
     let mut words = [pad; 8];

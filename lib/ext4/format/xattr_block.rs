@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::ext4::format::dir_block::{BLOCK, crc};
-use crate::ext4::format::xattr::{DiskXattr, MAGIC, padded};
+use super::checksum::ChecksumSeed;
+use super::xattr_entry::{DiskXattr, MAGIC, padded};
+use crate::ext4::number::{BLOCK, BlockNumber, exact};
 
 /// `ext4_xattr_header`
 const HEADER: usize = 32;
@@ -56,7 +57,7 @@ fn entry_hash(name: &[u8], padded_value: &[u8]) -> u32 {
 
 /// All attribute blocks of a file system, each kept once.
 #[derive(Debug, Default)]
-pub struct XattrBlocks {
+pub(crate) struct XattrBlocks {
     blocks: Vec<(Rc<BlockImage>, u32)>,
     /// The block that further inodes with this content share.
     open: HashMap<Rc<BlockImage>, usize>,
@@ -65,13 +66,13 @@ pub struct XattrBlocks {
 impl XattrBlocks {
     /// None yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// How many blocks there are.
     #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.blocks.len()
     }
 
@@ -82,7 +83,7 @@ impl XattrBlocks {
                 let users = &mut self.blocks[at].1;
                 if *users < MAX_SHARED {
                     *users += 1;
-                    return number(at);
+                    return exact(at);
                 }
                 Rc::clone(image)
             }
@@ -93,15 +94,15 @@ impl XattrBlocks {
         if image.hash != 0 {
             self.open.insert(image, at);
         }
-        number(at)
+        exact(at)
     }
 
-    /// Writes block `index` for its place at `block` in the file system. `checksum_seed` is None without
+    /// Writes block `index` for its place at `block` in the file system. `seed` is None without
     /// `metadata_csum`.
     ///
     /// # Panics
     /// Where there is no such block.
-    pub fn write(&self, index: usize, block: u64, checksum_seed: Option<u32>, out: &mut [u8; BLOCK]) {
+    pub(crate) fn write(&self, index: usize, block: BlockNumber, seed: Option<ChecksumSeed>, out: &mut [u8; BLOCK]) {
         let (image, users) = &self.blocks[index];
         out.fill(0);
         out[..4].copy_from_slice(&MAGIC);
@@ -110,14 +111,9 @@ impl XattrBlocks {
         out[12..16].copy_from_slice(&image.hash.to_le_bytes());
         out[HEADER..HEADER + image.entries.len()].copy_from_slice(&image.entries);
         out[BLOCK - image.values.len()..].copy_from_slice(&image.values);
-        if let Some(seed) = checksum_seed {
-            let sum = crc(crc(seed, &block.to_le_bytes()), &out[..]);
+        if let Some(seed) = seed {
+            let sum = seed.then(&u64::from(block).to_le_bytes()).sum(&out[..]);
             out[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
         }
     }
-}
-
-/// Block counts of a file system stay below 2^32.
-fn number(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
 }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::ext4::format::dir_block::BLOCK;
-use crate::ext4::layout::block_group::GROUP_BLOCKS;
-use crate::ext4::layout::demand::Layout;
+use super::block_group::GROUP_BLOCKS;
+use super::plan::Layout;
+use crate::ext4::number::{BLOCK, exact};
 
 /// A bitmap of one block.
 pub(crate) type Bitmap = [u8; BLOCK];
@@ -24,15 +24,15 @@ pub(crate) fn block_bitmap(layout: &Layout, unused: &[Range<u64>], group: u64) -
     for range in unused[first..].iter().take_while(|range| range.start < end) {
         clear(&mut bitmap, range.start.max(start) - start..range.end.min(end) - start);
     }
-    set(&mut bitmap, 0..layout.fixed.blocks_in(group));
+    set(&mut bitmap, 0..layout.reserved.blocks_in(group));
     set(&mut bitmap, end - start..GROUP_BLOCKS);
     Some(bitmap)
 }
 
 /// The block bitmap of a whole group where only superblock and descriptors are used.
-pub(crate) fn fixed_only(layout: &Layout, group: u64) -> Bitmap {
+pub(crate) fn reserved_only(layout: &Layout, group: u64) -> Bitmap {
     let mut bitmap = [0; BLOCK];
-    set(&mut bitmap, 0..layout.fixed.blocks_in(group));
+    set(&mut bitmap, 0..layout.reserved.blocks_in(group));
     bitmap
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn fixed_only(layout: &Layout, group: u64) -> Bitmap {
 pub(crate) fn free_blocks(layout: &Layout, group: u64, bitmap: Option<&Bitmap>) -> u64 {
     match bitmap {
         Some(bitmap) => bitmap.iter().map(|byte| u64::from(byte.count_zeros())).sum(),
-        None => GROUP_BLOCKS - layout.fixed.blocks_in(group),
+        None => GROUP_BLOCKS - layout.reserved.blocks_in(group),
     }
 }
 
@@ -63,10 +63,10 @@ fn clear(bitmap: &mut Bitmap, bits: Range<u64>) {
 fn change(bitmap: &mut Bitmap, bits: Range<u64>, change: impl Fn(&mut u8, u8)) {
     let mut at = bits.start;
     while at < bits.end {
-        let Some(byte) = usize::try_from(at / 8).ok().and_then(|index| bitmap.get_mut(index)) else { return };
+        let byte = &mut bitmap[exact::<usize, _>(at / 8)];
         let first = at % 8;
         let last = (bits.end - at + first).min(8); // behind the last bit in this byte
-        change(byte, (0xff_u8 << first) & 0xff_u8.checked_shr(8 - u32::try_from(last).unwrap_or(8)).unwrap_or(0));
+        change(byte, (0xff_u8 << first) & (0xff_u8 >> (8 - last)));
         at += last - first;
     }
 }

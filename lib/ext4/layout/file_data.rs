@@ -1,18 +1,10 @@
-use crate::ext4::BLOCK_SIZE;
+//! Where a file's content stands in the image.
+
+use crate::ext4::format::extent::Extent;
+use crate::ext4::number::BLOCK_BYTES;
 
 /// The largest file in bytes: logical block numbers have 32 bits, and the kernel stops one block earlier.
-pub(crate) const MAX_SIZE: u64 = u32::MAX as u64 * BLOCK_SIZE as u64;
-
-/// A run of a file's blocks that stand one after the other in the image. Any length, in blocks of 4096 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    /// First block in the file.
-    pub logical: u32,
-    /// First block in the image.
-    pub start: u32,
-    /// Number of blocks, at least 1.
-    pub len: u32,
-}
+pub(crate) const MAX_SIZE: u64 = u32::MAX as u64 * BLOCK_BYTES;
 
 /// Where a regular file's content stands in the image. What no extent covers is a hole.
 ///
@@ -72,7 +64,7 @@ impl FileData {
         };
         if let Some(last) = last
             && last.logical.checked_add(last.len) == Some(next.logical)
-            && last.start.checked_add(last.len) == Some(next.start)
+            && u64::from(last.start) + u64::from(last.len) == u64::from(next.start)
         {
             last.len += next.len;
             return;
@@ -88,15 +80,16 @@ impl FileData {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ext4::number::BlockNumber;
 
     #[test]
     fn a_file_of_one_extent_is_small_and_neighbours_join() {
         assert!(size_of::<FileData>() <= 24);
         let mut file = FileData::hole(1 << 20);
-        file.push(Extent { logical: 0, start: 100, len: 2 });
-        file.push(Extent { logical: 2, start: 102, len: 3 });
-        assert_eq!(file.extents(), [Extent { logical: 0, start: 100, len: 5 }]);
-        file.push(Extent { logical: 9, start: 105, len: 1 });
+        file.push(Extent { logical: 0, start: BlockNumber::new(100), len: 2 });
+        file.push(Extent { logical: 2, start: BlockNumber::new(102), len: 3 });
+        assert_eq!(file.extents(), [Extent { logical: 0, start: BlockNumber::new(100), len: 5 }]);
+        file.push(Extent { logical: 9, start: BlockNumber::new(105), len: 1 });
         assert_eq!((file.extents().len(), file.blocks()), (2, 6));
     }
 }

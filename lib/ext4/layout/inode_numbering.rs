@@ -1,18 +1,11 @@
 //! What the tree says about its inodes as a whole: link counts, parents, inode numbers.
 
-use crate::ext4::{Error, FileTree, InodeError};
+use crate::ext4::error::Error;
+use crate::ext4::limits::{InodeError, MAX_LINKS};
+use crate::ext4::number::{InodeNumber, exact};
+use crate::ext4::tree::FileTree;
 use crate::meta::NodeKind;
 
-/// `EXT4_LINK_MAX`
-const MAX_LINKS: u32 = 65_000;
-/// Inode numbers with a fixed meaning.
-pub(crate) const ROOT_INODE: u32 = 2;
-/// The resize inode.
-pub(crate) const RESIZE_INODE: u32 = 7;
-/// The journal.
-pub(crate) const JOURNAL_INODE: u32 = 8;
-/// `lost+found`; the first inode that is not reserved.
-pub(crate) const LOST_FOUND_INODE: u32 = 11;
 /// The directory that `e2fsck` needs.
 pub(crate) const LOST_FOUND: &[u8] = b"lost+found";
 
@@ -20,7 +13,7 @@ const NONE: u32 = u32::MAX;
 
 /// Facts gathered by one walk over all directories.
 #[derive(Debug)]
-pub(crate) struct Scan {
+pub(crate) struct InodeNumbering {
     root: u32,
     /// The directory of that name in the root.
     lost_found: Option<u32>,
@@ -32,7 +25,7 @@ pub(crate) struct Scan {
     pub(crate) data_blocks: u64,
 }
 
-impl Scan {
+impl InodeNumbering {
     /// Reads the whole tree once and checks what ext4 or [`FileTree`] demand of it.
     pub(crate) fn new(tree: &impl FileTree) -> Result<Self, Error> {
         let inodes = tree.inodes();
@@ -44,23 +37,23 @@ impl Scan {
         if root >= inodes || !matches!(tree.inode(root).kind, NodeKind::Directory) {
             return Err(Error::Tree { id: root, reason: "the root is no directory" });
         }
-        let mut scan = Self {
+        let mut numbering = Self {
             root,
             lost_found: None,
             counts: vec![0; inodes as usize],
             parents: vec![NONE; inodes as usize],
             data_blocks: 0,
         };
-        scan.parents[root as usize] = root;
+        numbering.parents[root as usize] = root;
         for id in 0..inodes {
             match tree.inode(id).kind {
-                NodeKind::Directory => scan.directory(tree, id)?,
-                NodeKind::File(data) => scan.data_blocks += data.blocks(),
+                NodeKind::Directory => numbering.directory(tree, id)?,
+                NodeKind::File(data) => numbering.data_blocks += data.blocks(),
                 _ => {}
             }
         }
-        scan.check(tree)?;
-        Ok(scan)
+        numbering.check(tree)?;
+        Ok(numbering)
     }
 
     fn directory(&mut self, tree: &impl FileTree, id: u32) -> Result<(), Error> {
@@ -104,11 +97,6 @@ impl Scan {
         Ok(())
     }
 
-    /// The root's id.
-    pub(crate) fn root(&self) -> u32 {
-        self.root
-    }
-
     /// Whether the tree has a `lost+found` of its own.
     pub(crate) fn lost_found(&self) -> Option<u32> {
         self.lost_found
@@ -118,27 +106,34 @@ impl Scan {
     pub(crate) fn inodes(&self) -> u32 {
         let ours = u32::from(self.lost_found.is_none());
         // The root is among the reserved ones; `new` left room for 12 more.
-        u32::try_from(self.counts.len()).unwrap_or(u32::MAX) - 1 + ours + (LOST_FOUND_INODE - 1)
+        exact::<u32, _>(self.counts.len()) - 1 + ours + (InodeNumber::LOST_FOUND.get() - 1)
     }
 
     /// The inode number of an id.
-    pub(crate) fn number(&self, id: u32) -> u32 {
+    pub(crate) fn number(&self, id: u32) -> InodeNumber {
         if id == self.root {
-            return ROOT_INODE;
+            return InodeNumber::ROOT;
         }
         match self.lost_found {
-            Some(lost_found) if id == lost_found => LOST_FOUND_INODE,
+            Some(lost_found) if id == lost_found => InodeNumber::LOST_FOUND,
             lost_found => {
                 let before = u32::from(self.root < id) + u32::from(lost_found.is_some_and(|other| other < id));
-                LOST_FOUND_INODE + 1 + id - before
+                InodeNumber::new(InodeNumber::LOST_FOUND.get() + 1 + id - before)
             }
         }
     }
 
+    /// All ids in the order of their inode numbers; none for a `lost+found` that the tree does not have.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = (InodeNumber, Option<u32>)> + use<> {
+        let first = [(InodeNumber::ROOT, Some(self.root)), (InodeNumber::LOST_FOUND, self.lost_found)];
+        let numbers = (InodeNumber::LOST_FOUND.get() + 1..).map(InodeNumber::new);
+        first.into_iter().chain(numbers.zip(self.ordinary().map(Some)))
+    }
+
     /// All ids but the root's and that of `lost+found`, in the order of their numbers.
-    pub(crate) fn ordinary(&self) -> impl Iterator<Item = u32> + use<> {
+    fn ordinary(&self) -> impl Iterator<Item = u32> + use<> {
         let (root, lost_found) = (self.root, self.lost_found);
-        let count = u32::try_from(self.counts.len()).unwrap_or(u32::MAX);
+        let count: u32 = exact(self.counts.len());
         (0..count).filter(move |&id| id != root && Some(id) != lost_found)
     }
 
@@ -160,7 +155,7 @@ impl Scan {
                 links = 1;
             }
         }
-        u16::try_from(links).unwrap_or(1)
+        exact(links)
     }
 
     /// An error about an inode, with one of its paths.

@@ -1,9 +1,15 @@
-//! What stands where, and how much of it there is: pure arithmetic on block and inode numbers. No I/O, no bytes.
+//! What stands where, and how much of it there is: pure arithmetic on block and inode numbers. No I/O.
 
 pub(crate) mod bitmap;
 pub(crate) mod block_group;
+pub(crate) mod cursor;
 pub(crate) mod demand;
+pub(crate) mod dir_index;
 pub(crate) mod directory;
 pub(crate) mod file_data;
 pub(crate) mod inode_numbering;
+mod journal;
+pub(crate) mod plan;
+pub(crate) mod reserved_blocks;
 pub(crate) mod resize_inode;
+pub(crate) mod xattrs;

@@ -3,9 +3,9 @@
 //! Its double indirect block points at the reserved blocks of group 0, in the place that each has among all descriptor
 //! blocks; each of these points at the blocks of the same place in the backup groups.
 
-use crate::ext4::format::dir_block::BLOCK;
-use crate::ext4::layout::block_group::{GROUP_BLOCKS, superblock_groups};
-use crate::ext4::layout::demand::Layout;
+use super::block_group::{GROUP_BLOCKS, superblock_groups};
+use super::plan::Layout;
+use crate::ext4::number::{BLOCK, BlockNumber, exact};
 
 /// Block numbers in a block.
 const ADDRESSES: u64 = BLOCK as u64 / 4;
@@ -21,19 +21,19 @@ pub(crate) fn blocks(layout: &Layout) -> u64 {
 /// `i_block`
 pub(crate) fn block_map(layout: &Layout) -> [u32; 15] {
     let mut map = [0; 15];
-    map[13] = layout.resize_block;
+    map[13] = layout.resize_block.get();
     map
 }
 
 /// The blocks to write: number and content.
-pub(crate) fn indirect_blocks(layout: &Layout) -> impl Iterator<Item = (u32, [u8; BLOCK])> {
+pub(crate) fn indirect_blocks(layout: &Layout) -> impl Iterator<Item = (BlockNumber, [u8; BLOCK])> {
     let used = layout.descriptor_blocks();
     let places = used..used + layout.reserved_descriptor_blocks();
     let double = encode(places.clone().map(|place| (place % ADDRESSES, 1 + place)));
     let groups = layout.groups();
     let reserved = places.map(move |place| {
         let backups = superblock_groups(groups).skip(1).map(|group| group * GROUP_BLOCKS + 1 + place);
-        (number(1 + place), encode((0..).zip(backups)))
+        (BlockNumber::new(exact(1 + place)), encode((0..).zip(backups)))
     });
     std::iter::once((layout.resize_block, double)).chain(reserved)
 }
@@ -41,13 +41,8 @@ pub(crate) fn indirect_blocks(layout: &Layout) -> impl Iterator<Item = (u32, [u8
 fn encode(entries: impl Iterator<Item = (u64, u64)>) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     for (at, target) in entries {
-        let at = usize::try_from(at).unwrap_or(0) * 4; // below ADDRESSES
-        block[at..at + 4].copy_from_slice(&number(target).to_le_bytes());
+        let at = exact::<usize, _>(at) * 4;
+        block[at..at + 4].copy_from_slice(&exact::<u32, _>(target).to_le_bytes());
     }
     block
-}
-
-/// A block number within the image.
-fn number(block: u64) -> u32 {
-    u32::try_from(block).unwrap_or(u32::MAX)
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{BufReader, Read};
 
 use super::support::{IDENTITY, Image, TestTree, fsck};
-use crate::ext4::layout::block_group::{Fixed, GROUP_BLOCKS, descriptor_blocks, groups};
+use crate::ext4::layout::block_group::{GROUP_BLOCKS, descriptor_blocks, groups};
+use crate::ext4::layout::reserved_blocks::ReservedBlocks;
 use crate::ext4::{ImageWriter, InPlace, Journal, Options, Report, Target};
 use crate::meta::{NodeKind, Xattr, Xattrs};
 
@@ -50,7 +51,7 @@ fn is_free(image: &[u8], block: u64) -> bool {
     if image[descriptor + 0x12] & BLOCK_UNINIT != 0 {
         let reserved = u16::from_le_bytes([image[1024 + 0xce], image[1024 + 0xcf]]);
         let descriptors = descriptor_blocks(word(image, 1024 + 4) as u64);
-        let superblock = Fixed::growing().blocks_in(group) > 0;
+        let superblock = ReservedBlocks::growing().blocks_in(group) > 0;
         return !superblock || at > descriptors + u64::from(reserved);
     }
     let bitmap = word(image, descriptor) * BLOCK;

@@ -1,14 +1,21 @@
+//! One file's content on its way into the image.
+
 use std::io::{BufRead, ErrorKind};
 
-use crate::ext4::layout::file_data::{Extent, FileData, MAX_SIZE};
-use crate::ext4::{Error, ImageWriter, Target};
+use crate::ext4::error::Error;
+use crate::ext4::format::extent::Extent;
+use crate::ext4::layout::file_data::{FileData, MAX_SIZE};
+use crate::ext4::number::{BLOCK, exact};
+use crate::ext4::write::block_writer::BlockWriter;
+use crate::ext4::write::target::Target;
 
-const BLOCK: usize = crate::ext4::BLOCK_SIZE as usize;
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 /// One file's content on its way into the image: cuts it into blocks, leaves out those of zeros.
 pub(crate) struct Content<'w, T> {
-    image: &'w mut ImageWriter<T>,
+    image: &'w mut BlockWriter<T>,
+    /// Store zeros instead of making them holes.
+    no_sparse: bool,
     file: FileData,
     /// The block of the file that `partial` is part of.
     logical: u64,
@@ -20,11 +27,11 @@ pub(crate) struct Content<'w, T> {
 }
 
 impl<'w, T: Target> Content<'w, T> {
-    pub(crate) fn new(image: &'w mut ImageWriter<T>, size: u64) -> Result<Self, Error> {
+    pub(crate) fn new(image: &'w mut BlockWriter<T>, size: u64, no_sparse: bool) -> Result<Self, Error> {
         if size > MAX_SIZE {
             return Err(Error::FileTooLarge { size });
         }
-        Ok(Self { image, file: FileData::hole(size), logical: 0, partial: ZEROS, filled: 0, end: 0 })
+        Ok(Self { image, no_sparse, file: FileData::hole(size), logical: 0, partial: ZEROS, filled: 0, end: 0 })
     }
 
     /// Takes `len` bytes of `input` as the file's bytes from `offset` on.
@@ -38,7 +45,7 @@ impl<'w, T: Target> Content<'w, T> {
             self.logical = block;
         }
         // What stands between the segments in one block is zero already.
-        self.filled = usize::try_from(offset % BLOCK as u64).unwrap_or(0);
+        self.filled = exact(offset % BLOCK as u64);
 
         let mut left = len;
         while left > 0 {
@@ -48,7 +55,7 @@ impl<'w, T: Target> Content<'w, T> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Error::Input(error)),
             };
-            let got = &got[..usize::try_from(left).unwrap_or(usize::MAX).min(got.len())];
+            let got = &got[..exact::<usize, _>(left.min(got.len() as u64))];
             self.bytes(got)?;
             let used = got.len();
             input.consume(used);
@@ -92,7 +99,7 @@ impl<'w, T: Target> Content<'w, T> {
     }
 
     fn whole_blocks(&mut self, blocks: &[u8]) -> Result<(), Error> {
-        if self.image.options.no_sparse {
+        if self.no_sparse {
             return self.store(blocks);
         }
         let mut rest = blocks;

@@ -1,9 +1,13 @@
+//! The target as the file system's own bytes.
+
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
 
+use crate::ext4::error::{Error, Origin};
+use crate::ext4::number::BlockNumber;
+use crate::ext4::write::target::Target;
 use crate::ext4::write::write_behind::{Late, QUEUE};
-use crate::ext4::{BLOCK_SIZE, Error, Origin, Target};
 use crate::relay::PageBuffer;
 
 /// Bytes gathered before they are written.
@@ -67,12 +71,12 @@ impl<T: Target> Disk<T> {
     }
 
     /// Writes whole blocks.
-    pub(crate) fn write_blocks(&mut self, block: u32, data: &[u8]) -> Result<(), Error> {
-        self.write(byte(block), data)
+    pub(crate) fn write_blocks(&mut self, block: BlockNumber, data: &[u8]) -> Result<(), Error> {
+        self.write(block.byte(), data)
     }
 
     /// Writes a block where zeros stand already.
-    pub(crate) fn write_unless_zero(&mut self, block: u32, data: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write_unless_zero(&mut self, block: BlockNumber, data: &[u8]) -> Result<(), Error> {
         if data.iter().all(|&byte| byte == 0) { Ok(()) } else { self.write_blocks(block, data) }
     }
 
@@ -172,11 +176,6 @@ impl<T: Target> Disk<T> {
         let origin = buffer.and_then(|(_, origin)| origin.clone()).map(Box::new);
         Error::Write { offset, len, origin, source }
     }
-}
-
-/// The byte where a block starts.
-pub(crate) fn byte(block: u32) -> u64 {
-    u64::from(block) * u64::from(BLOCK_SIZE)
 }
 
 #[cfg(test)]

@@ -3,125 +3,127 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::ext4::format::dir_block::{BLOCK, inode_seed};
+use crate::ext4::error::Error;
+use crate::ext4::format::dir_entry::{DirEntry, FileType};
+use crate::ext4::format::directory::{DirFormat, DirOwner};
 use crate::ext4::format::extent_tree::{Root, build, tree_blocks};
 use crate::ext4::format::inode::FAST_SYMLINK;
-use crate::ext4::layout::directory::{DirEntry, DirFormat, DirOwner, DirectoryPlan, FileType};
-use crate::ext4::layout::inode_numbering::{LOST_FOUND, LOST_FOUND_INODE, ROOT_INODE, Scan};
-use crate::ext4::{Error, FileData, FileTree, ImageWriter, InodeError, Target, XattrBlocks, encode_xattrs};
+use crate::ext4::format::xattr_block::XattrBlocks;
+use crate::ext4::layout::directory::DirectoryPlan;
+use crate::ext4::layout::file_data::FileData;
+use crate::ext4::layout::inode_numbering::{InodeNumbering, LOST_FOUND};
+use crate::ext4::layout::xattrs;
+use crate::ext4::limits::{InodeError, check_symlink};
+use crate::ext4::number::{BLOCK, BlockNumber, InodeNumber};
+use crate::ext4::tree::FileTree;
+use crate::ext4::write::block_writer::BlockWriter;
+use crate::ext4::write::directory::write_directory;
+use crate::ext4::write::target::Target;
 use crate::meta::NodeKind;
 
 /// Blocks of `lost+found`, as `mke2fs` makes it: room for `e2fsck` when nothing else is left.
 const LOST_FOUND_BLOCKS: u32 = 4;
-/// `PATH_MAX` less the final NUL.
-const MAX_SYMLINK: usize = 4095;
 
 /// Where everything that is no file data stands, by inode number.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct MetadataBlocks {
     /// Directories and long symlinks, in ascending order.
-    own: Vec<OwnBlocks>,
+    content: Vec<Mapped>,
     /// Which attribute block an inode uses, in ascending order.
-    xattrs: Vec<(u32, u32)>,
+    xattrs: Vec<(InodeNumber, BlockNumber)>,
     /// Extent trees that do not fit their inode.
-    trees: HashMap<u32, Tree>,
+    trees: HashMap<InodeNumber, ExtentTree>,
 }
 
 #[derive(Debug)]
-struct OwnBlocks {
-    number: u32,
+struct Mapped {
+    number: InodeNumber,
     indexed: bool,
     data: FileData,
 }
 
 #[derive(Debug)]
-pub(crate) struct Tree {
+pub(crate) struct ExtentTree {
     pub(crate) root: Root,
     pub(crate) blocks: u64,
 }
 
-impl Places {
+impl MetadataBlocks {
     /// A directory's or long symlink's blocks, and whether it is an indexed directory.
-    pub(crate) fn own(&self, number: u32) -> Option<(&FileData, bool)> {
-        let at = self.own.binary_search_by_key(&number, |own| own.number).ok()?;
-        Some((&self.own[at].data, self.own[at].indexed))
+    pub(crate) fn content(&self, number: InodeNumber) -> Option<(&FileData, bool)> {
+        let at = self.content.binary_search_by_key(&number, |mapped| mapped.number).ok()?;
+        Some((&self.content[at].data, self.content[at].indexed))
     }
 
     /// `i_file_acl`
-    pub(crate) fn xattr_block(&self, number: u32) -> Option<u32> {
+    pub(crate) fn xattr_block(&self, number: InodeNumber) -> Option<BlockNumber> {
         let at = self.xattrs.binary_search_by_key(&number, |&(number, _)| number).ok()?;
         Some(self.xattrs[at].1)
     }
 
     /// The extent tree of an inode with more extents than fit into it.
-    pub(crate) fn tree(&self, number: u32) -> Option<&Tree> {
+    pub(crate) fn tree(&self, number: InodeNumber) -> Option<&ExtentTree> {
         self.trees.get(&number)
     }
 }
 
-/// All ids in the order of their inode numbers; none for a `lost+found` that the tree does not have.
-pub(crate) fn in_order(scan: &Scan) -> impl Iterator<Item = (u32, Option<u32>)> + use<> {
-    let first = [(ROOT_INODE, Some(scan.root())), (LOST_FOUND_INODE, scan.lost_found())];
-    first.into_iter().chain((LOST_FOUND_INODE + 1..).zip(scan.ordinary().map(Some)))
-}
-
-impl<T: Target> ImageWriter<T> {
+impl<T: Target> BlockWriter<T> {
     /// Writes all of it.
-    pub(crate) fn place(&mut self, tree: &impl FileTree, scan: &Scan, format: &DirFormat) -> Result<Places, Error> {
-        let mut places = Places::default();
-        for (number, id) in in_order(scan) {
-            let own = match id.map(|id| (id, tree.inode(id).kind)) {
-                None => Some(self.directory(tree, scan, format, None)?),
-                Some((id, NodeKind::Directory)) => Some(self.directory(tree, scan, format, Some(id))?),
+    pub(crate) fn place(
+        &mut self,
+        tree: &impl FileTree,
+        numbers: &InodeNumbering,
+        format: &DirFormat,
+    ) -> Result<MetadataBlocks, Error> {
+        let mut placed = MetadataBlocks::default();
+        for (number, id) in numbers.in_order() {
+            let content = match id.map(|id| (id, tree.inode(id).kind)) {
+                None => Some(self.directory(tree, numbers, format, None)?),
+                Some((id, NodeKind::Directory)) => Some(self.directory(tree, numbers, format, Some(id))?),
                 Some((id, NodeKind::Symlink(target))) => {
-                    self.symlink(target).map_err(|error| error.locate(|source| scan.refuse(tree, id, source)))?
+                    self.symlink(target).map_err(|error| error.locate(|source| numbers.refuse(tree, id, source)))?
                 }
                 Some(_) => None,
             };
-            if let Some((data, indexed)) = own {
-                places.own.push(OwnBlocks { number, indexed, data });
+            if let Some((data, indexed)) = content {
+                placed.content.push(Mapped { number, indexed, data });
             }
         }
-        self.xattrs(tree, scan, format, &mut places)?;
-        self.trees(tree, scan, format, &mut places)?;
+        self.xattrs(tree, numbers, format, &mut placed)?;
+        self.trees(tree, numbers, format, &mut placed)?;
         self.disk.flush()?;
-        Ok(places)
+        Ok(placed)
     }
 
     fn directory(
         &mut self,
         tree: &impl FileTree,
-        scan: &Scan,
+        numbers: &InodeNumbering,
         format: &DirFormat,
         id: Option<u32>,
     ) -> Result<(FileData, bool), Error> {
-        let inode = id.map_or(LOST_FOUND_INODE, |id| scan.number(id));
-        let parent = id.map_or(ROOT_INODE, |id| scan.number(scan.parent(id)));
+        let inode = id.map_or(InodeNumber::LOST_FOUND, |id| numbers.number(id));
+        let parent = id.map_or(InodeNumber::ROOT, |id| numbers.number(numbers.parent(id)));
         let mut entries = Vec::new();
-        if inode == ROOT_INODE && scan.lost_found().is_none() {
-            entries.push(DirEntry { name: LOST_FOUND, inode: LOST_FOUND_INODE, file_type: FileType::Directory });
+        if inode == InodeNumber::ROOT && numbers.lost_found().is_none() {
+            entries.push(DirEntry { name: LOST_FOUND, inode: InodeNumber::LOST_FOUND, file_type: FileType::Directory });
         }
         entries.extend(id.into_iter().flat_map(|id| tree.children(id)).map(|(name, child)| DirEntry {
             name,
-            inode: scan.number(child),
+            inode: numbers.number(child),
             file_type: FileType::from(tree.inode(child).kind),
         }));
-        let least = if inode == LOST_FOUND_INODE { LOST_FOUND_BLOCKS } else { 1 };
+        let least = if inode == InodeNumber::LOST_FOUND { LOST_FOUND_BLOCKS } else { 1 };
         let plan = DirectoryPlan::new(&entries, format, least)
-            .map_err(|error| scan.refuse(tree, id.unwrap_or(tree.root()), error.into()))?;
-        let mut data = FileData::hole(u64::from(plan.blocks()) * BLOCK as u64);
-        plan.write(&entries, DirOwner { inode, parent }, format, |blocks| self.append(&mut data, blocks))?;
-        Ok((data, plan.is_indexed()))
+            .map_err(|error| numbers.refuse(tree, id.unwrap_or(tree.root()), error.into()))?;
+        let mut data = FileData::hole(u64::from(plan.blocks) * BLOCK as u64);
+        write_directory(&plan, &entries, DirOwner { inode, parent }, format, |blocks| self.append(&mut data, blocks))?;
+        Ok((data, plan.index.is_some()))
     }
 
     /// A target that does not fit the inode gets a block.
     fn symlink(&mut self, target: &[u8]) -> Result<Option<(FileData, bool)>, Refusal> {
-        if target.is_empty() || target.len() > MAX_SYMLINK {
-            return Err(Refusal::Inode(InodeError::SymlinkLength(target.len())));
-        }
-        if target.contains(&0) {
-            return Err(Refusal::Inode(InodeError::SymlinkNul));
-        }
+        check_symlink(target).map_err(Refusal::Inode)?;
         if target.len() < FAST_SYMLINK {
             return Ok(None);
         }
@@ -135,45 +137,44 @@ impl<T: Target> ImageWriter<T> {
     fn xattrs(
         &mut self,
         tree: &impl FileTree,
-        scan: &Scan,
+        numbers: &InodeNumbering,
         format: &DirFormat,
-        places: &mut Places,
+        placed: &mut MetadataBlocks,
     ) -> Result<(), Error> {
         let mut blocks = XattrBlocks::new();
-        for (number, id) in in_order(scan).filter_map(|(number, id)| Some((number, id?))) {
+        let mut users = Vec::new();
+        for (number, id) in numbers.in_order().filter_map(|(number, id)| Some((number, id?))) {
             let inode = tree.inode(id);
             if inode.xattrs.is_empty() {
                 continue;
             }
-            let encoded = encode_xattrs(inode.meta.mode, FileType::from(inode.kind), inode.xattrs, &mut blocks)
-                .map_err(|error| scan.refuse(tree, id, error.into()))?;
-            places.xattrs.extend(encoded.block.map(|block| (number, block)));
+            let encoded = xattrs::encode(inode.meta.mode, FileType::from(inode.kind), inode.xattrs, &mut blocks)
+                .map_err(|error| numbers.refuse(tree, id, error.into()))?;
+            users.extend(encoded.block.map(|block| (number, block)));
         }
-        let mut numbers = Vec::with_capacity(blocks.count());
+        let mut stands = Vec::with_capacity(blocks.count());
         let mut out = [0; BLOCK];
         for index in 0..blocks.count() {
             let (number, _) = self.take(1)?;
-            blocks.write(index, number.into(), format.checksum_seed, &mut out);
+            blocks.write(index, number, format.checksum_seed, &mut out);
             self.disk.write_blocks(number, &out)?;
-            numbers.push(number);
+            stands.push(number);
         }
-        for (_, block) in &mut places.xattrs {
-            *block = numbers[*block as usize];
-        }
+        placed.xattrs = users.into_iter().map(|(number, block)| (number, stands[block as usize])).collect();
         Ok(())
     }
 
     fn trees(
         &mut self,
         tree: &impl FileTree,
-        scan: &Scan,
+        numbers: &InodeNumbering,
         format: &DirFormat,
-        places: &mut Places,
+        placed: &mut MetadataBlocks,
     ) -> Result<(), Error> {
-        for (number, id) in in_order(scan) {
+        for (number, id) in numbers.in_order() {
             let data = match id.map(|id| tree.inode(id).kind) {
                 Some(NodeKind::File(data)) => data,
-                Some(NodeKind::Directory) | None => match places.own(number) {
+                Some(NodeKind::Directory) | None => match placed.content(number) {
                     Some((data, _)) => data,
                     None => continue,
                 },
@@ -181,27 +182,31 @@ impl<T: Target> ImageWriter<T> {
             };
             let blocks = tree_blocks(data.extents());
             if blocks > 0 {
-                let seed = format.checksum_seed.map(|seed| inode_seed(seed, number));
+                let seed = format.checksum_seed.map(|seed| seed.of_inode(number));
                 let root = build(data.extents(), seed, |block| {
                     let (place, _) = self.take(1)?;
                     self.disk.write_blocks(place, block)?;
                     Ok::<_, Error>(place)
                 })?;
-                places.trees.insert(number, Tree { root, blocks });
+                placed.trees.insert(number, ExtentTree { root, blocks });
             }
         }
         Ok(())
     }
 
     /// The ranges of content that no file of the tree has, because a later file replaced theirs.
-    pub(crate) fn replaced(&mut self, tree: &impl FileTree, scan: &Scan) -> Result<Vec<Range<u64>>, Error> {
-        if scan.data_blocks > self.content {
+    pub(crate) fn replaced(
+        &mut self,
+        tree: &impl FileTree,
+        numbers: &InodeNumbering,
+    ) -> Result<Vec<Range<u64>>, Error> {
+        if numbers.data_blocks > self.content {
             return Err(Error::Tree { id: tree.root(), reason: "two inodes have the same content" });
         }
-        if scan.data_blocks == self.content {
+        if numbers.data_blocks == self.content {
             return Ok(Vec::new());
         }
-        let mut used: Vec<(u32, u32)> = Vec::new();
+        let mut used: Vec<(BlockNumber, u32)> = Vec::new();
         for id in 0..tree.inodes() {
             if let NodeKind::File(data) = tree.inode(id).kind {
                 used.extend(data.extents().iter().map(|extent| (extent.start, extent.len)));

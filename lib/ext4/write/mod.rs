@@ -1,9 +1,14 @@
 //! Writing: content as it comes, then everything else, through a [`Target`](target::Target).
 
-pub(crate) mod content;
-pub(crate) mod disk;
-pub(crate) mod finish;
+mod bitmaps;
+mod block_writer;
+mod content;
+mod directory;
+mod disk;
+mod finish;
 pub(crate) mod image_writer;
-pub(crate) mod metadata;
+mod inode_tables;
+mod metadata;
+pub(crate) mod superblock;
 pub(crate) mod target;
 pub(crate) mod write_behind;

@@ -1,3 +1,5 @@
+//! What an image is written to.
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

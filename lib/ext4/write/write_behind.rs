@@ -1,10 +1,12 @@
+//! Writing on another core.
+
 use std::io;
 use std::mem;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crate::ext4::Target;
+use crate::ext4::write::target::Target;
 use crate::relay::PageBuffer;
 
 /// Buffers that wait to be written.

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used)] // a test may panic
 
 use super::*;
+use crate::ext4::format::xattr_entry::INODE_SPACE;
+use crate::ext4::number::BlockNumber;
 use crate::meta::Xattr;
 
 fn xattrs(list: &[(&str, &[u8])]) -> Xattrs {
@@ -35,9 +37,9 @@ fn inodes_share_a_block_until_it_has_1024() {
     }
     assert_eq!(blocks.count(), 3);
     let mut out = [0; 4096];
-    blocks.write(1, 9, None, &mut out);
+    blocks.write(1, BlockNumber::new(9), None, &mut out);
     assert_eq!(out[4..8], 1024_u32.to_le_bytes());
-    blocks.write(2, 9, None, &mut out);
+    blocks.write(2, BlockNumber::new(9), None, &mut out);
     assert_eq!(out[4..8], 1_u32.to_le_bytes());
 }
 

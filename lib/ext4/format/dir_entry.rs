@@ -1,0 +1,90 @@
+//! One name in a directory: `ext4_dir_entry_2`.
+//!
+//! Format: "Directory Entries" in the kernel's ext4 documentation.
+
+use crate::ext4::number::{InodeNumber, exact};
+use crate::meta::NodeKind;
+
+/// The longest name, in bytes.
+pub(crate) const NAME_MAX: usize = 255;
+/// `inode`, `rec_len`, `name_len` and `file_type`.
+const HEADER: usize = 8;
+
+/// What a directory entry says about its inode: the `file_type` byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FileType {
+    /// `EXT4_FT_REG_FILE`
+    File = 1,
+    /// `EXT4_FT_DIR`
+    Directory = 2,
+    /// `EXT4_FT_CHRDEV`
+    CharDevice = 3,
+    /// `EXT4_FT_BLKDEV`
+    BlockDevice = 4,
+    /// `EXT4_FT_FIFO`
+    Fifo = 5,
+    /// `EXT4_FT_SYMLINK`
+    Symlink = 7,
+}
+
+impl<C, T> From<&NodeKind<C, T>> for FileType {
+    fn from(kind: &NodeKind<C, T>) -> Self {
+        match kind {
+            NodeKind::Directory => Self::Directory,
+            NodeKind::File(_) => Self::File,
+            NodeKind::Symlink(_) => Self::Symlink,
+            NodeKind::CharDevice(_) => Self::CharDevice,
+            NodeKind::BlockDevice(_) => Self::BlockDevice,
+            NodeKind::Fifo => Self::Fifo,
+        }
+    }
+}
+
+/// One name in a directory; `.` and `..` are not given, who writes a directory adds them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DirEntry<'a> {
+    /// The name: 1 to 255 bytes, any but NUL and `/`.
+    pub(crate) name: &'a [u8],
+    /// The inode it names.
+    pub(crate) inode: InodeNumber,
+    /// That inode's type.
+    pub(crate) file_type: FileType,
+}
+
+/// Why no directory can hold a name.
+pub(crate) fn check_name(name: &[u8]) -> Result<(), &'static str> {
+    match name {
+        b"" => Err("empty"),
+        b"." | b".." => Err("reserved"),
+        _ if name.len() > NAME_MAX => Err("longer than 255 bytes"),
+        _ if name.iter().any(|&byte| byte == 0 || byte == b'/') => Err("holds NUL or a slash"),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that an entry takes: the header and the name, rounded up to 4.
+pub(crate) fn record_length(name: usize) -> usize {
+    (name.saturating_add(HEADER + 3)) & !3
+}
+
+/// Puts an entry's header and name at `at`; `length` reaches to the next entry. No inode makes it an empty one.
+pub(crate) fn put_entry(
+    block: &mut [u8],
+    at: usize,
+    length: usize,
+    name: &[u8],
+    inode: Option<InodeNumber>,
+    file_type: u8,
+) {
+    block[at..at + 4].copy_from_slice(&inode.map_or(0, InodeNumber::get).to_le_bytes());
+    put_length(block, at, length);
+    block[at + 6] = exact(name.len()); // `check_name` saw it
+    block[at + 7] = file_type;
+    block[at + HEADER..at + HEADER + name.len()].copy_from_slice(name);
+}
+
+/// `rec_len` of the entry at `at`: at most a block.
+pub(crate) fn put_length(block: &mut [u8], at: usize, length: usize) {
+    block[at + 4..at + 6].copy_from_slice(&exact::<u16, _>(length).to_le_bytes());
+}

@@ -1,0 +1,43 @@
+//! The names of extended attributes: on disk a prefix is a number, `e_name_index`.
+
+use super::dir_entry::FileType;
+
+/// Prefixes by name index; an ACL is its prefix.
+const PREFIXES: [(u8, &[u8]); 5] = [
+    (1, b"user."),
+    (2, b"system.posix_acl_access"),
+    (3, b"system.posix_acl_default"),
+    (4, b"trusted."),
+    (6, b"security."),
+];
+
+/// Prefix number and the rest of a name that ext4 has a place for on such a file; else why not.
+///
+/// The kernel takes `user.`, `trusted.`, `security.` and the two POSIX ACLs; it refuses `user.` where there is no
+/// file or directory, ACLs on symlinks, and default ACLs but on directories.
+pub(crate) fn split_name(name: &[u8], file_type: FileType) -> Result<(u8, &[u8]), &'static str> {
+    if name.len() > 255 {
+        return Err("name longer than 255 bytes");
+    }
+    if name.contains(&0) {
+        return Err("name holds NUL");
+    }
+    let found = PREFIXES.iter().find_map(|(index, prefix)| Some((*index, name.strip_prefix(*prefix)?)));
+    let directory = file_type == FileType::Directory;
+    match found {
+        None | Some((2 | 3, [_, ..])) => Err("ext4 has no such namespace"),
+        Some((1 | 4 | 6, b"")) => Err("nothing after the prefix"),
+        Some((1, _)) if !directory && file_type != FileType::File => {
+            Err("only files and directories have user attributes")
+        }
+        Some((2 | 3, _)) if file_type == FileType::Symlink => Err("a symbolic link has no ACL"),
+        Some((3, _)) if !directory => Err("only directories have a default ACL"),
+        Some(found) => Ok(found),
+    }
+}
+
+/// The whole name again.
+pub(crate) fn full_name(index: u8, name: &[u8]) -> Box<[u8]> {
+    let (_, prefix) = PREFIXES.iter().find(|(other, _)| *other == index).unwrap_or(&(0, b""));
+    [prefix, name].concat().into()
+}

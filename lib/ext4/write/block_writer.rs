@@ -1,0 +1,91 @@
+//! Hands out blocks for content, and writes it there.
+
+use crate::ext4::error::Error;
+use crate::ext4::format::extent::Extent;
+use crate::ext4::layout::block_group::MAX_BLOCKS;
+use crate::ext4::layout::cursor::Cursor;
+use crate::ext4::layout::demand::Size;
+use crate::ext4::layout::file_data::FileData;
+use crate::ext4::layout::reserved_blocks::ReservedBlocks;
+use crate::ext4::number::{BLOCK, BLOCK_BYTES, BlockNumber, exact};
+use crate::ext4::options::Options;
+use crate::ext4::write::disk::Disk;
+use crate::ext4::write::target::Target;
+
+/// The target, and which of its blocks come next.
+#[derive(Debug)]
+pub(crate) struct BlockWriter<T> {
+    pub(crate) disk: Disk<T>,
+    /// The size asked for.
+    pub(crate) size: Option<Size>,
+    pub(crate) reserved: ReservedBlocks,
+    pub(crate) cursor: Cursor,
+    /// Blocks handed out.
+    pub(crate) content: u64,
+}
+
+impl<T: Target> BlockWriter<T> {
+    /// Begins a file system: its first block becomes zero.
+    pub(crate) fn new(target: T, options: &Options) -> Result<Self, Error> {
+        let (reserved, size) = match options.size {
+            None => (ReservedBlocks::growing(), None),
+            Some(bytes) => {
+                // 16 TiB is one block more than can be counted; as mke2fs does, leave that one out.
+                let blocks = bytes / BLOCK_BYTES;
+                if blocks > MAX_BLOCKS + 1 {
+                    return Err(Error::ImageTooLarge);
+                }
+                let (reserved, blocks) = ReservedBlocks::for_blocks(blocks);
+                (reserved, Some(Size { bytes, blocks }))
+            }
+        };
+        let mut disk = Disk::new(target, options.offset);
+        if size.is_none_or(|size| size.blocks > 0) {
+            disk.clear(0, BLOCK_BYTES)?;
+        }
+        Ok(Self { disk, size, reserved, cursor: Cursor::new(reserved), content: 0 })
+    }
+
+    /// The next blocks for content: the first, and how many of those wanted follow each other.
+    pub(crate) fn take(&mut self, want: u64) -> Result<(BlockNumber, u32), Error> {
+        let (start, len) = self.cursor.take(want);
+        self.content += len;
+        let end = start + len;
+        match self.size {
+            None if end > self.reserved.limit() => {
+                return Err(Error::GrowthBound { limit: self.reserved.limit() * BLOCK_BYTES });
+            }
+            Some(size) if end > size.blocks => {
+                self.disk.discard();
+                if end > counted_up_to(size.blocks) {
+                    let more_than = counted_up_to(size.blocks) * BLOCK_BYTES;
+                    return Err(Error::FarTooSmall { size: size.bytes, more_than });
+                }
+            }
+            _ => {}
+        }
+        let start = BlockNumber::at(start).filter(|_| end <= MAX_BLOCKS).ok_or(Error::ImageTooLarge)?;
+        Ok((start, exact(len)))
+    }
+
+    /// Places whole blocks behind those that `file` has.
+    pub(crate) fn append(&mut self, file: &mut FileData, mut blocks: &[u8]) -> Result<(), Error> {
+        let mut logical = file.extents().last().map_or(0, |last| last.logical + last.len);
+        while !blocks.is_empty() {
+            let (start, len) = self.take((blocks.len() / BLOCK) as u64)?;
+            let (now, rest) = blocks.split_at(len as usize * BLOCK);
+            self.disk.write_blocks(start, now)?;
+            file.push(Extent { logical, start, len });
+            logical += len;
+            blocks = rest;
+        }
+        Ok(())
+    }
+}
+
+/// How far content that does not fit into an image of `blocks` blocks is read on, in blocks, to name the size it needs:
+/// 16 times the image, at least 16 GiB. A bomb is not worth hours of decompression for the sake of a number.
+fn counted_up_to(blocks: u64) -> u64 {
+    const LEAST: u64 = (16 << 30) / BLOCK_BYTES;
+    blocks.saturating_mul(16).max(LEAST)
+}

@@ -1,0 +1,194 @@
+//! The inodes, each at its place in its group's table.
+
+use std::convert::Infallible;
+
+use arcbox_ext4::constants::file_mode;
+
+use crate::ext4::error::Error;
+use crate::ext4::format::checksum::ChecksumSeed;
+use crate::ext4::format::dir_entry::FileType;
+use crate::ext4::format::extent_tree::{Root, build, tree_blocks};
+use crate::ext4::format::inode::{Content, FAST_SYMLINK, INODE_BYTES, Record, directory};
+use crate::ext4::format::journal::superblock;
+use crate::ext4::format::xattr_block::XattrBlocks;
+use crate::ext4::layout::file_data::FileData;
+use crate::ext4::layout::inode_numbering::InodeNumbering;
+use crate::ext4::layout::plan::Layout;
+use crate::ext4::layout::resize_inode as resize;
+use crate::ext4::layout::xattrs;
+use crate::ext4::limits::{InodeError, encode_device};
+use crate::ext4::number::{BlockNumber, InodeNumber, exact};
+use crate::ext4::options::Identity;
+use crate::ext4::tree::FileTree;
+use crate::ext4::write::disk::Disk;
+use crate::ext4::write::metadata::MetadataBlocks;
+use crate::ext4::write::target::Target;
+use crate::meta::{NodeKind, Timestamp};
+
+/// Writes inode tables.
+pub(crate) struct InodeTables<'a, T> {
+    pub(crate) disk: &'a mut Disk<T>,
+    pub(crate) layout: &'a Layout,
+    pub(crate) seed: Option<ChecksumSeed>,
+    /// Directories in each group, as far as there are any.
+    pub(crate) directories: Vec<u16>,
+}
+
+impl<T: Target> InodeTables<'_, T> {
+    /// All inodes that have a name.
+    pub(crate) fn inodes(
+        &mut self,
+        tree: &impl FileTree,
+        numbers: &InodeNumbering,
+        placed: &MetadataBlocks,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        for (number, id) in numbers.in_order() {
+            let inode = match id {
+                Some(id) => {
+                    self.inode(tree, numbers, placed, number, id).map_err(|source| numbers.refuse(tree, id, source))?
+                }
+                None => self.lost_found(placed, now),
+            };
+            self.put(number, &inode)?;
+            if id.is_none_or(|id| matches!(tree.inode(id).kind, NodeKind::Directory)) {
+                let group: usize = exact(number.index() / self.layout.inodes_per_group);
+                self.directories.resize(self.directories.len().max(group + 1), 0);
+                self.directories[group] += 1; // at most 32768
+            }
+        }
+        Ok(())
+    }
+
+    fn inode(
+        &self,
+        tree: &impl FileTree,
+        numbers: &InodeNumbering,
+        placed: &MetadataBlocks,
+        number: InodeNumber,
+        id: u32,
+    ) -> Result<[u8; INODE_BYTES], InodeError> {
+        let node = tree.inode(id);
+        let is_directory = matches!(node.kind, NodeKind::Directory);
+        let encoded = xattrs::encode(node.meta.mode, FileType::from(node.kind), node.xattrs, &mut XattrBlocks::new())?;
+        let xattr_block = placed.xattr_block(number);
+        let mut record = Record {
+            uid: node.meta.uid,
+            gid: node.meta.gid,
+            links: numbers.links(id, is_directory),
+            time: node.meta.mtime,
+            xattrs: &encoded.inode,
+            xattr_block,
+            blocks: u64::from(xattr_block.is_some()),
+            ..Record::default()
+        };
+        let mode = encoded.mode & 0o7777;
+        let root;
+        let content;
+        let data = match node.kind {
+            NodeKind::File(data) => Some((data, false)),
+            _ => {
+                content = placed.content(number);
+                content
+            }
+        };
+        if let Some((data, indexed)) = data {
+            record.indexed = indexed;
+            record.size = data.size();
+            record.blocks += data.blocks();
+            root = match placed.tree(number) {
+                Some(tree) => {
+                    record.blocks += tree.blocks;
+                    tree.root
+                }
+                None => inline_root(data),
+            };
+            record.content = Content::Extents(&root);
+        }
+        record.mode = mode
+            | match node.kind {
+                NodeKind::Directory => file_mode::S_IFDIR,
+                NodeKind::File(_) => file_mode::S_IFREG,
+                NodeKind::Symlink(target) => {
+                    if target.len() < FAST_SYMLINK {
+                        record.size = target.len() as u64;
+                        record.content = Content::Target(target);
+                    }
+                    file_mode::S_IFLNK
+                }
+                NodeKind::CharDevice(device) => {
+                    record.content = Content::Device(encode_device(*device)?);
+                    file_mode::S_IFCHR
+                }
+                NodeKind::BlockDevice(device) => {
+                    record.content = Content::Device(encode_device(*device)?);
+                    file_mode::S_IFBLK
+                }
+                NodeKind::Fifo => file_mode::S_IFIFO,
+            };
+        Ok(record.encode(number, self.seed))
+    }
+
+    fn lost_found(&self, placed: &MetadataBlocks, time: Timestamp) -> [u8; INODE_BYTES] {
+        let (size, blocks, root) = match placed.content(InodeNumber::LOST_FOUND) {
+            Some((data, _)) => (data.size(), data.blocks(), inline_or_tree(placed, InodeNumber::LOST_FOUND, data)),
+            None => (0, 0, inline_root(&FileData::EMPTY)),
+        };
+        let content = Content::Extents(&root);
+        let record = Record { mode: directory(0o700), links: 2, size, blocks, time, content, ..Record::default() };
+        record.encode(InodeNumber::LOST_FOUND, self.seed)
+    }
+
+    /// The reserved inodes that are in use, and the journal. Returns the journal's inode.
+    pub(crate) fn reserved_inodes(&mut self, identity: &Identity) -> Result<Option<[u8; INODE_BYTES]>, Error> {
+        let common = Record { mode: file_mode::S_IFREG | 0o600, links: 1, time: identity.now, ..Record::default() };
+        let map = resize::block_map(self.layout);
+        let record = Record {
+            size: resize::SIZE,
+            blocks: resize::blocks(self.layout),
+            content: Content::Indirect(&map),
+            ..common.clone()
+        };
+        let inode = record.encode(InodeNumber::RESIZE, self.seed);
+        self.put(InodeNumber::RESIZE, &inode)?;
+
+        let Some(journal) = &self.layout.journal else { return Ok(None) };
+        let mut tree = journal.tree.iter().copied();
+        let seed = self.seed.map(|seed| seed.of_inode(InodeNumber::JOURNAL));
+        let root = build(journal.data.extents(), seed, |block| {
+            let place = tree.next().expect("the layout counted them");
+            self.disk.write_blocks(place, block)?;
+            Ok::<_, Error>(place)
+        })?;
+        let blocks = journal.data.blocks();
+        if let Some(first) = journal.data.extents().first() {
+            self.disk.write_blocks(first.start, &superblock(exact(blocks), identity.uuid))?;
+        }
+        let record = Record {
+            size: journal.data.size(),
+            blocks: blocks + journal.tree.len() as u64,
+            content: Content::Extents(&root),
+            ..common
+        };
+        let inode = record.encode(InodeNumber::JOURNAL, self.seed);
+        self.put(InodeNumber::JOURNAL, &inode)?;
+        Ok(Some(inode))
+    }
+
+    fn put(&mut self, number: InodeNumber, inode: &[u8; INODE_BYTES]) -> Result<(), Error> {
+        let at = number.index();
+        let group: usize = exact(at / self.layout.inodes_per_group);
+        let offset = self.layout.inode_tables[group].byte() + at % self.layout.inodes_per_group * INODE_BYTES as u64;
+        self.disk.write(offset, inode)
+    }
+}
+
+/// The root of a tree that fits the inode.
+fn inline_root(data: &FileData) -> Root {
+    let fits = if tree_blocks(data.extents()) == 0 { data.extents() } else { &[] };
+    build(fits, None, |_| Ok::<_, Infallible>(BlockNumber::default())).unwrap_or_else(|never| match never {})
+}
+
+fn inline_or_tree(placed: &MetadataBlocks, number: InodeNumber, data: &FileData) -> Root {
+    placed.tree(number).map_or_else(|| inline_root(data), |tree| tree.root)
+}
