@@ -4,11 +4,13 @@
     modules        100,000 small files in one layer, in the shape of a node_modules directory
     huge           four files of 400 MB in one layer, half of it incompressible
     large          4 GiB that nothing compresses in one layer, to be fetched only
+    layers-40      40 layers of 64 KB, to be fetched only
+    fleet-0 to 5   the first layer of `debian`, and 16 MB of text that each has for itself
     small-125k     a tar of 125,000 small files
     small-1m       a tar of 1,000,000 small files
 
-Every image but `large` exists with gzip and with zstd layers, and as the one tar that its merged tree is. All but
-`debian` is the same bytes on every machine.
+`debian`, `modules` and `huge` exist with gzip and with zstd layers, and as the one tar that their merged trees are. All
+that `debian` is no part of is the same bytes on every machine.
 """
 
 import functools
@@ -22,6 +24,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 IMAGES = ["debian", "modules", "huge"]
+FLEET = [f"fleet-{number}" for number in range(6)]
 CODECS = {"gzip": ["gzip", "-6c"], "zstd": ["zstd", "-3qc"]}
 LAYER = "application/vnd.oci.image.layer.v1.tar+"
 
@@ -197,14 +200,48 @@ def layout(part, tars, codec):
     documents(part, layers, diff_ids)
 
 
+def document(path, descriptor):
+    return json.loads((path / "blobs" / descriptor["digest"].replace(":", "/")).read_text())
+
+
+def manifest_of(path):
+    return document(path, json.loads((path / "index.json").read_text())["manifests"][0])
+
+
 def layers_of(path):
     """The layer blobs of a layout, bottom first."""
+    return [path / "blobs" / layer["digest"].replace(":", "/") for layer in manifest_of(path)["layers"]]
 
-    def document(descriptor):
-        return json.loads((path / "blobs" / descriptor["digest"].replace(":", "/")).read_text())
 
-    manifest = document(json.loads((path / "index.json").read_text())["manifests"][0])
-    return [path / "blobs" / layer["digest"].replace(":", "/") for layer in manifest["layers"]]
+@made
+def layers_40(part):
+    rng, tars = random.Random(8), []
+    for index in range(40):
+        tars.append(part.with_name(f"layers-40-{index}.tar"))
+        tar = Tar(tars[-1])
+        tar.regular(b"layer-%02d.bin" % index, rng.randbytes(64 << 10))
+        tar.close()
+    os.rename(layout(part.with_name("layers-40.tmp"), tars, "gzip"), part)
+    for tar in tars:
+        tar.unlink()
+
+
+@made
+def fleet(part, source, number):
+    """One of many images with the first layer of `source` in common."""
+    rng, words, own = random.Random(100 + number), text(9, 8 << 20), part.with_name(part.name + ".tar")
+    tar = Tar(own)
+    tar.directory(b"app")
+    for index in range(400):
+        start = rng.randrange(len(words) - 40_000)
+        tar.regular(b"app/part-%03d" % index, words[start : start + 40_000])
+    tar.close()
+    os.rename(layout(part.with_name(part.name + ".tmp"), [own], "gzip"), part)
+    own.unlink()
+    theirs, ours = manifest_of(source), manifest_of(part)
+    base, diff_id = theirs["layers"][0], document(source, theirs["config"])["rootfs"]["diff_ids"][0]
+    shutil.copy(source / "blobs" / base["digest"].replace(":", "/"), part / "blobs/sha256")
+    documents(part, [base, *ours["layers"]], [diff_id, *document(part, ours["config"])["rootfs"]["diff_ids"]])
 
 
 @made
@@ -273,15 +310,17 @@ class Corpus:
         if name == "debian":
             source = debian(self.root / "debian") / "layout"
             return {"gzip": debian_gzip, "zstd": debian_zstd}[codec](self.root / f"debian-{codec}", source)
-        if name == "large":
-            return large(self.root / "large-gzip")
+        if name in FLEET:
+            return fleet(self.root / f"{name}-gzip", self.layout("debian", "gzip"), FLEET.index(name))
+        if name in ("large", "layers-40"):
+            return {"large": large, "layers-40": layers_40}[name](self.root / f"{name}-gzip")
         return layout(self.root / f"{name}-{codec}", [self.tar(name)], codec)
 
     def tar(self, name):
         path = self.root / f"{name}.tar"
+        if name in ("debian", *FLEET):
+            return merged_tar(path, self.unpacked(name))
         match name:
-            case "debian":
-                return merged_tar(path, self.unpacked(name))
             case "modules":
                 return modules_tar(path)
             case "huge":

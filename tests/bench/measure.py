@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 # So many times what the first way takes.
@@ -35,6 +36,8 @@ class Run:
 
     wall: float
     stages: list
+    # Seconds since the last byte came over the line, where there is one.
+    tail: float = None
 
 
 @dataclass
@@ -44,6 +47,9 @@ class Way:
     With `span`, two texts of the last stage's log, the way is a part of what that stage does: its seconds are those
     between the two lines by the log's own times, and at the second line the stage is stopped, so that processor time and
     memory are the part's too (and those of what comes before it).
+
+    `setup` is called once, before the first run. `last` is the file of a line (line.py) that the way fetches over. A way that
+    is `absent`, for this reason, is shown and not run.
     """
 
     name: str
@@ -52,6 +58,9 @@ class Way:
     stdout: object = None
     env: dict = field(default_factory=dict)
     span: tuple = None
+    setup: object = None
+    last: object = None
+    absent: str = ""
     runs: list = field(default_factory=list)
     failure: str = ""
 
@@ -62,6 +71,11 @@ class Way:
         """The fastest and the slowest run."""
         walls = [run.wall for run in self.runs]
         return min(walls), max(walls)
+
+    def tail(self):
+        """Seconds from the last byte on the line to the end, if there is a line."""
+        tails = [run.tail for run in self.runs if run.tail is not None]
+        return statistics.median(tails) if tails else None
 
     def stages(self):
         """The medians of each stage."""
@@ -148,7 +162,8 @@ def once(way):
                 failure, seconds = pipeline(commands, sink, way, notes)
             if sink:
                 sink.close()
-        wall = seconds or time.monotonic() - started
+        ended = time.monotonic()
+        wall = seconds or ended - started
         way.failure = failure
         stages = []
         names = [os.path.basename(str(command[0])) for commands in way.pipelines for command in commands]
@@ -156,7 +171,24 @@ def once(way):
             with open(os.path.join(notes, str(index))) as note:
                 user, system, peak = note.read().split()[-3:]
             stages.append(Stage(name, float(user) + float(system), int(peak) / 1024))
-    return Run(wall, stages)
+    tail = ended - float(Path(way.last).read_text()) if way.last and not failure else None
+    return Run(wall, stages, tail)
+
+
+class Steal:
+    """What share of the processors' time the host gave to others, since this was made."""
+
+    def __init__(self):
+        self.before = self.jiffies()
+
+    @staticmethod
+    def jiffies():
+        with open("/proc/stat") as stat:
+            return [int(count) for count in stat.readline().split()[1:9]]
+
+    def percent(self):
+        spent = [now - then for now, then in zip(self.jiffies(), self.before)]
+        return 100 * spent[7] / max(1, sum(spent))
 
 
 def alternate(ways, rounds, check):
@@ -166,8 +198,10 @@ def alternate(ways, rounds, check):
         for index in range(len(ways)):
             way = ways[(index + turn) % len(ways)]
             hopeless = way.runs and ways[0].runs and way.wall() > HOPELESS * ways[0].wall()
-            if way.failure or hopeless:
+            if way.absent or way.failure or hopeless:
                 continue
+            if way.setup and not way.runs:
+                way.setup()
             run = once(way)
             if way.failure:
                 print(f"    {way.name} failed: {way.failure}", flush=True)

@@ -1,8 +1,9 @@
-"""A docker-registry on loopback that holds the corpus, for the rows that pull."""
+"""A docker-registry on loopback that holds the corpus, for the rows that pull, and lines before it."""
 
 import contextlib
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -38,6 +39,17 @@ def serve(root: Path):
     finally:
         server.terminate()
         server.wait()
+
+
+@contextlib.contextmanager
+def line(address, last, bits=0, round_trip=0.0):
+    """A line to `address` (see line.py), whose own address this gives; it ends with the block, or with this process."""
+    command = [sys.executable, Path(__file__).with_name("line.py"), "--to", address, "--last", last]
+    command += ["--bits", str(bits), "--round-trip", str(round_trip)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with process:
+        yield process.stdout.readline().strip()
+        process.stdin.close()
 
 
 def push(address, layout, name):

@@ -10,6 +10,7 @@ VERSIONS = {
     "skopeo": ["--version"],
     "igzip": ["--version"],
     "zstd": ["--version"],
+    "curl": ["--version"],
 }
 
 
@@ -37,6 +38,9 @@ def over(rows):
     found = []
     for row in rows:
         ours = row.ways[0]
+        if ours.absent:
+            found.append(f"{row.title}: {ours.name} is absent: {ours.absent}")
+            continue
         if not ours.runs:
             found.append(f"{row.title}: {ours.name} failed")
             continue
@@ -61,17 +65,19 @@ def costs(way):
 
 def render(rows, made, rounds):
     lines = [
-        f"{machine()}. Medians of {rounds} alternating rounds; load on the machine at the end {os.getloadavg()[0]:.2f}.",
-        "Ratio: what ours takes, as a multiple of that way. CPU and peak memory are per stage in brackets.",
+        f"{machine()}. Medians of {rounds} alternating rounds.",
+        "Ratio: what ours takes, as a multiple of that way. CPU and peak memory are per stage in brackets. Steal is what the"
+        " host gave to others while a row was measured, load that of the machine at its end.",
         "",
         "| job | way | median s | fastest to slowest | ratio | CPU s | peak MiB |",
         "|---|---|---:|---|---:|---|---|",
     ]
     for row in rows:
-        title = row.title
+        title = f"{row.title} (steal {row.steal:.1f} %, load {row.load:.2f})"
         for way in row.ways:
             if not way.runs:
-                lines.append(f"| {title} | {way.name} | failed | | | | |")
+                what = f"absent: {way.absent}" if way.absent else "failed"
+                lines.append(f"| {title} | {way.name} | {what} | | | | |")
                 title = ""
                 continue
             value = ratio(row, way)
@@ -81,12 +87,13 @@ def render(rows, made, rounds):
             cpu, peak = costs(way)
             low, high = way.spread()
             spread = f"{low:.2f} - {high:.2f}" if len(way.runs) > 1 else "one run"
-            lines.append(f"| {title} | {way.name} | {way.wall():.2f} | {spread} | {shown} | {cpu} | {peak} |")
+            seconds = f"{way.wall():.2f}"
+            if way.tail() is not None:
+                seconds += f" ({way.tail():.2f} after the last byte)"
+            lines.append(f"| {title} | {way.name} | {seconds} | {spread} | {shown} | {cpu} | {peak} |")
             title = ""
     tools = {name: made.tool(name) for name in VERSIONS}
-    versions = [f"{name} {version(path, VERSIONS[name])}" for name, path in tools.items() if path]
+    versions = [f"{name} {version(path, VERSIONS[name])}" for name, path in tools.items() if path != name]
     lines += ["", "Versions: oci2rootfs 0.3.0, " + ", ".join(versions) + "."]
-    if made.missing:
-        lines.append("Not on this machine: " + ", ".join(sorted(made.missing)) + ".")
     lines += ["", *over(rows)]
     return "\n".join(lines) + "\n"
