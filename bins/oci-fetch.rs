@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use oci2ext4::cli::{self, Failure, OciFetch, Output};
+use oci2ext4::cli::{self, At, Failure, OciFetch, Output};
 use oci2ext4::image::layer_manifest::{Record, Writer};
 use oci2ext4::source::{self, Locator};
+use oci2ext4::sys::Replaced;
 
 const TOOL: &str = "oci-fetch";
 
@@ -22,12 +23,16 @@ fn fetch(options: &OciFetch) -> Result<(), Failure> {
     let fetched = source::fetch(&locator, &options.options()?, &progress, &mut manifest);
     cli::clear_progress();
     let fetched = fetched.map_err(Failure::failed)?;
-    if let Some(output) = config {
-        let Some(bytes) = fetched else {
+    let config = config.map(|output| {
+        let Some(bytes) = &fetched else {
             return Err(Failure::failed(format!("{locator}: has no image config for --config")));
         };
-        output.file().write_all(&bytes).map_err(Failure::failed)?;
-        output.commit(false).map_err(Failure::failed)?;
-    }
-    manifest.write(&Record::End).map_err(Failure::failed)
+        output.file().write_all(bytes).map_err(|error| Failure::failed(At::new(output.target(), error)))?;
+        output.replace().map_err(Failure::failed)
+    });
+    let config = config.transpose()?;
+    // Whoever reads the end of the manifest may count on the config; without the end the old one is back (S9).
+    manifest.write(&Record::End).map_err(Failure::failed)?;
+    config.into_iter().for_each(Replaced::keep);
+    Ok(())
 }

@@ -10,6 +10,7 @@ mod fetch_progress;
 mod flatten_progress;
 mod identify;
 mod input;
+mod link;
 mod logging;
 mod message;
 #[cfg(feature = "fetch")]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use super::output::output_name;
 use super::{Common, Failure};
 use crate::image::Platform;
 use crate::registry::{self, Secret};
@@ -77,7 +78,7 @@ pub struct OciFetch {
     #[arg(long, requires = "username")]
     pub password_stdin: bool,
     /// Also write the image's config to this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output_name())]
     pub config: Option<PathBuf>,
     /// Give up on a connection after so many seconds without a byte
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]

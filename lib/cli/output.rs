@@ -5,9 +5,12 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
+
+use super::link::{is_planted, parent, resolve};
 use super::message::escape;
 use crate::ext4::Options;
-use crate::sys::{NewFile, open_device};
+use crate::sys::{NewFile, Replaced, open_device};
 
 /// Why an output could not be opened or put in place.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,14 @@ pub struct OutputError {
     what: &'static str,
     #[source]
     source: Option<io::Error>,
+}
+
+/// Reads the name of an output from the command line: any but `-`, which stands for what no output goes to.
+pub(super) fn output_name() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|name| match name.as_os_str() == "-" {
+        true => Err("it cannot go to standard output: name a file, or ./- for one of that name"),
+        false => Ok(name),
+    })
 }
 
 /// A file that takes the place of its target only in [`Output::commit`], or a block device written in place.
@@ -36,12 +47,12 @@ enum Kind {
 }
 
 impl Output {
-    /// Opens a new file that will stand at `target`. A symbolic link is followed, as a shell's `>` does.
+    /// Opens a new file that will stand at `target`. A symbolic link is followed, as by a shell's `>`.
     ///
     /// # Errors
     /// When the directory cannot be written, or `target` is neither absent, a regular file nor a block device.
     pub fn create(target: &Path) -> Result<Self, OutputError> {
-        let fail = |what| move |source: io::Error| OutputError::new(target, what, Some(source));
+        let fail = |what| fail(target, what);
         let resolved = resolve(target).map_err(fail("cannot be resolved"))?;
         match std::fs::metadata(&resolved) {
             Ok(meta) if meta.file_type().is_block_device() => {
@@ -98,6 +109,12 @@ impl Output {
         }
     }
 
+    /// Where it goes.
+    #[must_use]
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// Whether the target itself is being written: a block device, or part of a disk image.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
@@ -133,52 +150,55 @@ impl Output {
     /// When a step fails; the target is then as it was.
     pub fn commit(self, fsync: bool) -> Result<(), OutputError> {
         let Self { target, kind } = self;
-        let target = target.as_path();
-        let fail = |what| move |source: io::Error| OutputError::new(target, what, Some(source));
-        let sync = |file: &File| if fsync { file.sync_all().map_err(fail("cannot be synced")) } else { Ok(()) };
         let new = match kind {
-            Kind::InPlace { file, .. } => return sync(&file),
+            Kind::InPlace { file, .. } if fsync => return file.sync_all().map_err(fail(&target, "cannot be synced")),
+            Kind::InPlace { .. } => return Ok(()),
             Kind::New(new) => new,
         };
-        sync(new.file())?;
-        if let Ok(old) = std::fs::metadata(target) {
-            // A file that is replaced keeps its permissions.
-            let mode = std::fs::Permissions::from_mode(old.permissions().mode() & 0o7777);
-            new.file().set_permissions(mode).map_err(fail("cannot take over the permissions"))?;
+        take_over_permissions(new.file(), &target)?;
+        if !fsync {
+            return new.persist(&target).map_err(fail(&target, "cannot be put in place"));
         }
-        new.persist(target).map_err(fail("cannot be put in place"))?;
-        if fsync {
-            File::open(parent(target))
-                .and_then(|dir| dir.sync_all())
-                .map_err(fail("its directory cannot be synced"))?;
-        }
+        new.file().sync_all().map_err(fail(&target, "cannot be synced"))?;
+        let replaced = new.replace(&target).map_err(fail(&target, "cannot be put in place"))?;
+        let synced = File::open(parent(&target)).and_then(|dir| dir.sync_all());
+        synced.map_err(fail(&target, "its directory cannot be synced"))?;
+        replaced.keep();
         Ok(())
     }
+
+    /// Puts the file in its target's place until [`Replaced::keep`] says that it stays.
+    ///
+    /// # Errors
+    /// When a step fails; the target is then as it was. When the target is written in place.
+    pub fn replace(self) -> Result<Replaced, OutputError> {
+        let Self { target, kind } = self;
+        let Kind::New(new) = kind else {
+            return Err(OutputError::new(&target, "is written in place, and that cannot be undone", None));
+        };
+        take_over_permissions(new.file(), &target)?;
+        new.replace(&target).map_err(fail(&target, "cannot be put in place"))
+    }
+}
+
+/// A file that is replaced hands down its permissions, unless it is a stranger's in a directory where anyone may leave one.
+fn take_over_permissions(new: &File, target: &Path) -> Result<(), OutputError> {
+    let Ok(old) = std::fs::metadata(target) else { return Ok(()) };
+    if is_planted(&old, parent(target)).unwrap_or(true) {
+        return Ok(());
+    }
+    let mode = std::fs::Permissions::from_mode(old.permissions().mode() & 0o7777);
+    new.set_permissions(mode).map_err(fail(target, "cannot take over the permissions"))
+}
+
+fn fail(target: &Path, what: &'static str) -> impl FnOnce(io::Error) -> OutputError {
+    move |source| OutputError::new(target, what, Some(source))
 }
 
 impl OutputError {
     fn new(path: &Path, what: &'static str, source: Option<io::Error>) -> Self {
         Self { path: escape(path.as_os_str().as_encoded_bytes()), what, source }
     }
-}
-
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// `target` with a symbolic link at its end followed, also one that leads to a file which is not there yet.
-fn resolve(target: &Path) -> io::Result<PathBuf> {
-    let mut path = target.to_path_buf();
-    for _ in 0..40 {
-        match std::fs::read_link(&path) {
-            Ok(link) => path = parent(&path).join(link),
-            Err(_) => return Ok(path),
-        }
-    }
-    Err(rustix::io::Errno::LOOP.into())
 }
 
 /// How a temporary name for a new file at `target` begins: every run for that target has the same.

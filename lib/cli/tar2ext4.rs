@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use uuid::Uuid;
 
+use super::output::output_name;
 use super::{Common, Failure, Output, OutputError, parse_size};
 use crate::ext4::{Free, Journal, Options, Percent};
 
@@ -29,7 +30,7 @@ Exit status: 0 done, 1 failed (then -o is as it was), 2 wrong usage.";
 #[command(name = "tar2ext4", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Tar2ext4 {
     /// The image: a regular file, replaced as a whole, or a block device, written in place
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = output_name())]
     pub output: PathBuf,
     /// The tar; standard input without it or with -
     #[arg(value_name = "TAR")]

@@ -31,6 +31,6 @@ mod os;
 pub use device::open_device;
 pub use holes::{data_segments, punch, zero};
 pub use lock::try_lock;
-pub use new_file::NewFile;
+pub use new_file::{NewFile, Replaced};
 pub use os::{random, send, widen_pipe};
 pub use wait::wait_until_writable;

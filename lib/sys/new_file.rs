@@ -1,6 +1,6 @@
 //! Files that have no name until they are whole, so that a kill leaves nothing behind (S2).
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -70,12 +70,65 @@ impl NewFile {
         };
         name.persist(path)
     }
+
+    /// As [`persist`](Self::persist), but it can be undone: until [`Replaced::keep`] the file that was there before is
+    /// kept under a temporary name.
+    ///
+    /// # Errors
+    /// As [`persist`](Self::persist).
+    pub fn replace(self, path: &Path) -> io::Result<Replaced> {
+        let link = |name: &Path| fs::hard_link(path, name);
+        let old = match TemporaryName::make(&self.dir, &self.stem, link) {
+            Ok(((), name)) => name,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.persist(path)?;
+                return Ok(Replaced(Before::Nothing(TemporaryName::of(path))));
+            }
+            // A file system without links, or another's file (fs.protected_hardlinks).
+            Err(_) => {
+                self.persist(path)?;
+                return Ok(Replaced(Before::Lost));
+            }
+        };
+        // As long as it is open nobody takes it for a dead process's.
+        let lock = File::open(path).and_then(|file| try_lock(&file).map(|_| file)).ok();
+        old.restore_to(Some(path));
+        // Not ours to undo: somebody else may have replaced it meanwhile.
+        self.persist(path).inspect_err(|_| old.restore_to(None))?;
+        Ok(Replaced(Before::File { name: old, _lock: lock }))
+    }
+}
+
+/// What a [`NewFile`] has replaced. Dropped, or when a signal ends the process, what was there before is back.
+#[derive(Debug)]
+pub struct Replaced(Before);
+
+#[derive(Debug)]
+enum Before {
+    Nothing(TemporaryName),
+    /// The old file, under a temporary name.
+    File {
+        name: TemporaryName,
+        _lock: Option<File>,
+    },
+    /// A file that could not have a second name: it cannot come back.
+    Lost,
+}
+
+impl Replaced {
+    /// The new file stays.
+    pub fn keep(self) {
+        match self.0 {
+            Before::Nothing(name) => name.keep(),
+            Before::File { name, .. } => name.restore_to(None),
+            Before::Lost => {}
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-    use std::fs;
     use std::io::Write;
 
     use super::*;
@@ -135,5 +188,29 @@ mod tests {
         fs::create_dir(dir.path().join(".new-1")).unwrap();
         drop(NewFile::named(dir.path(), ".new").unwrap());
         assert_eq!(listing(dir.path()), [dir.path().join(".new-0"), dir.path().join(".new-1")]);
+    }
+
+    #[test]
+    fn a_replacement_can_be_undone() {
+        for make in WAYS {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("file");
+            let replace = |text: &str| {
+                let mut new = make(dir.path(), ".new").unwrap();
+                new.file_mut().write_all(text.as_bytes()).unwrap();
+                let replaced = new.replace(&path).unwrap();
+                assert_eq!(fs::read_to_string(&path).unwrap(), text);
+                replaced
+            };
+            drop(replace("nothing stood here"));
+            assert!(listing(dir.path()).is_empty());
+            replace("first").keep();
+            assert_eq!(listing(dir.path()), std::slice::from_ref(&path));
+            drop(replace("second"));
+            assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+            replace("third").keep();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "third");
+            assert_eq!(listing(dir.path()), [path]);
+        }
     }
 }

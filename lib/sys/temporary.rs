@@ -24,11 +24,29 @@ const SHARED: u32 = 8;
 const TRIES: u32 = 100;
 
 /// The names of this process.
-static NAMES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static NAMES: Mutex<Vec<Name>> = Mutex::new(Vec::new());
 static WATCH: Once = Once::new();
 
-fn names() -> MutexGuard<'static, Vec<PathBuf>> {
+fn names() -> MutexGuard<'static, Vec<Name>> {
     NAMES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+struct Name {
+    path: PathBuf,
+    /// Where the file stood before, and is to stand again.
+    restore_to: Option<PathBuf>,
+}
+
+impl Name {
+    fn remove(self) {
+        if let Some(path) = self.restore_to {
+            // Nothing when both are still names of one file (rename(2)); then, too, the temporary one goes.
+            let _ = fs::rename(&self.path, path);
+        }
+        // The file may be gone already.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// A name that is removed when this is dropped, and by signals before they end the process.
@@ -53,7 +71,7 @@ impl TemporaryName {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
                 Ok(made) => {
-                    names.push(path.clone());
+                    names.push(Name { path: path.clone(), restore_to: None });
                     return Ok((made, Self(path)));
                 }
             }
@@ -61,22 +79,39 @@ impl TemporaryName {
         Err(io::Error::other("no free temporary name"))
     }
 
-    /// Renames the file over `target`.
+    /// Renames the file over `target`, whose name is not temporary.
     pub(super) fn persist(self, target: &Path) -> io::Result<()> {
         let mut names = names();
         fs::rename(&self.0, target)?;
-        names.retain(|name| *name != self.0);
+        names.retain(|name| name.path != self.0);
         Ok(())
+    }
+
+    /// Takes `path` for temporary, though it does not look so.
+    pub(super) fn of(path: &Path) -> Self {
+        WATCH.call_once(watch);
+        names().push(Name { path: path.into(), restore_to: None });
+        Self(path.into())
+    }
+
+    /// Where the file goes before this name is removed, if anywhere.
+    pub(super) fn restore_to(&self, path: Option<&Path>) {
+        if let Some(name) = names().iter_mut().find(|name| name.path == self.0) {
+            name.restore_to = path.map(PathBuf::from);
+        }
+    }
+
+    /// The name is not temporary any more.
+    pub(super) fn keep(self) {
+        names().retain(|name| name.path != self.0);
     }
 }
 
 impl Drop for TemporaryName {
     fn drop(&mut self) {
         let mut names = names();
-        if let Some(at) = names.iter().position(|name| *name == self.0) {
-            names.swap_remove(at);
-            // The file may be gone already.
-            let _ = fs::remove_file(&self.0);
+        if let Some(at) = names.iter().position(|name| name.path == self.0) {
+            names.swap_remove(at).remove();
         }
     }
 }
@@ -123,9 +158,7 @@ fn watch() {
     let watching = thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let Ok(mut signals) = receive.recv() else { return };
         if let Some(signal) = signals.forever().next() {
-            for name in names().drain(..) {
-                let _ = fs::remove_file(name);
-            }
+            names().drain(..).for_each(Name::remove);
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     });

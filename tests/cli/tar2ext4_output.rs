@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{Filter, LoopDevice, LoopMount, Snapshot, dumpe2fs, e2fsck_clean, scratch, shell, tool};
+use crate::support::{
+    Filter, LoopDevice, LoopMount, Snapshot, dumpe2fs, e2fsck_clean, needs_root, scratch, shell, tool,
+};
 
 /// A small tar: two files and a directory.
 fn small_tar(directory: &Path) -> Vec<u8> {
@@ -189,6 +191,68 @@ fn the_target_may_be_a_link_or_the_input_but_nothing_that_is_no_file() {
     in_place(&["--offset=0", "--size=1M"]).arg(at("both")).run().fails_with(1, "both: is the input too").one_line();
     in_place(&["--offset=1M", "--size=1M"]).stdin_file(at("both")).run().fails_with(1, "is the input too").one_line();
     assert!(fs::read(at("both")).unwrap() == tar);
+}
+
+#[test]
+fn a_link_that_a_stranger_left_is_not_followed() {
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+    needs_root("leave a link as another user");
+    let scratch = scratch();
+    let at = |name: &str| scratch.path().join(name);
+    let tar = small_tar(scratch.path());
+    let pack = |output: &Path, flags: &[&str]| Filter::tar2ext4().arg("-o").arg(output).args(flags).stdin(&*tar).run();
+    fs::create_dir(at("tmp")).unwrap();
+    fs::set_permissions(at("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+    fs::write(at("precious"), "old").unwrap();
+    symlink(at("precious"), at("tmp/link")).unwrap();
+    symlink("tmp/link", at("second")).unwrap();
+    lchown(at("tmp/link"), Some(1234), Some(1234)).unwrap();
+    // Not by the way over a link of one's own, and not in place either.
+    for (name, flags) in [("tmp/link", &[][..]), ("second", &[]), ("tmp/link", &["--offset=0", "--size=1M"])] {
+        pack(&at(name), flags).fails_with(1, "a link of another user (1234)").says(name).one_line();
+        assert_eq!(fs::read(at("precious")).unwrap(), b"old");
+        assert!(fs::symlink_metadata(at("tmp/link")).unwrap().is_symlink());
+    }
+    let config = Filter::oci_fetch().arg("--config").arg(at("tmp/link")).args(["--offline", "absent"]).run();
+    config.fails_with(1, "a link of another user (1234)").one_line();
+    // A file that a stranger left is replaced, and has no say in who may read and write the new one.
+    fs::write(at("tmp/file"), "planted").unwrap();
+    fs::set_permissions(at("tmp/file"), fs::Permissions::from_mode(0o666)).unwrap();
+    std::os::unix::fs::chown(at("tmp/file"), Some(1234), Some(1234)).unwrap();
+    shell("umask 077; exec tar2ext4 -o \"$0\"").arg(at("tmp/file")).stdin(&*tar).run().succeeds();
+    let made = fs::metadata(at("tmp/file")).unwrap();
+    assert_eq!((made.uid(), made.mode() & 0o777), (0, 0o600));
+    // One's own link, there or elsewhere, is followed.
+    symlink(at("precious"), at("tmp/own")).unwrap();
+    pack(&at("tmp/own"), &[]).succeeds().quiet();
+    e2fsck_clean(at("precious"));
+}
+
+#[test]
+fn the_report_is_safe_before_the_old_image_is_gone() {
+    let scratch = scratch();
+    let image = scratch.path().join("image");
+    fs::write(&image, "old").unwrap();
+    let tar = small_tar(scratch.path());
+    let full = Filter::tar2ext4().arg("--json").arg("-o").arg(&image).stdin(&*tar).stdout_file("/dev/full").run();
+    full.fails_with(1, "standard output: No space left on device").one_line();
+    assert_eq!(fs::read(&image).unwrap(), b"old");
+    // Nor does a reader that has left get another image.
+    let pipe = shell("{ tar2ext4 --json -o \"$0\"; echo status $? >&2; } | true").arg(&image).stdin(tar).run();
+    pipe.succeeds().stderr_is("status 1\n");
+    assert_eq!(fs::read(&image).unwrap(), b"old");
+}
+
+#[test]
+fn an_output_is_no_stream() {
+    let scratch = scratch();
+    let dash = |filter: Filter, flag: &str| filter.current_dir(scratch.path()).args([flag, "-"]);
+    dash(Filter::tar2ext4(), "-o").run().fails_with(2, "cannot go to standard output: name a file").one_line();
+    dash(Filter::oci_fetch(), "--config").arg("nginx").run().fails_with(2, "cannot go to standard output").one_line();
+    assert!(!scratch.path().join("-").exists());
+    let named = Filter::tar2ext4().current_dir(scratch.path()).args(["-o", "./-"]);
+    named.stdin(small_tar(scratch.path())).run().succeeds();
+    e2fsck_clean(scratch.path().join("-"));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod kills;
 mod pipeline;
 mod read_only;
 mod scene;
+mod system_calls;
 mod truncations;
 
 use std::collections::BTreeMap;
