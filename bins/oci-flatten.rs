@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use oci2ext4::cli::{self, Failure, OciFlatten, Refusals};
 use oci2ext4::flatten::flatten;
+use oci2ext4::sys::WaitingReader;
 use rustix::fs::{FileType, fstat};
 
 const TOOL: &str = "oci-flatten";
@@ -30,7 +31,7 @@ fn run(args: &OciFlatten) -> Result<(), Failure> {
     let manifest = if args.no_manifest {
         None
     } else {
-        Some(BufReader::new(cli::open_input(args.manifest.as_deref(), REFUSALS)?))
+        Some(BufReader::new(WaitingReader(cli::open_input(args.manifest.as_deref(), REFUSALS)?)))
     };
     // Behind oci-fetch and before tar2ext4 the terminal is theirs.
     let fetching = manifest.is_some() && is_pipe(io::stdin().as_fd());

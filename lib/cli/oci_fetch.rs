@@ -11,6 +11,7 @@ use super::{Common, Failure};
 use crate::image::Platform;
 use crate::registry::{self, Secret};
 use crate::source;
+use crate::sys::WaitingReader;
 
 const ABOUT: &str = "Fetch a container image and say where its layers are";
 
@@ -132,7 +133,7 @@ impl OciFetch {
 fn read_password() -> Result<Secret, Failure> {
     const LONGEST: u64 = 64 << 10;
     let mut text = String::new();
-    io::stdin().lock().take(LONGEST).read_to_string(&mut text).map_err(Failure::failed)?;
+    WaitingReader(io::stdin().lock()).take(LONGEST).read_to_string(&mut text).map_err(Failure::failed)?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     let text = text.strip_suffix('\r').unwrap_or(text);
     match text.is_empty() {

@@ -8,13 +8,14 @@ use indicatif::ProgressBar;
 
 use super::ProgressMode;
 use super::progress::{Messages, bar};
+use crate::sys::WaitingReader;
 
 /// The tar as it is read, with a bar when it is a file.
 ///
 /// At the end of a pipeline there is none: the first filter shows how far things are, and two cannot share a line.
 #[derive(Debug)]
 pub struct WatchedInput {
-    file: File,
+    file: WaitingReader<File>,
     bar: Option<ProgressBar>,
 }
 
@@ -24,7 +25,7 @@ impl WatchedInput {
     pub fn new(file: File, mode: ProgressMode) -> Self {
         let size = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
         let bar = size.filter(|_| mode == ProgressMode::Auto).map(|size| bar("packing", Some(size)));
-        Self { file, bar }
+        Self { file: WaitingReader(file), bar }
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::Meter;
+use super::files::Version;
 use crate::codec::Compression;
 use crate::image::{Digest, Hasher};
 
@@ -13,12 +14,12 @@ use crate::image::{Digest, Hasher};
 #[derive(Debug)]
 pub(super) struct Blob {
     pub(super) file: Arc<File>,
-    /// Whether it is not compressed, as far as that can be known before it is read.
+    /// Whether it is a plain tar in a regular file, as far as that can be known before it is read.
     pub(super) is_plain: bool,
-    /// Whether content can be read from it again later: it is a plain tar in a regular file.
-    pub(super) in_place: bool,
-    /// How long it is; unknown for a pipe.
+    /// How long it is; unknown for what is no regular file.
     pub(super) size: Option<u64>,
+    /// What it is now.
+    pub(super) version: Version,
 }
 
 impl Blob {
@@ -30,7 +31,7 @@ impl Blob {
         }
         let is_plain = stat.is_file() && is_plain(&file)?;
         let size = stat.is_file().then_some(stat.len());
-        Ok(Self { size, is_plain, in_place: is_plain, file: Arc::new(file) })
+        Ok(Self { size, is_plain, version: (&stat).into(), file: Arc::new(file) })
     }
 }
 

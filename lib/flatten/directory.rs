@@ -2,22 +2,26 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Dir;
+
 use super::LayerError;
-use super::content::{ContentSource, FileRange, Files};
+use super::content::{ContentSource, FileRange};
+use super::files::{Files, Version};
 use super::layer::IndexedLayer;
 use super::member_index::{IndexedMember, MemberIndex};
 use super::overlay::{self, Overlay};
 use super::warnings::{Warnings, is_lookalike};
 use super::xattr_visibility::XattrVisibility;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Shown, Timestamp, Xattr, Xattrs};
-use crate::sys::data_segments;
+use crate::sys::{Node, data_segments, open_beneath};
 use crate::tar::Segment;
 use crate::tree::{WhiteoutFormat, Whiteouts};
 
@@ -43,33 +47,25 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning) -> Result
         DirectoryMeaning::Overlay(_) => WhiteoutFormat::Other,
         DirectoryMeaning::Tar { .. } => WhiteoutFormat::Names,
     };
+    let fail = |source| LayerError::Io { path: root.into(), source };
+    let opened = File::open(root).map_err(fail)?;
     let mut reader = Reader {
         layer,
         root,
         meaning,
         index: MemberIndex::default(),
         whiteouts: Whiteouts::new(format),
-        files: Files::new(root.into()),
+        files: Files::new(opened.try_clone().map_err(fail)?),
         first_names: HashMap::new(),
         warnings: Warnings::default(),
     };
-    let mut directories = vec![Vec::new()];
-    let stat = fs::metadata(root).map_err(|e| reader.io(b"", e))?;
     if meaning != (DirectoryMeaning::Tar { with_root: false }) {
-        reader.entry(b"", &stat)?;
+        let node = Node::new(opened.as_fd(), OsStr::new("."), root.into()).map_err(fail)?;
+        reader.entry(b"", &node)?;
     }
+    let mut directories = vec![Vec::new()];
     while let Some(directory) = directories.pop() {
-        for name in names(&reader.path(&directory)).map_err(|e| reader.io(&directory, e))? {
-            let mut path = directory.clone();
-            if !path.is_empty() {
-                path.push(b'/');
-            }
-            path.extend_from_slice(name.as_bytes());
-            let stat = fs::symlink_metadata(reader.path(&path)).map_err(|e| reader.io(&path, e))?;
-            if reader.entry(&path, &stat)? && stat.is_dir() {
-                directories.push(path);
-            }
-        }
+        reader.list(opened.as_fd(), &directory, &mut directories)?;
     }
     let Reader { mut index, whiteouts, files, warnings, .. } = reader;
     index.end();
@@ -77,9 +73,14 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning) -> Result
 }
 
 /// The names in a directory, sorted, so that the same directory gives the same layer everywhere (S6).
-fn names(path: &Path) -> io::Result<Vec<OsString>> {
-    let names: io::Result<Vec<OsString>> = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect();
-    let mut names = names?;
+fn names(directory: &File) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let name = entry?.file_name().to_bytes().to_vec();
+        if !matches!(&*name, b"." | b"..") {
+            names.push(OsString::from_vec(name));
+        }
+    }
     names.sort_unstable();
     Ok(names)
 }
@@ -97,10 +98,35 @@ struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    /// Adds an entry, or what it stands for; says whether there is an entry now.
-    fn entry(&mut self, path: &[u8], stat: &fs::Metadata) -> Result<bool, LayerError> {
+    /// Adds what is in the directory at `path`; the directories in there go to `directories`. Whoever exchanges one for a
+    /// symbolic link meanwhile leads nowhere, and a directory that changes is no layer.
+    fn list(&mut self, root: BorrowedFd<'_>, path: &[u8], directories: &mut Vec<Vec<u8>>) -> Result<(), LayerError> {
+        let directory = open_beneath(root, path).map_err(|e| self.io(path, e))?;
+        let before = Version::of(&directory).map_err(|e| self.io(path, e))?;
+        for name in names(&directory).map_err(|e| self.io(path, e))? {
+            let mut below = path.to_vec();
+            if !below.is_empty() {
+                below.push(b'/');
+            }
+            below.extend_from_slice(name.as_bytes());
+            let node = Node::new(directory.as_fd(), &name, self.path(&below)).map_err(|e| self.io(&below, e))?;
+            if self.entry(&below, &node)? {
+                directories.push(below);
+            }
+        }
+        if Version::of(&directory).map_err(|e| self.io(path, e))? != before {
+            return Err(LayerError::Changed(path.to_vec()));
+        }
+        Ok(())
+    }
+
+    /// Adds an entry, or what it stands for; says whether it is a directory.
+    fn entry(&mut self, path: &[u8], node: &Node) -> Result<bool, LayerError> {
         let position = u32::try_from(self.index.len).unwrap_or(u32::MAX);
-        let mut xattrs = xattrs(&self.path(path)).map_err(|e| self.io(path, e))?;
+        let stat = &node.metadata().map_err(|e| self.io(path, e))?;
+        let xattr = |(name, value): (Vec<u8>, Vec<u8>)| Xattr { name: name.into(), value: value.into() };
+        let xattrs = node.xattrs().map_err(|e| self.io(path, e))?;
+        let mut xattrs: Vec<Xattr> = xattrs.into_iter().map(xattr).collect();
         if let DirectoryMeaning::Overlay(visibility) = self.meaning {
             if !self.overlay(position, path, stat, &mut xattrs, visibility)? {
                 return Ok(false);
@@ -120,7 +146,7 @@ impl Reader<'_> {
         let is_first = first.is_none();
         let entry = match first {
             Some(first) => Entry::HardLink(first),
-            None => Entry::Node(self.kind(path, stat)?),
+            None => Entry::Node(self.kind(path, node, stat)?),
         };
         if is_first && stat.nlink() > 1 && !stat.is_dir() {
             self.first_names.insert(key, path.into());
@@ -132,7 +158,7 @@ impl Reader<'_> {
         let name = if path.is_empty() { b"./" } else { path };
         let member = Named { path: name, entry, meta, xattrs: Xattrs::new(xattrs) };
         self.index.push(IndexedMember { offset: 0, member });
-        Ok(true)
+        Ok(stat.is_dir())
     }
 
     /// What overlayfs would do with an entry; says whether it is one.
@@ -166,14 +192,14 @@ impl Reader<'_> {
         Ok(!whiteout)
     }
 
-    fn kind(&mut self, path: &[u8], stat: &fs::Metadata) -> Result<NodeKind<FileRange>, LayerError> {
+    fn kind(&mut self, path: &[u8], node: &Node, stat: &fs::Metadata) -> Result<NodeKind<FileRange>, LayerError> {
         let of = stat.file_type();
         let device = || Device { major: rustix::fs::major(stat.rdev()), minor: rustix::fs::minor(stat.rdev()) };
         Ok(if of.is_dir() {
             NodeKind::Directory
         } else if of.is_symlink() {
-            let target = fs::read_link(self.path(path)).map_err(|e| self.io(path, e))?;
-            NodeKind::Symlink(target.into_os_string().into_vec().into())
+            let target = node.read_link().map_err(|e| self.io(path, e))?;
+            NodeKind::Symlink(target.into_vec().into())
         } else if of.is_char_device() {
             NodeKind::CharDevice(device())
         } else if of.is_block_device() {
@@ -206,41 +232,5 @@ impl Reader<'_> {
 
     fn io(&self, path: &[u8], source: io::Error) -> LayerError {
         LayerError::Io { path: self.path(path), source }
-    }
-}
-
-/// All extended attributes of a file itself, not of what it links to.
-fn xattrs(path: &Path) -> io::Result<Vec<Xattr>> {
-    use rustix::fs::{lgetxattr, llistxattr};
-    use rustix::io::Errno;
-    let list = match whole(|buffer| llistxattr(path, buffer)) {
-        Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-        list => list?,
-    };
-    let mut found = Vec::new();
-    for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        match whole(|buffer| lgetxattr(path, name, buffer)) {
-            Ok(value) => found.push(Xattr { name: name.into(), value: value.into() }),
-            // Removed in the meantime, or shown in the list only.
-            Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(found)
-}
-
-/// Calls with a growing buffer until the answer fits.
-fn whole(call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
-    let mut buffer = vec![0; 256];
-    loop {
-        match call(&mut buffer[..]) {
-            Ok(len) => {
-                buffer.truncate(len);
-                return Ok(buffer);
-            }
-            // The kernel allows 64 KiB for either.
-            Err(rustix::io::Errno::RANGE) if buffer.len() <= 1 << 20 => buffer.resize(buffer.len() * 4, 0),
-            Err(error) => return Err(error),
-        }
     }
 }

@@ -44,7 +44,7 @@ pub enum Error {
     Content {
         /// Its name.
         name: Vec<u8>,
-        /// What the system said; `UnexpectedEof` when the file it stood in has changed.
+        /// What the system said, or that the file it stood in has changed.
         source: io::Error,
     },
     /// The result could not be written.
@@ -73,6 +73,9 @@ pub enum LayerError {
     /// It cannot be opened or read, and was named already.
     #[error("cannot be read: {0}")]
     Unreadable(#[source] io::Error),
+    /// The blob of an image is something that may never end.
+    #[error("{}: is no regular file", .0.display())]
+    NotRegular(PathBuf),
     /// The blob is not as long as the manifest says.
     #[error("{}: {found} bytes long, the manifest says {expected}", path.display())]
     Size {
@@ -140,6 +143,9 @@ pub enum LayerError {
     /// A file changed while it was read in place.
     #[error("{}: changed while it was read", Shown(.0))]
     Changed(Vec<u8>),
+    /// The layer's file changed while its content was written out.
+    #[error("its file changed while it was read")]
+    Rewritten,
     /// Something to give up for: another layer has failed.
     #[error("given up")]
     Cancelled,

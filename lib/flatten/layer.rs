@@ -49,6 +49,11 @@ pub(super) struct ExpectedDigests {
 impl ExpectedDigests {
     /// Nothing is known.
     pub(super) const NONE: Self = Self { diff_id: None, digest: None };
+
+    /// Whether nothing is known.
+    pub(super) fn is_none(&self) -> bool {
+        self.diff_id.is_none() && self.digest.is_none()
+    }
 }
 
 /// A layer that was read.

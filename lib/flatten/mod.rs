@@ -17,6 +17,7 @@ mod context;
 mod directory;
 mod error;
 mod exclude;
+mod files;
 mod layer;
 mod member_index;
 mod merge;
@@ -29,6 +30,8 @@ mod reading;
 mod spool;
 mod stream;
 mod tarball;
+#[cfg(test)]
+mod tests;
 mod warnings;
 mod write;
 mod xattr_visibility;

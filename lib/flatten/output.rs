@@ -76,13 +76,21 @@ impl<'w> Output<'w> {
         Ok(())
     }
 
-    /// Takes `len` bytes of `file` from `at` on.
+    /// Takes `len` bytes of `file` from `at` on. What the kernel moves by itself changes with the file until somebody has
+    /// read it from the pipe.
     pub(super) fn copy(&mut self, file: &File, mut at: u64, mut len: u64) -> Result<(), CopyError> {
-        self.written += len;
         if self.in_kernel && len > SMALL {
             self.empty().map_err(CopyError::Write)?;
+            let before = len;
             self.send(file, &mut at, &mut len)?;
+            self.written += before - len;
         }
+        self.copy_through(file, at, len)
+    }
+
+    /// Takes `len` bytes of `file` from `at` on as they are now, through the buffer.
+    pub(super) fn copy_through(&mut self, file: &File, mut at: u64, mut len: u64) -> Result<(), CopyError> {
+        self.written += len;
         while len > 0 {
             if self.buffer.is_full() {
                 self.empty().map_err(CopyError::Write)?;

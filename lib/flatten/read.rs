@@ -1,6 +1,9 @@
 //! Reading one layer, whatever it is.
 
 use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
+
+use rustix::fs::OFlags;
 
 use super::blob::Blob;
 use super::context::ReadContext;
@@ -17,21 +20,26 @@ pub(super) fn read(layer: &Layer, context: &ReadContext) -> Result<IndexedLayer,
             // attributes, or a directory made by mktemp would close a whole image to its users.
             directory::read(layer.number, &layer.path, DirectoryMeaning::Tar { with_root: layer.number == 0 })
         }
-        LayerKind::Extra => tarball::read(layer, &open(layer, None, context)?, context, &ExpectedDigests::NONE, false),
+        LayerKind::Extra => {
+            let file = File::open(&layer.path).map_err(|e| layer.io(e))?;
+            let blob = Blob::new(file).map_err(|e| layer.io(e))?;
+            tarball::read(layer, &blob, context, &ExpectedDigests::NONE, false)
+        }
         LayerKind::Blob { size, expected, stargz } => {
-            tarball::read(layer, &open(layer, *size, context)?, context, expected, *stargz)
+            tarball::read(layer, &open_blob(layer, *size)?, context, expected, *stargz)
         }
     }
 }
 
-fn open(layer: &Layer, size: Option<u64>, context: &ReadContext) -> Result<Blob, LayerError> {
-    let file = File::open(&layer.path).map_err(|e| layer.io(e))?;
-    let mut blob = Blob::new(file).map_err(|e| layer.io(e))?;
-    if let (Some(expected), Some(found)) = (size, blob.size)
-        && expected != found
-    {
-        return Err(LayerError::Size { path: layer.path.clone(), expected, found });
+/// Opens what a manifest calls a blob: a regular file of the stated size, for anything else may never end.
+fn open_blob(layer: &Layer, size: Option<u64>) -> Result<Blob, LayerError> {
+    // No FIFO makes us wait; regular files do not care.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(&layer.path).map_err(|e| layer.io(e))?;
+    let blob = Blob::new(file).map_err(|e| layer.io(e))?;
+    let Some(found) = blob.size else { return Err(LayerError::NotRegular(layer.path.clone())) };
+    match size {
+        Some(expected) if expected != found => Err(LayerError::Size { path: layer.path.clone(), expected, found }),
+        _ => Ok(blob),
     }
-    blob.in_place = blob.in_place && context.may_stay_open();
-    Ok(blob)
 }

@@ -4,7 +4,7 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use super::blob::{Blob, Stored};
-use super::content::{ContentSource, FileRange};
+use super::content::{ContentSource, FileRange, InPlace};
 use super::context::ReadContext;
 use super::layer::{ExpectedDigests, IndexedLayer, Layer};
 use super::member_index::{IndexedMember, MemberIndex};
@@ -21,7 +21,8 @@ use crate::tree::{self, WhiteoutFormat, Whiteouts};
 /// What eStargz adds at the root of a layer (F14).
 const STARGZ_NAMES: [&[u8]; 3] = [b"stargz.index.json", b".prefetch.landmark", b".no.prefetch.landmark"];
 
-/// Reads a tar to its end. Its content stays in the file if that is plain, else it goes to the spool.
+/// Reads a tar to its end. Its content goes to the spool, so that what is written out is what was verified. Where nothing is
+/// verified and the file is plain, it stays in there; that the file has not changed is asked before the result ends.
 pub(super) fn read(
     layer: &Layer,
     blob: &Blob,
@@ -34,7 +35,8 @@ pub(super) fn read(
     let meter = progress::start(context.progress.as_ref(), |progress| progress.layer(&layer.label, blob.size));
     let mut stored = Stored::new(blob, meter, hasher(&verified.digest));
     let decoder = Decoder::new(&mut stored).map_err(|e| layer.io(e))?;
-    let spool = (!blob.in_place).then(|| Spool::new(Arc::clone(&context.spool_dir)));
+    let in_place = blob.is_plain && verified.is_none() && context.may_stay_open();
+    let spool = (!in_place).then(|| Spool::new(Arc::clone(&context.spool_dir)));
     let (helpers, cancelled) = (context.helpers.clone(), Arc::clone(&context.cancelled));
     let decoded = Decoded::new(decoder, hasher(&verified.diff_id), spool, helpers, cancelled);
 
@@ -71,7 +73,13 @@ pub(super) fn read(
     }
     let IndexSink { mut members, whiteouts, .. } = sink;
     members.end();
-    let content = spool.map_or_else(|| ContentSource::Tar(Arc::clone(&blob.file)), ContentSource::Spool);
+    let content = match spool {
+        Some(spool) => ContentSource::Spool(spool),
+        None => {
+            let (file, label) = (Arc::clone(&blob.file), layer.label.clone());
+            ContentSource::Tar(InPlace { file, version: blob.version, label })
+        }
+    };
     Ok(IndexedLayer { members, whiteouts, content, warnings: Warnings::default() })
 }
 

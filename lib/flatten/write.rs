@@ -4,7 +4,7 @@ use std::io;
 
 use super::content::{ContentSource, FileRange};
 use super::output::Output;
-use super::{Error, Flattened, Totals, progress};
+use super::{Error, Flattened, LayerError, Totals, progress};
 use crate::meta::{Entry, Named, NodeKind, Xattrs};
 use crate::tar::{self, Body, END_MARKER, Segment};
 use crate::tree::{InodeId, InodeView, Sealed, Visit};
@@ -54,6 +54,13 @@ pub(super) fn write(flattened: &mut Flattened, out: &mut Output<'_>) -> Result<T
         out.write(&ZEROS[..body.padding]).map_err(Error::Output)?;
         totals.entries += 1;
     }
+    for source in contents.iter() {
+        if let ContentSource::Tar(tar) = source {
+            let unchanged = tar.is_unchanged().map_err(LayerError::Unreadable);
+            let unchanged = unchanged.and_then(|is| if is { Ok(()) } else { Err(LayerError::Rewritten) });
+            unchanged.map_err(|source| Error::Layer { layer: tar.label.clone(), source })?;
+        }
+    }
     out.write(&END_MARKER).and_then(|()| out.flush()).map_err(Error::Output)?;
     if let Some(meter) = meter {
         meter.end();
@@ -95,15 +102,15 @@ fn copy(
     if body.is_empty() {
         return Ok(());
     }
-    let changed = || Error::Content { name: name.to_vec(), source: io::ErrorKind::UnexpectedEof.into() };
+    let changed = || Error::Content { name: name.to_vec(), source: io::Error::other("changed while it was read") };
     let failed = |source| Error::Content { name: name.to_vec(), source };
     match contents.get_mut(usize::try_from(content.layer).unwrap_or(usize::MAX)) {
         Some(ContentSource::Directory(files)) => {
             let file = files.open(content.at).map_err(failed)?.ok_or_else(changed)?;
             for Segment { offset, len } in &body.segments {
-                out.copy(&file, *offset, *len).map_err(|e| e.of(name))?;
+                out.copy_through(&file, *offset, *len).map_err(|e| e.of(name))?;
             }
-            Ok(())
+            if files.is_unchanged(content.at, &file).map_err(failed)? { Ok(()) } else { Err(changed()) }
         }
         Some(source) => match &content.sparse {
             None => source.copy(content.at, content.size, out).map_err(|e| e.of(name)),

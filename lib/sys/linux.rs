@@ -1,12 +1,13 @@
 //! Linux's own ways.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
 /// The most that one call of sendfile(2) moves.
@@ -61,6 +62,28 @@ pub(super) fn unnamed(dir: &Path) -> io::Result<Option<File>> {
 /// Gives a file without a name the name `path`, which must be free.
 pub(super) fn link_unnamed(file: &File, path: &Path) -> io::Result<()> {
     Ok(rustix::fs::linkat(CWD, by_descriptor(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+/// Opens below a directory, no symbolic link followed; `None` where the system has no such call, or a filter forbids it.
+pub(super) fn open_beneath(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<Option<File>> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match openat2(root, path, flags, Mode::empty(), resolve) {
+        Ok(file) => Ok(Some(file.into())),
+        Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A descriptor of what `name` in `directory` is, a symbolic link too.
+pub(super) fn open_node(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<File>> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(Some(openat(directory, name, flags, Mode::empty())?.into()))
+}
+
+/// A path that leads to this very inode; `None` where there is no /proc.
+pub(super) fn path_of(file: &File) -> Option<PathBuf> {
+    let path = PathBuf::from(by_descriptor(file));
+    path.symlink_metadata().is_ok().then_some(path)
 }
 
 /// The name that an open file has as long as it is open.

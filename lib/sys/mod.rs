@@ -9,17 +9,22 @@
 //! | [`data_segments`] | `SEEK_DATA`, `SEEK_HOLE` | the same where lseek(2) has them, else the file counts as dense |
 //! | [`open_device`] | `O_EXCL`, size by lseek(2) | block devices are refused by name |
 //! | [`random`] | getrandom(2) | /dev/urandom |
+//! | [`open_beneath`]: no way out by symbolic links | openat2(2) | one directory after the other |
+//! | [`Node`]: attributes of what has a name | `O_PATH`, /proc/self/fd | by its path |
 //! | syncing | fsync(2), fdatasync(2) | the standard library asks macOS for `F_FULLFSYNC` itself |
 //!
 //! The two ways of a thing have the same signature in `linux.rs` and `portable.rs`. The feature `portable` makes Linux go
 //! the portable ways, which is how they are tested.
 
+mod beneath;
 mod device;
 mod holes;
 mod lock;
 mod new_file;
+mod node;
 mod temporary;
 mod wait;
+mod waiting_reader;
 
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 #[path = "linux.rs"]
@@ -28,9 +33,12 @@ mod os;
 #[path = "portable.rs"]
 mod os;
 
+pub use beneath::open_beneath;
 pub use device::open_device;
 pub use holes::{data_segments, punch, zero};
 pub use lock::try_lock;
 pub use new_file::{NewFile, Replaced};
+pub use node::Node;
 pub use os::{random, send, widen_pipe};
 pub use wait::wait_until_writable;
+pub use waiting_reader::WaitingReader;

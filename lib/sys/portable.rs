@@ -1,9 +1,12 @@
 //! The ways that every Unix has; what takes more is refused or left to the caller.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// Pipes stay as they are.
 pub fn widen_pipe(_: impl AsFd, _: usize) {}
@@ -55,4 +58,19 @@ pub(super) fn open_device(_: &Path) -> io::Result<File> {
 /// Which signals are ignored cannot be asked without unsafe code: none is taken to be.
 pub(super) fn ignored_signals() -> u64 {
     0
+}
+
+/// There is no call that does it at once.
+pub(super) fn open_beneath(_: BorrowedFd<'_>, _: &[u8], _: OFlags) -> io::Result<Option<File>> {
+    Ok(None)
+}
+
+/// There are no descriptors of what is not opened.
+pub(super) fn open_node(_: BorrowedFd<'_>, _: &OsStr) -> io::Result<Option<File>> {
+    Ok(None)
+}
+
+/// Descriptors have no names.
+pub(super) fn path_of(_: &File) -> Option<PathBuf> {
+    None
 }

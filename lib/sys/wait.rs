@@ -11,7 +11,12 @@ use rustix::io::Errno;
 /// # Errors
 /// As the system reports them.
 pub fn wait_until_writable(fd: BorrowedFd<'_>) -> io::Result<()> {
-    match poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], None) {
+    wait_until(fd, PollFlags::OUT)
+}
+
+/// Waits for one of these events, or for the end of the other side.
+pub(super) fn wait_until(fd: BorrowedFd<'_>, events: PollFlags) -> io::Result<()> {
+    match poll(&mut [PollFd::from_borrowed_fd(fd, events)], None) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
     }

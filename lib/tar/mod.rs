@@ -17,7 +17,9 @@
 //! - Symlinks, directories, devices and FIFOs have no body whatever their size field says (GNU tar, libarchive, Go).
 //! - A hard link with a size has no body when the next block is a member header, and it has one when the next
 //!   block is anything else. Zero blocks there are the end of the archive unless something that is not a member
-//!   header follows within the body. The body itself is skipped: it is the target's content once more.
+//!   header follows within the body; at the end of the stream they are its end marker only if they are two more than that
+//!   body, or if links of this archive have no bodies ([`End::PerhapsInBody`] else, for it may be cut). The body itself is
+//!   skipped: it is the target's content once more.
 //! - Types: `7` is a file, GNU's `D` a directory whose list is skipped, `V` (volume label) is skipped, `M` (continued
 //!   from another volume) is an error; all others are skipped with one [`Warning`] for each type.
 //! - `x` wins over `L` and `K`; Solaris' `X` is an `x`; records of several `x` add up, the last duplicate wins. An
@@ -114,6 +116,8 @@ pub enum End {
     Marker,
     /// With one zero block, then the end of the stream or something else. GNU tar warns and succeeds.
     LoneZeroBlock,
+    /// With zero blocks that may be the body of a hard link, cut off.
+    PerhapsInBody,
     /// After a whole member.
     CleanEof,
 }

@@ -36,6 +36,8 @@ pub struct Reader<R> {
     pub(super) padding: u64,
     /// The current member is a hard link that may have a body of this many bytes, padded.
     pub(super) link_body: u64,
+    /// A hard link of this archive had a size and no body.
+    links_have_no_body: bool,
     /// What `g` members said.
     pub(super) globals: Option<Box<Attributes>>,
     warnings: Vec<Warning>,
@@ -53,6 +55,7 @@ impl<R: BufRead> Reader<R> {
             left: 0,
             padding: 0,
             link_body: 0,
+            links_have_no_body: false,
             globals: None,
             warnings: Vec::new(),
             warned: Vec::new(),
@@ -154,18 +157,27 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// The next header block; `None` at the end, which is then known. Decides whether a hard link has a body (I4).
+    ///
+    /// Zeros after a hard link that says a size may be its body. They are an end marker only if they are more than that body
+    /// by two blocks, or if links of this archive are known to have none: else a stream cut inside the body would be whole.
     fn next_header_block(&mut self) -> Result<Option<(u64, Block)>, Error> {
         let mut body = std::mem::take(&mut self.link_body).div_ceil(UNIT); // all counts are blocks
         let mut zeros = 0;
         loop {
+            let marker = if self.links_have_no_body { 2 } else { body + 2 };
             let at = self.stream.offset;
             let Some(block) = self.stream.block(Part::Header)? else {
-                self.end = Some(if zeros == 0 { End::CleanEof } else { end_after(zeros) });
+                self.end = Some(match zeros {
+                    0 => End::CleanEof,
+                    _ if zeros >= marker => End::Marker,
+                    _ if body > 0 => End::PerhapsInBody,
+                    _ => End::LoneZeroBlock,
+                });
                 return Ok(None);
             };
             if is_zero(&block) {
-                zeros += 1; // the body's or the end marker's: what follows tells
-                if zeros >= 2 && zeros > body {
+                zeros += 1;
+                if zeros >= marker.max(body + 1) {
                     self.end = Some(End::Marker);
                     return Ok(None);
                 }
@@ -176,9 +188,12 @@ impl<R: BufRead> Reader<R> {
                 self.stream.skip(rest, Part::Data).map_err(|e| e.of(&self.name))?;
                 (body, zeros) = (0, 0);
             } else if zeros == 0 {
-                return Ok(Some((at, block))); // no body, as GNU tar has it
+                self.links_have_no_body = true; // as GNU tar has it
+                return Ok(Some((at, block)));
             } else {
-                self.end = Some(end_after(zeros));
+                // Within a body so far: two zero blocks before a header are an end marker and something behind it.
+                let marker = if zeros < body { 2 } else { marker };
+                self.end = Some(if zeros >= marker { End::Marker } else { End::LoneZeroBlock });
                 return Ok(None);
             }
         }
@@ -221,8 +236,4 @@ pub(super) const UNIT: u64 = BLOCK as u64;
 /// Bytes from the end of `size` bytes of data to the next block.
 pub(super) fn padding(size: u64) -> u64 {
     (UNIT - size % UNIT) % UNIT
-}
-
-fn end_after(zeros: u64) -> End {
-    if zeros >= 2 { End::Marker } else { End::LoneZeroBlock }
 }

@@ -16,6 +16,7 @@ use super::{Error, Locator, Meter, Options, Outcome, Progress, Transfer, layout}
 use crate::image::layer_manifest;
 use crate::image::{Descriptor, MAX_DOCUMENT};
 use crate::store::{Name, Store};
+use crate::sys::WaitingReader;
 
 /// An archive as the user names it.
 pub(super) struct Archive<'a> {
@@ -83,7 +84,7 @@ fn oci(
 fn read(file: &Path, store: &Store, progress: &Arc<dyn Progress>) -> Result<Unpacked, Error> {
     let fail = |e: io::Error| path_error(file, &e.to_string());
     let (input, size): (Box<dyn Read>, _) = if file == Path::new("-") {
-        (Box::new(io::stdin().lock()), None)
+        (Box::new(WaitingReader(io::stdin().lock())), None)
     } else {
         let opened = File::open(file).map_err(fail)?;
         let meta = opened.metadata().map_err(fail)?;

@@ -292,15 +292,41 @@ fn hard_links_with_and_without_a_body() {
     let half = [[0; 1024], [b'x'; 1024]].concat();
     assert_eq!(names(&[link(2048).with(&half), plain("z")]), both);
     assert_eq!(names(&[pax(b'x', &[("size", "1000")]), link(0).with(&[b'x'; 1000]), plain("z")]), both);
-    // No body, but the end, and rubbish after it.
-    assert_eq!(names(&[link(1_000_000).seal()]), ["link"]);
-    assert_eq!(names(&[link(1_000_000).seal(), vec![0; 10_240]]), ["link"]);
+    // No body, but perhaps the end; and the end with rubbish after it.
+    for zeros in [1024, 10_240] {
+        let (got, end) = read(&[link(1_000_000).seal(), vec![0; zeros]].concat()).unwrap();
+        assert_eq!((got.len(), end), (1, Some(End::PerhapsInBody)));
+    }
     assert_eq!(names(&[link(1_000_000).seal(), vec![0; 1024], plain("rubbish")]), ["link"]);
     // The body is not the link's content, and no data of a file.
     let got = members(&[link(1000).with(&[b'x'; 1000]), plain("z")]);
     assert_eq!((&*got[0].content, &got[0].entry), (&b""[..], &Entry::HardLink((*b"target").into())));
     let cut = read(&link(1000).with(&[b'x'; 1000])[..1024]).unwrap_err();
     assert_eq!(cut.to_string(), "link at byte 1024: the archive is cut off inside a member's data");
+}
+
+#[test]
+fn a_stream_cut_inside_the_zeros_of_a_link_is_not_whole() {
+    let link = |size: usize| {
+        let mut raw = Raw::new("link", b'1', size);
+        raw.put(157, b"target");
+        raw
+    };
+    let end = |parts: &[Vec<u8>]| read(&parts.concat()).unwrap().1;
+    let zeros = |blocks: usize| vec![0; blocks * BLOCK];
+    let whole = [link(8192).with(&[0; 8192]), plain("z"), zeros(2)].concat();
+    for blocks in 0..19 {
+        let prefix = whole[..(1 + blocks) * BLOCK].to_vec();
+        assert_ne!(read(&prefix).ok().and_then(|(_, end)| end), Some(End::Marker), "{blocks} blocks after the header");
+    }
+    assert_eq!(end(&[whole]), Some(End::Marker));
+    // The body, and the marker after it.
+    assert_eq!(end(&[link(8192).with(&[0; 8192]), zeros(1)]), Some(End::PerhapsInBody));
+    assert_eq!(end(&[link(8192).with(&[0; 8192]), zeros(2)]), Some(End::Marker));
+    // Links that are known to have no bodies.
+    assert_eq!(end(&[link(8192).seal(), zeros(2)]), Some(End::PerhapsInBody));
+    assert_eq!(end(&[link(8192).seal(), link(8192).seal(), zeros(2)]), Some(End::Marker));
+    assert_eq!(end(&[link(8192).seal(), link(8192).seal(), zeros(1)]), Some(End::PerhapsInBody));
 }
 
 #[test]

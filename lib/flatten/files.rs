@@ -1,0 +1,82 @@
+//! The regular files of a directory layer, which are read when the result is written.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+
+use crate::sys::open_beneath;
+
+/// The regular files of a directory, by number.
+#[derive(Debug)]
+pub(super) struct Files {
+    root: File,
+    /// Paths below the root, one after the other.
+    paths: Vec<u8>,
+    list: Vec<Listed>,
+}
+
+#[derive(Debug)]
+struct Listed {
+    /// Where the path ends in `paths`.
+    end: usize,
+    version: Version,
+}
+
+/// What tells an inode, as it is now, from others and from itself after any change of content or attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    device: u64,
+    inode: u64,
+    size: u64,
+    /// Seconds and nanoseconds of the last change.
+    ctime: (i64, i64),
+}
+
+impl Version {
+    /// Of an open file or directory.
+    pub(super) fn of(file: &File) -> io::Result<Self> {
+        Ok(Self::from(&file.metadata()?))
+    }
+}
+
+impl From<&Metadata> for Version {
+    fn from(stat: &Metadata) -> Self {
+        let ctime = (stat.ctime(), stat.ctime_nsec());
+        Self { device: stat.dev(), inode: stat.ino(), size: stat.size(), ctime }
+    }
+}
+
+impl Files {
+    /// No files yet of the directory `root`.
+    pub(super) fn new(root: File) -> Self {
+        Self { root, paths: Vec::new(), list: Vec::new() }
+    }
+
+    /// Adds a file and returns its number.
+    pub(super) fn push(&mut self, path: &[u8], stat: &Metadata) -> u64 {
+        self.paths.extend_from_slice(path);
+        self.list.push(Listed { end: self.paths.len(), version: stat.into() });
+        self.list.len() as u64 - 1
+    }
+
+    /// Opens a file, if it still is what was listed. No symbolic link leads elsewhere, and no FIFO makes us wait.
+    pub(super) fn open(&self, number: u64) -> io::Result<Option<File>> {
+        let Some((path, _)) = self.listed(number) else { return Ok(None) };
+        let file = open_beneath(self.root.as_fd(), path)?;
+        Ok(self.is_unchanged(number, &file)?.then_some(file))
+    }
+
+    /// Whether an opened file still is what was listed.
+    pub(super) fn is_unchanged(&self, number: u64, file: &File) -> io::Result<bool> {
+        let now = Version::of(file)?;
+        Ok(self.listed(number).is_some_and(|(_, version)| version == now))
+    }
+
+    fn listed(&self, number: u64) -> Option<(&[u8], Version)> {
+        let at = usize::try_from(number).ok()?;
+        let Listed { end, version } = self.list.get(at)?;
+        let start = at.checked_sub(1).map_or(0, |before| self.list[before].end);
+        Some((&self.paths[start..*end], *version))
+    }
+}

@@ -1,0 +1,80 @@
+//! Opening what stands below a directory, with no symbolic link on the way: whoever may write there leads nowhere else.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, openat};
+
+use super::os;
+
+/// Opens the file or directory at `path` below `root` for reading; never waits for a FIFO's writer. An empty path is the
+/// root itself.
+///
+/// # Errors
+/// When a component of `path` is a symbolic link or `..`, others as the system reports them.
+pub fn open_beneath(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let path = if path.is_empty() { b"." } else { path };
+    match os::open_beneath(root, path, flags)? {
+        Some(file) => Ok(file),
+        None => by_component(root, path, flags),
+    }
+}
+
+/// The portable way: one directory after the other.
+fn by_component(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<File> {
+    let mut components = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).peekable();
+    let mut directory: Option<OwnedFd> = None;
+    while let Some(name) = components.next() {
+        if name == b".." {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "leads out of its directory"));
+        }
+        let at = directory.as_ref().map_or(root, AsFd::as_fd);
+        let last = components.peek().is_none();
+        let flags = if last { flags } else { flags | OFlags::DIRECTORY };
+        let opened = openat(at, name, flags, Mode::empty())?;
+        if last {
+            return Ok(opened.into());
+        }
+        directory = Some(opened);
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may panic
+
+    use std::fs;
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn no_symbolic_link_is_followed_and_nothing_outside_is_reached() {
+        let dir = tempfile::tempdir().unwrap();
+        let (inside, outside) = (dir.path().join("inside"), dir.path().join("outside"));
+        fs::create_dir_all(inside.join("a/b")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(inside.join("a/b/file"), "in").unwrap();
+        fs::write(outside.join("file"), "out").unwrap();
+        std::os::unix::fs::symlink("../outside", inside.join("way")).unwrap();
+        std::os::unix::fs::symlink("b/file", inside.join("a/link")).unwrap();
+        let root = File::open(&inside).unwrap();
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        for at_once in [true, false] {
+            let open = |path: &[u8]| match at_once {
+                true => open_beneath(root.as_fd(), path),
+                false => by_component(root.as_fd(), path, flags),
+            };
+            let mut text = String::new();
+            open(b"a/b/file").unwrap().read_to_string(&mut text).unwrap();
+            assert_eq!(text, "in");
+            assert!(open(b".").unwrap().metadata().unwrap().is_dir());
+            for path in [&b"way/file"[..], b"a/link", b"../outside/file", b"a/../../outside/file", b"a/nothing"] {
+                assert!(open(path).is_err(), "{}", path.escape_ascii());
+            }
+        }
+    }
+}
