@@ -1,7 +1,8 @@
 //! One fuzzer for all targets: `FUZZ_TARGET` names which of the invariants is hunted. `tests/fuzz/run` builds and
-//! starts it.
+//! starts it. Beside its own claim every invariant is held to what it may cost (cost.rs).
 #![no_main]
 
+mod cost;
 mod invariants;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -12,5 +13,5 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         let target = invariants::TARGETS.iter().find(|(name, _)| *name == wanted);
         target.unwrap_or_else(|| panic!("FUZZ_TARGET={wanted:?} names no target")).1
     });
-    check(bytes);
+    cost::bounded(*check, bytes);
 });
