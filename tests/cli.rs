@@ -1,5 +1,7 @@
 //! Tests of the three binaries, against oracles that are not ours: e2fsck, the kernel's ext4, umoci, GNU tar.
 //!
+//! What the library writes and other programs judge is tested here too, so that `cargo test --lib` needs no tool.
+//!
 //! One test binary; a module for each subject under `tests/cli/`, and what they share in `tests/cli/support/`.
 //! A test that lacks a tool or a privilege fails and says what to install; none is skipped in silence.
 
@@ -21,6 +23,8 @@ mod boot;
 mod documents;
 #[path = "cli/escapes.rs"]
 mod escapes;
+#[path = "cli/ext4_writer/mod.rs"]
+mod ext4_writer;
 #[path = "cli/faults/mod.rs"]
 mod faults;
 #[path = "cli/fetch/mod.rs"]
@@ -71,3 +75,5 @@ mod tar2ext4_random;
 mod tar2ext4_scale;
 #[path = "cli/tar2ext4_tree.rs"]
 mod tar2ext4_tree;
+#[path = "cli/tar_format/mod.rs"]
+mod tar_format;

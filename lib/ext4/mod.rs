@@ -44,6 +44,3 @@ pub use tree::{FileTree, InodeRef};
 pub use write::image_writer::{ImageWriter, Report};
 pub use write::target::{FreshFile, InPlace, Target};
 pub use write::write_behind::WriteBehind;
-
-#[cfg(test)]
-mod tests;

@@ -150,6 +150,3 @@ impl std::fmt::Display for Skipped {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -67,3 +67,6 @@ impl DirectoryPlan {
         Ok(Self { blocks: index.blocks(), index: Some(index) })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ pub use listing::listing;
 pub use members::{assert_canonical, members};
 pub use mount::LoopMount;
 pub use mounted::{LoopDevice, Tmpfs};
-pub use oracle::{debugfs, dumpe2fs, e2fsck_clean, skopeo_push, tool};
+pub use oracle::{debugfs, dumpe2fs, e2fsck_clean, e2fsck_silent, free_blocks, skopeo_push, tool};
 pub use snapshot::Snapshot;
 pub use tools::{needs, needs_root, repository, scratch, test_cache};
 pub use usage::{PeakMemory, least_costs, processor_seconds};

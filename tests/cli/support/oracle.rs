@@ -4,6 +4,7 @@ use std::error::Error;
 use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::fs::File;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -11,8 +12,7 @@ use ext4_view::{Ext4, Ext4Error, Ext4Read};
 
 use super::filter::{Filter, Ran};
 
-/// Fails unless `e2fsck -fn` finds nothing to say but its own headings and the closing summary, and ext4-view, which
-/// verifies checksums too, can read what it is given.
+/// [`e2fsck_silent`], and ext4-view, which verifies checksums too, can read what it is given.
 #[track_caller]
 pub fn e2fsck_clean(image: impl AsRef<Path>) {
     let image = image.as_ref();
@@ -20,8 +20,10 @@ pub fn e2fsck_clean(image: impl AsRef<Path>) {
     ext4_view_reads(image);
 }
 
+/// Fails unless `e2fsck -fn` finds nothing to say but its own headings and the closing summary.
 #[track_caller]
-fn e2fsck_silent(image: &Path) {
+pub fn e2fsck_silent(image: impl AsRef<Path>) {
+    let image = image.as_ref();
     let check = Filter::tool("e2fsck").arg("-fn").arg(image).run();
     let complaint = check.stdout.split(|byte| *byte == b'\n').map(String::from_utf8_lossy).find(|line| {
         let summary = line.starts_with(&*format!("{}", image.display())) || line.contains(" files (");
@@ -94,6 +96,17 @@ pub fn debugfs(image: impl AsRef<Path>, request: &str) -> String {
 pub fn dumpe2fs(image: impl AsRef<Path>) -> String {
     let ran = Filter::tool("dumpe2fs").arg("-h").arg(image.as_ref()).run().succeeds();
     String::from_utf8_lossy(&ran.stdout).into_owned()
+}
+
+/// The blocks that the bitmaps call free, as `dumpe2fs` lists them: its lists stand in lines of their own, indented.
+#[track_caller]
+pub fn free_blocks(image: impl AsRef<Path>) -> Vec<RangeInclusive<u64>> {
+    let ran = Filter::tool("dumpe2fs").arg(image.as_ref()).run().succeeds();
+    let lists = ran.text().lines().filter_map(|line| line.strip_prefix("  Free blocks: "));
+    let ranges = lists.flat_map(|list| list.split(", ")).filter(|range| !range.is_empty());
+    let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("dumpe2fs wrote {text:?}"));
+    let bounds = ranges.map(|range| range.split_once('-').unwrap_or((range, range)));
+    bounds.map(|(first, last)| number(first)..=number(last)).collect()
 }
 
 /// Runs a tool that must succeed.

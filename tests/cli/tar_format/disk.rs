@@ -6,13 +6,12 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
-use std::process::Command;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 
-use super::super::*;
-use super::round_trip::Sample;
-use crate::meta::{Device, NodeKind, Timestamp, Xattr, Xattrs};
+use super::sample::Sample;
+use oci2ext4::meta::{Device, Entry, Metadata, NodeKind, Timestamp, Xattr, Xattrs};
+use oci2ext4::tar::*;
 
 /// Makes the samples' files below `root`; parents that are no samples come into being.
 pub(super) fn make(root: &Path, samples: &[Sample]) {
@@ -120,14 +119,6 @@ fn xattrs(path: &Path) -> Xattrs {
         Xattr { name: name.into(), value: value[..len].into() }
     };
     Xattrs::new(names.map(get).collect())
-}
-
-/// Runs a command to its successful end.
-pub(super) fn run(command: &mut Command) -> Vec<u8> {
-    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}\n{stderr}", output.status);
-    output.stdout
 }
 
 /// Asserts that two trees are the same, in words that name the difference.

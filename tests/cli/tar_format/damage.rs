@@ -2,8 +2,8 @@
 
 use fastrand::Rng;
 
-use super::super::*;
-use super::round_trip::{Sample, random, read, write};
+use super::sample::{Sample, random, read, write};
+use oci2ext4::tar::*;
 
 fn archive(members: usize) -> (Vec<Sample>, Vec<u8>) {
     let mut rng = Rng::with_seed(7);

@@ -1,8 +1,9 @@
 //! Images of every size (rule E3).
 
-use super::support::{IDENTITY, Image, TestTree, run};
-use crate::ext4::{Error, Free, FreshFile, ImageWriter, Journal, Options, Percent};
-use crate::meta::NodeKind;
+use super::tree::{IDENTITY, Image, TestTree};
+use crate::support::{dumpe2fs, e2fsck_clean};
+use oci2ext4::ext4::{Error, Free, FreshFile, ImageWriter, Journal, Options, Percent};
+use oci2ext4::meta::NodeKind;
 
 const GROUP: u64 = 32_768;
 
@@ -159,10 +160,10 @@ fn sixteen_tib_less_a_block_is_the_largest_image() {
         let options = Options { compat, inodes: compat.then_some(1 << 20), ..sized(bytes) };
         let report = ImageWriter::new(FreshFile(file), &options).unwrap().finish(&tree, &IDENTITY).unwrap();
         assert_eq!((report.bytes, report.blocks), (bytes, bytes.min(largest) / 4096));
-        let shown = run("dumpe2fs", &["-h"], &path);
+        let shown = dumpe2fs(&path);
         assert!(shown.contains(&format!("Block count:              {}\n", report.blocks)), "{shown}");
         if bytes <= largest {
-            super::support::fsck(&path); // 20 s for the largest
+            e2fsck_clean(&path); // 20 s for the largest
         }
     }
     let too_large = ImageWriter::new(image.create(), &sized(largest + 8192));

@@ -6,9 +6,10 @@ use std::io::{BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use super::support::{IDENTITY, Image, Mount, TestTree, e2fsck, run};
-use crate::ext4::{Error, FileTree, ImageWriter, InodeError, Options};
-use crate::meta::{Device, Metadata, NodeKind, Timestamp, Xattr, Xattrs};
+use super::tree::{IDENTITY, Image, TestTree};
+use crate::support::{LoopMount, debugfs};
+use oci2ext4::ext4::{Error, FileTree, ImageWriter, InodeError, Options};
+use oci2ext4::meta::{Device, Metadata, NodeKind, Timestamp, Xattr, Xattrs};
 
 const BLOCK: usize = 4096;
 
@@ -35,9 +36,9 @@ fn a_small_tree_of_all_kinds_is_what_the_kernel_shows() {
     let pipe = tree.add(0, "pipe", NodeKind::Fifo);
     tree.meta(pipe).mtime = Timestamp { secs: 10_737_418_239, nanos: 1 }; // 2310-04-03
     writer.finish(&tree, &IDENTITY).unwrap();
-    e2fsck(&image.path()); // ext4-view 1.0 does not read times before 1970 or after 2038
+    image.fsck();
 
-    let mount = Mount::read_write(&image.path());
+    let mount = LoopMount::read_write(image.path());
     let at = |path: &[u8]| mount.path().join(OsStr::from_bytes(path));
     let motd = fs::metadata(at(b"etc/motd")).unwrap();
     assert_eq!(fs::read(at(b"caf\xe9")).unwrap(), b"hello\n");
@@ -132,7 +133,7 @@ fn segments_that_share_a_block_are_joined() {
         expected[offset as usize..(offset + len) as usize].copy_from_slice(&stored[at..at + len as usize]);
         at += len as usize;
     }
-    let mount = Mount::read_write(&image.path());
+    let mount = LoopMount::read_write(image.path());
     let file = fs::File::open(mount.path().join("sparse")).unwrap();
     assert_eq!(file.metadata().unwrap().len(), size);
     let mut got = vec![0; 30_000];
@@ -157,7 +158,7 @@ fn a_file_may_be_as_large_as_block_numbers_reach() {
     assert!(matches!(result, Err(Error::FileTooLarge { .. })));
     writer.finish(&tree, &IDENTITY).unwrap();
     image.fsck();
-    let mount = Mount::read_write(&image.path());
+    let mount = LoopMount::read_write(image.path());
     let sizes = ["largest", "hole"].map(|name| fs::metadata(mount.path().join(name)).unwrap().len());
     assert_eq!(sizes, [largest, largest]);
 }
@@ -187,7 +188,7 @@ fn extent_trees_of_one_and_two_levels_are_read_back() {
         tree.add(0, "striped", NodeKind::File(data));
         writer.finish(&tree, &IDENTITY).unwrap();
         image.fsck();
-        let shown = run("debugfs", &["-R", "ex /striped"], &image.path());
+        let shown = debugfs(image.path(), "ex /striped");
         let levels = shown.lines().filter_map(|line| line.split_once('/')?.1.split_whitespace().next()?.parse().ok());
         assert_eq!(levels.max(), Some(depth), "{count} extents: {shown}");
         let view = ext4_view::Ext4::load(Box::new(fs::read(image.path()).unwrap())).unwrap();
@@ -222,7 +223,7 @@ fn lost_found_of_the_tree_keeps_its_attributes_and_files() {
     *tree.meta(lost) = Metadata { mode: 0o711, uid: 7, gid: 8, mtime: Timestamp::from_secs(5) };
     tree.add(lost, "found", NodeKind::Fifo);
     image.write(&Options::default(), &tree);
-    let mount = Mount::read_write(&image.path());
+    let mount = LoopMount::read_write(image.path());
     let lost = fs::metadata(mount.path().join("lost+found")).unwrap();
     assert_eq!((lost.mode() & 0o7777, lost.uid(), lost.gid(), lost.mtime(), lost.ino()), (0o711, 7, 8, 5, 11));
     assert_eq!(lost.size(), 16_384);
@@ -292,7 +293,7 @@ fn links_are_counted_to_65000_and_directories_beyond() {
     assert!(tree.inodes() > 130_000);
     let options = Options { size: Some(1 << 30), ..Options::default() };
     image.write(&options, &tree);
-    let mount = Mount::read_write(&image.path());
+    let mount = LoopMount::read_write(image.path());
     let links = |name: &str| fs::metadata(mount.path().join(name)).unwrap().nlink();
     assert_eq!((links("file"), links("many"), links("too many")), (65_000, 65_000, 1));
 }
@@ -327,7 +328,7 @@ fn attributes_in_the_inode_and_in_shared_blocks_are_what_the_kernel_shows() {
         }
         writer.finish(&tree, &IDENTITY).unwrap();
         image.fsck();
-        let mount = Mount::read_write(&image.path());
+        let mount = LoopMount::read_write(image.path());
         for n in (0..2100_usize).step_by(7) {
             for xattr in sets[n % 3].as_slice() {
                 let name = std::str::from_utf8(&xattr.name).unwrap();
@@ -339,7 +340,7 @@ fn attributes_in_the_inode_and_in_shared_blocks_are_what_the_kernel_shows() {
         for n in (0..2100).step_by(2) {
             fs::remove_file(mount.path().join(n.to_string())).unwrap();
         }
-        drop(mount);
+        mount.unmount();
         image.fsck();
     }
 }

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::Command;
 
 use fastrand::Rng;
 
-use super::super::*;
-use super::disk::{assert_same, run, scan};
-use super::round_trip::{Sample, random, write};
-use crate::meta::{Device, Named, NodeKind, Timestamp, Xattr, Xattrs};
+use super::disk::{assert_same, scan};
+use super::sample::{Sample, random, write};
+use crate::support::{needs, needs_root, scratch, shell};
+use oci2ext4::meta::{Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattr, Xattrs};
+use oci2ext4::tar::*;
 
 /// Random members that a file system can hold, each below a directory of its own.
 fn tree(rng: &mut Rng, n: usize) -> Vec<Sample> {
@@ -98,16 +98,17 @@ fn on_disk(samples: &[Sample], keep: impl Fn(&Xattr) -> bool) -> Vec<Sample> {
 }
 
 fn extract(archive: &[u8], command: &str, environment: &[(&str, &str)]) -> Vec<Sample> {
-    let dir = tempfile::tempdir().unwrap();
+    needs_root("extract owners and devices");
+    needs(&["bsdtar", "python3", "tar"]);
+    let dir = scratch();
     let file = dir.path().join("a.tar");
     fs::write(&file, archive).unwrap();
     let out = dir.path().join("out");
     fs::create_dir(&out).unwrap();
     let script = format!("set -e; cd \"$2\"; {command} 2>&1");
-    let mut sh = Command::new("sh");
-    sh.args(["-c", &script, "sh"]).arg(&file).arg(&out).envs(environment.iter().copied());
-    let said = run(&mut sh);
-    let said = String::from_utf8_lossy(&said);
+    let ran = environment.iter().fold(shell(&script), |shell, (name, value)| shell.env(name, value));
+    let ran = ran.arg("sh").arg(&file).arg(&out).run().succeeds();
+    let said = String::from_utf8_lossy(&ran.stdout);
     // GNU tar does not know what bsdtar needs for names that are not UTF-8 or have an `=`; and it wonders at times far
     // from now, in words with the member's name, whatever lines that has.
     let expected = |line: &str| line.contains("keyword 'hdrcharset'") || line.contains("keyword 'LIBARCHIVE.xattr.");
@@ -183,7 +184,7 @@ fn python_extracts_what_we_write() {
 
 #[test]
 fn all_list_files_beyond_8_gib() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let path = dir.path().join("a.tar");
     let file = fs::File::create(&path).unwrap();
     let (dense, holes) = ((9 << 30) + 1, 10 << 40);
@@ -202,9 +203,8 @@ fn all_list_files_beyond_8_gib() {
     file.set_len(at + 1024).unwrap();
     let script = "import sys, tarfile; [print(m.size, m.name) for m in tarfile.open(sys.argv[1])]";
     for list in ["tar -tvf", "bsdtar -tvf", &format!("python3 -c '{script}'")] {
-        let mut sh = Command::new("sh");
-        let listing = run(sh.args(["-c", &format!("{list} \"$1\""), "sh"]).arg(&path));
-        let listing = String::from_utf8_lossy(&listing);
+        let ran = shell(&format!("{list} \"$1\"")).arg("sh").arg(&path).run().succeeds();
+        let listing = String::from_utf8_lossy(&ran.stdout);
         let lines: Vec<_> = listing.lines().collect();
         assert_eq!(lines.len(), 3, "{list}: {listing}");
         for (line, (name, size, _)) in lines.iter().zip(kinds) {

@@ -1,12 +1,12 @@
 //! What others write, we read: one tree as every dialect of every tool that is at hand.
 
 use std::fs;
-use std::process::Command;
 
-use super::super::*;
-use super::disk::{assert_same, make, run};
-use super::round_trip::{Sample, read};
-use crate::meta::{Device, NodeKind, Timestamp, Xattr, Xattrs};
+use super::disk::{assert_same, make};
+use super::sample::{Sample, read};
+use crate::support::{needs, needs_root, scratch, shell};
+use oci2ext4::meta::{Device, Entry, Metadata, NodeKind, Timestamp, Xattr, Xattrs};
+use oci2ext4::tar::*;
 
 /// The first dialect that can hold a member.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
@@ -109,18 +109,19 @@ struct Case {
 
 /// Archives the tree with the command, reads it and compares.
 fn check(case: &Case) {
+    needs_root("make devices and foreign owners");
+    needs(&["bsdtar", "python3", "tar"]);
     let mut samples: Vec<_> = all().into_iter().filter(|(needs, _)| *needs <= case.holds).map(|(_, s)| s).collect();
     samples.retain_mut(case.but);
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let tree = dir.path().join("tree");
     fs::create_dir(&tree).unwrap();
     make(&tree, &samples);
     let archive = dir.path().join("a.tar");
     let names = samples.iter().map(|s| std::os::unix::ffi::OsStrExt::from_bytes(s.path.trim_ascii_end()));
     let names: Vec<&std::ffi::OsStr> = names.collect();
-    let mut sh = Command::new("sh");
-    sh.args(["-c", &format!("set -e; archive=$1; shift; {}", case.command), "sh"]).arg(&archive);
-    run(sh.args(names).current_dir(&tree).env("LC_ALL", "C.UTF-8"));
+    let script = shell(&format!("set -e; archive=$1; shift; {}", case.command));
+    let _ = script.arg("sh").arg(&archive).args(names).current_dir(&tree).run().succeeds();
 
     let (mut got, end) = read(&fs::read(&archive).unwrap()).unwrap_or_else(|e| panic!("{}: {e}", case.name));
     assert_eq!(end, Some(End::Marker), "{}", case.name);

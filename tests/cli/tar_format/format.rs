@@ -1,8 +1,8 @@
 //! Blocks made by hand, for what no tool at hand writes.
 
-use super::super::*;
-use super::round_trip::{Sample, read};
-use crate::meta::{Device, NodeKind, Timestamp, Xattrs};
+use super::sample::{Sample, read};
+use oci2ext4::meta::{Device, Entry, Metadata, NodeKind, Timestamp, Xattrs};
+use oci2ext4::tar::*;
 
 /// A header block under construction; ustar unless changed.
 #[derive(Clone)]

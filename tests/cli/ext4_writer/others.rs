@@ -4,11 +4,11 @@ use std::fs;
 use std::io::{BufReader, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::process::Command;
 
-use super::support::{IDENTITY, Image, Mount, TestTree, fsck, run};
-use crate::ext4::{Free, ImageWriter, InPlace, Journal, Options};
-use crate::meta::NodeKind;
+use super::tree::{IDENTITY, Image, TestTree};
+use crate::support::{Filter, LoopMount, dumpe2fs, e2fsck_clean, tool};
+use oci2ext4::ext4::{Free, ImageWriter, InPlace, Journal, Options};
+use oci2ext4::meta::NodeKind;
 
 const MIB: u64 = 1 << 20;
 
@@ -41,9 +41,9 @@ fn check_files(root: &Path, bytes: u64) {
 /// Everything that `write_files` makes is there and the image stays clean.
 fn check(image: &Image, bytes: u64) {
     image.fsck();
-    let mount = Mount::read_write(&image.path());
+    let mount = LoopMount::read_write(image.path());
     check_files(mount.path(), bytes);
-    drop(mount);
+    mount.unmount();
     image.fsck();
 }
 
@@ -61,10 +61,10 @@ fn resize2fs_grows_offline_by_eight_and_shrinks_to_the_least() {
         write_files(&image, &options, bytes);
         let size = image.open().metadata().unwrap().len();
         image.open().set_len(size * 8).unwrap();
-        run("resize2fs", &[], &image.path());
+        tool("resize2fs", [image.path()]);
         check(&image, bytes);
-        run("e2fsck", &["-fp"], &image.path()); // what was mounted must be checked first
-        run("resize2fs", &["-M"], &image.path());
+        tool("e2fsck", ["-fp".as_ref(), image.path().as_os_str()]); // what was mounted must be checked first
+        tool("resize2fs", ["-M".as_ref(), image.path().as_os_str()]);
         check(&image, bytes);
     }
 }
@@ -74,7 +74,7 @@ fn resize2fs_shrinks_what_was_never_grown() {
     for options in [Options { size: Some(500 * MIB), ..Options::default() }, Options::default()] {
         let image = Image::new();
         write_files(&image, &options, 20 * MIB);
-        run("resize2fs", &["-M"], &image.path());
+        tool("resize2fs", ["-M".as_ref(), image.path().as_os_str()]);
         check(&image, 20 * MIB);
     }
 }
@@ -89,10 +89,8 @@ fn a_backup_of_the_superblock_recovers_a_wiped_one() {
         let image = Image::new();
         write_files(&image, &options, 20 * MIB);
         image.open().write_all_at(&[0; 8192], 0).unwrap(); // superblock and first descriptors
-        let output =
-            Command::new("e2fsck").args(["-fy", "-b", "32768", "-B", "4096"]).arg(image.path()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(output.status.code(), Some(1), "{said}");
+        let repair = Filter::tool("e2fsck").args(["-fy", "-b", "32768", "-B", "4096"]).arg(image.path()).run();
+        assert_eq!(repair.status.code(), Some(1), "{}", repair.report());
         check(&image, 20 * MIB);
     }
 }
@@ -102,7 +100,7 @@ fn the_features_are_those_of_mke2fs() {
     let image = Image::new();
     let features = |options: &Options| {
         image.write(options, &TestTree::new());
-        let shown = run("dumpe2fs", &["-h"], &image.path());
+        let shown = dumpe2fs(image.path());
         let line = shown.lines().find_map(|line| line.strip_prefix("Filesystem features:")).unwrap();
         line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ")
     };
@@ -111,7 +109,7 @@ fn the_features_are_those_of_mke2fs() {
     assert_eq!(features(&Options { compat: true, ..Options::default() }), common);
     let journal = Options { journal: Some(Journal::Bytes(8 * MIB)), ..Options::default() };
     assert_eq!(features(&journal), format!("has_journal {common} metadata_csum"));
-    assert!(run("dumpe2fs", &["-h"], &image.path()).contains("Total journal size:       8M\n"));
+    assert!(dumpe2fs(image.path()).contains("Total journal size:       8M\n"));
 }
 
 #[test]
@@ -128,7 +126,7 @@ fn the_journal_is_as_large_as_mke2fs_makes_it() {
         let image = Image::new();
         let options = Options { size: Some(size * MIB), journal: Some(Journal::Auto), ..Options::default() };
         image.write(&options, &TestTree::new());
-        let shown = run("dumpe2fs", &["-h"], &image.path());
+        let shown = dumpe2fs(image.path());
         assert!(shown.contains(&format!("Total journal blocks:     {journal}\n")), "{size} MiB: {shown}");
     }
 }
@@ -153,8 +151,8 @@ fn inside_a_disk_image_nothing_else_is_touched() {
     assert!(after[..start] == noise[..start] && after[end..] == noise[end..]);
     let inside = image.path().with_file_name("inside");
     fs::write(&inside, &after[start..end]).unwrap();
-    fsck(&inside);
-    let mount = Mount::read_write(&inside);
+    e2fsck_clean(&inside);
+    let mount = LoopMount::read_write(&inside);
     assert_eq!(fs::read(mount.path().join("noise")).unwrap(), &noise[..100_000]);
 }
 
@@ -168,7 +166,7 @@ fn the_kernel_shows_and_changes_every_image() {
     ] {
         let image = Image::new();
         write_files(&image, &options, 5 * MIB);
-        let mount = Mount::read_write(&image.path());
+        let mount = LoopMount::read_write(image.path());
         check_files(mount.path(), 5 * MIB);
         let root = fs::metadata(mount.path()).unwrap();
         assert_eq!((root.ino(), root.nlink(), root.mode() & 0o7777), (2, 4, 0o755));
@@ -181,7 +179,7 @@ fn the_kernel_shows_and_changes_every_image() {
         for n in 0..500 {
             fs::remove_file(mount.path().join(format!("dir/pipe {n}"))).unwrap();
         }
-        drop(mount);
+        mount.unmount();
         image.fsck();
     }
 }
