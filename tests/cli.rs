@@ -13,7 +13,7 @@
 #[path = "cli/support/mod.rs"]
 mod support;
 
-#[path = "cli/architecture.rs"]
+#[path = "cli/architecture/mod.rs"]
 mod architecture;
 #[path = "cli/bombs/mod.rs"]
 mod bombs;
