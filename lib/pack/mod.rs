@@ -21,8 +21,8 @@ pub use error::{Error, Problem};
 
 use crate::codec::Decoder;
 use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target};
-use crate::meta::{Named, Shown, Timestamp};
-use crate::tar::{Data, End, Member, MemberSink, Reader, Segment, StoredFile, Warning, read_tar};
+use crate::meta::{Named, SharedXattrs, Shown, Timestamp};
+use crate::tar::{Data, End, Member, MemberSink, Reader, Segment, StoredFile, TrailingSlash, Warning, read_tar};
 use crate::tree::{Layer, Tree, WhiteoutFormat, Whiteouts};
 use content_hash::Hashing;
 use identity::Digests;
@@ -105,10 +105,10 @@ fn read_tree<T: Target>(
     digests: &mut Option<Digests>,
     allow_missing_eof: bool,
 ) -> Result<Tree<FileData>, Error> {
-    let mut reader = Reader::new(input);
+    let mut reader = Reader::new(input).trailing_slash(TrailingSlash::Directory);
     let mut tree = Tree::new();
     let layer = tree.layer(Whiteouts::new(WhiteoutFormat::Other)).map_err(Error::Links)?;
-    let mut sink = ImageSink { writer, layer, digests };
+    let mut sink = ImageSink { writer, layer, digests, shared: SharedXattrs::default() };
     let end = read_tar(&mut reader, &mut sink)?;
     if reader.offset() == 0 {
         return Err(Error::Empty); // no whole member, so no flag makes it an archive
@@ -127,13 +127,14 @@ struct ImageSink<'s, T> {
     writer: &'s mut ImageWriter<T>,
     layer: Layer<'s, FileData>,
     digests: &'s mut Option<Digests>,
+    shared: SharedXattrs,
 }
 
 impl<R: BufRead, T: Target> MemberSink<R> for ImageSink<'_, T> {
     type Error = Error;
 
     fn member(&mut self, mut member: Member, mut data: Data<'_, R>) -> Result<(), Error> {
-        let fits = limits::check(&mut member);
+        let fits = limits::check(&mut member, &mut self.shared);
         let Member { offset, path, entry, meta, xattrs } = member;
         let content = |file| {
             self.writer.set_origin(&path, offset);
