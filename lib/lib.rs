@@ -19,7 +19,7 @@
 //!                /  |  \              /  |   \               /  |  \
 //!          registry | store     codec   tar   tree        tar  tree  ext4
 //!                \  |  /                   \   |           /   |    /
-//!  vocabulary     image             relay           meta
+//!  vocabulary     image             relay           meta           verity (of cli)
 //!  system                               sys
 //! ```
 //!
@@ -39,7 +39,7 @@
 //! # let dir = tempfile::tempdir()?;
 //! # let tree = dir.path().to_path_buf();
 //! std::fs::write(tree.join("motd"), "Welcome\n")?;
-//! let options = flatten::Options { layers: vec![tree.into()], ..Default::default() };
+//! let options = flatten::Options { layers: vec![tree], ..Default::default() };
 //! let (reader, writer) = std::io::pipe()?;
 //! let flattening = std::thread::spawn(move || flatten::flatten(None::<&[u8]>, &options)?.write_to(writer));
 //!
@@ -68,3 +68,4 @@ pub mod store;
 pub mod sys;
 pub mod tar;
 pub mod tree;
+pub mod verity;

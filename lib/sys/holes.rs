@@ -49,21 +49,32 @@ pub fn data_segments(file: &File, size: u64) -> io::Result<Option<Vec<Range<u64>
     let mut segments = Vec::new();
     let mut at = 0;
     while at < size && os::SEEKS_HOLES {
-        let start = match seek(file, SeekFrom::Data(at)) {
-            Ok(start) => start.min(size),
-            Err(Errno::NXIO) => break,
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let end = seek(file, SeekFrom::Hole(start))?.min(size);
-        if end <= start {
-            break;
-        }
-        segments.push(start..end);
-        at = end;
+        let Some(segment) = next_data(file, at, size)? else { break };
+        at = segment.end;
+        segments.push(segment);
     }
     let whole = segments.first().is_some_and(|first| *first == (0..size));
     Ok((os::SEEKS_HOLES && !whole && size > 0).then_some(segments))
+}
+
+/// The next range from `at` on and up to `end`, in bytes, that has data by the file system's own account; `None` when all
+/// the rest is hole. Where holes cannot be told, as on most devices, all is data.
+///
+/// # Errors
+/// As the system reports them.
+pub fn next_data(file: &File, at: u64, end: u64) -> io::Result<Option<Range<u64>>> {
+    if !os::SEEKS_HOLES {
+        return Ok(Some(at..end));
+    }
+    let start = match seek(file, SeekFrom::Data(at)) {
+        Ok(start) if start < end => start,
+        Ok(_) | Err(Errno::NXIO) => return Ok(None),
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(at..end)),
+        Err(error) => return Err(error.into()),
+    };
+    let hole = seek(file, SeekFrom::Hole(start))?.min(end);
+    // A file that shrinks meanwhile must not stop us in one place.
+    Ok(Some(start..if hole > start { hole } else { end }))
 }
 
 #[cfg(test)]

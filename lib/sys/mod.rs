@@ -6,7 +6,7 @@
 //! | [`widen_pipe`] | `F_SETPIPE_SZ` | pipes stay as they are |
 //! | [`send`]: from a file to a pipe | sendfile(2) | the caller reads and writes |
 //! | [`punch`], [`zero`] | fallocate(2) | zeros are written |
-//! | [`data_segments`] | `SEEK_DATA`, `SEEK_HOLE` | the same where lseek(2) has them, else the file counts as dense |
+//! | [`data_segments`], [`next_data`] | `SEEK_DATA`, `SEEK_HOLE` | the same where lseek(2) has them, else the file counts as dense |
 //! | [`open_device`] | `O_EXCL`, size by lseek(2) | block devices are refused by name |
 //! | [`random`] | getrandom(2) | /dev/urandom |
 //! | [`open_beneath`]: no way out by symbolic links | openat2(2) | one directory after the other |
@@ -35,7 +35,7 @@ mod os;
 
 pub use beneath::open_beneath;
 pub use device::open_device;
-pub use holes::{data_segments, punch, zero};
+pub use holes::{data_segments, next_data, punch, zero};
 pub use lock::try_lock;
 pub use new_file::{NewFile, Replaced};
 pub use node::Node;

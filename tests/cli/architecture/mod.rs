@@ -23,7 +23,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("source", &["codec", "image", "meta", "registry", "relay", "store", "sys", "tar"]),
     ("flatten", &["codec", "image", "meta", "relay", "sys", "tar", "tree"]),
     ("pack", &["codec", "ext4", "meta", "relay", "sys", "tar", "tree"]),
-    ("cli", &["ext4", "flatten", "image", "meta", "pack", "registry", "source", "store", "sys"]),
+    ("verity", &["sys"]),
+    ("cli", &["ext4", "flatten", "image", "meta", "pack", "registry", "source", "store", "sys", "verity"]),
 ];
 
 /// Crates that one module alone may use, so that a change of mind stays in one place.
