@@ -29,7 +29,9 @@ fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {
     if output.writes_over(&input) {
         return Err(at_output(io::Error::other("is the input too")));
     }
-    let image = output.fit(image).map_err(at_output)?;
+    let tree = args.open_tree(&output)?;
+    let image = output.fit(image, args.has_tree_behind()).map_err(at_output)?;
+    let room = output.room(image.offset, args.has_tree_behind()).map_err(at_output)?;
     let options = PackOptions { image, identity, allow_missing_eof: args.allow_missing_eof };
     let (start, progress) = (Instant::now(), args.common.progress());
     let input = WatchedInput::new(input, progress);
@@ -39,9 +41,11 @@ fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {
         false => pack::pack(input, WriteBehind::new(FreshFile(file)).map_err(at_output)?, &options),
     };
     cli::clear_progress();
-    let report = report.map_err(|error| args.failure(error))?;
-    let reported = args.write_report(&report, &mut io::stdout().lock());
+    let report = report.map_err(|error| args.failure(error, room))?;
+    let verity = tree.as_ref().map(|tree| args.write_tree(tree, &output, &report)).transpose()?;
+    let reported = args.write_report(TOOL, &report, verity.as_ref(), &mut io::stdout().lock());
     reported.map_err(|error| Failure::failed(At::new("standard output".as_ref(), error)))?;
+    tree.map_or(Ok(()), |tree| tree.commit(args.fsync))?;
     output.commit(args.fsync).map_err(Failure::failed)?;
     cli::packed(progress, TOOL, report.bytes, report.inodes, start);
     log::info!("{} bytes, {} inodes in {:.2} s", report.bytes, report.inodes, start.elapsed().as_secs_f64());

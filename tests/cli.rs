@@ -41,12 +41,8 @@ mod flatten_random;
 mod flatten_run;
 #[path = "cli/flatten_scale.rs"]
 mod flatten_scale;
-#[path = "cli/flatten_stack.rs"]
-mod flatten_stack;
 #[path = "cli/fuzz_corpus.rs"]
 mod fuzz_corpus;
-#[path = "cli/hostile_costs.rs"]
-mod hostile_costs;
 #[path = "cli/install.rs"]
 mod install;
 #[path = "cli/messages.rs"]
@@ -67,6 +63,8 @@ mod tar2ext4_borders;
 mod tar2ext4_damage;
 #[path = "cli/tar2ext4_dialects.rs"]
 mod tar2ext4_dialects;
+#[path = "cli/tar2ext4_free.rs"]
+mod tar2ext4_free;
 #[path = "cli/tar2ext4_guest.rs"]
 mod tar2ext4_guest;
 #[path = "cli/tar2ext4_mke2fs.rs"]
@@ -79,5 +77,7 @@ mod tar2ext4_random;
 mod tar2ext4_scale;
 #[path = "cli/tar2ext4_tree.rs"]
 mod tar2ext4_tree;
+#[path = "cli/tar2ext4_verity.rs"]
+mod tar2ext4_verity;
 #[path = "cli/tar_format/mod.rs"]
 mod tar_format;

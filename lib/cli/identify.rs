@@ -2,13 +2,11 @@
 
 use std::time::SystemTime;
 
-use uuid::Uuid;
-
+use super::uuid_choice::random;
 use super::{Failure, Tar2ext4, source_date_epoch};
 use crate::ext4::Identity;
 use crate::meta::Timestamp;
 use crate::pack::Identify;
-use crate::sys;
 
 impl Tar2ext4 {
     /// From the content with `SOURCE_DATE_EPOCH`, else random and now.
@@ -16,19 +14,17 @@ impl Tar2ext4 {
     /// # Errors
     /// When `SOURCE_DATE_EPOCH` is no time, or the system has no random bytes.
     pub fn identify(&self) -> Result<Identify, Failure> {
-        let uuid = self.uuid.map(Uuid::into_bytes);
-        if let Some(now) = source_date_epoch()? {
-            return Ok(Identify::ByContent { uuid, now });
+        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let clock = Timestamp { secs: clock.as_secs().cast_signed(), nanos: clock.subsec_nanos() };
+        let epoch = source_date_epoch()?;
+        let now = epoch.unwrap_or(clock);
+        let uuid = self.uuid.map(|choice| choice.bytes(now)).transpose()?;
+        // e2fsck complains of a write in the future (E2). The clock's own time would be another in every run (S6).
+        let last_write = if now.secs > clock.secs { Timestamp::EPOCH } else { now };
+        if epoch.is_some() {
+            return Ok(Identify::ByContent { uuid, now, last_write });
         }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = Timestamp { secs: now.as_secs().cast_signed(), nanos: now.subsec_nanos() };
         let uuid = uuid.map_or_else(random, Ok)?;
-        Ok(Identify::As(Identity { uuid, hash_seed: random()?, now }))
+        Ok(Identify::As(Identity { uuid, hash_seed: random()?, now, last_write }))
     }
-}
-
-fn random() -> Result<[u8; 16], Failure> {
-    let mut bytes = [0; 16];
-    sys::random(&mut bytes).map_err(Failure::failed)?;
-    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid().into_bytes())
 }

@@ -23,6 +23,8 @@ mod report;
 mod size;
 mod status;
 mod tar2ext4;
+mod uuid_choice;
+mod verity;
 
 pub use advice::advice;
 pub use at::At;
@@ -44,3 +46,5 @@ pub use progress::clear_progress;
 pub use size::{SizeError, parse_size};
 pub use status::{Failure, run};
 pub use tar2ext4::Tar2ext4;
+pub use uuid_choice::UuidChoice;
+pub use verity::{Tree, VerityReport};

@@ -11,6 +11,7 @@ use super::link::{is_planted, parent, resolve};
 use super::message::escape;
 use crate::ext4::Options;
 use crate::sys::{NewFile, Replaced, open_device};
+use crate::verity::{self, Levels};
 
 /// Why an output could not be opened or put in place.
 #[derive(Debug, thiserror::Error)]
@@ -121,17 +122,42 @@ impl Output {
         matches!(self.kind, Kind::InPlace { .. })
     }
 
+    /// The size that a file system can have here at most, in bytes, where the target itself is written: a block device, or
+    /// a disk image from `offset` on. `verity` says that a hash tree stands behind it.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn room(&self, offset: u64, verity: bool) -> io::Result<Option<u64>> {
+        let length = match &self.kind {
+            Kind::New(_) => return Ok(None),
+            Kind::InPlace { device_size: Some(size), .. } => *size,
+            Kind::InPlace { file, device_size: None } => file.metadata()?.len(),
+        };
+        let room = length.saturating_sub(offset);
+        if !verity {
+            return Ok(Some(room));
+        }
+        Ok(Some(Levels::most_data(room / verity::BLOCK_BYTES) * verity::BLOCK_BYTES))
+    }
+
     /// `image` with the size of the block device, if the output is one.
     ///
     /// # Errors
-    /// When the device is smaller than what was asked for.
-    pub fn fit(&self, mut image: Options) -> io::Result<Options> {
-        let Kind::InPlace { device_size: Some(device), .. } = self.kind else { return Ok(image) };
-        let end = image.offset.checked_add(image.size.unwrap_or(device));
-        if end.is_none_or(|end| end > device) {
-            return Err(io::Error::other(format!("the device has only {device} bytes")));
+    /// When the target is smaller than what was asked for: nothing that is written in place grows.
+    pub fn fit(&self, mut image: Options, verity: bool) -> io::Result<Options> {
+        let Some(room) = self.room(image.offset, verity)? else { return Ok(image) };
+        let size = *image.size.get_or_insert(room);
+        if size > room {
+            let what = match self.kind {
+                Kind::InPlace { device_size: Some(_), .. } => "the device",
+                _ => "the disk image",
+            };
+            let from = if image.offset > 0 { format!(" from byte {} on", image.offset) } else { String::new() };
+            let tree = if verity { " and its hash tree" } else { "" };
+            let text =
+                format!("{what} has only room for {room} bytes of file system{tree}{from}, {size} are asked for");
+            return Err(io::Error::other(text));
         }
-        image.size.get_or_insert(device);
         Ok(image)
     }
 
@@ -142,6 +168,12 @@ impl Output {
         let devices = input.file_type().is_block_device() && output.file_type().is_block_device();
         let same = (input.dev(), input.ino()) == (output.dev(), output.ino());
         self.is_in_place() && if devices { input.rdev() == output.rdev() } else { same }
+    }
+
+    /// Whether both are the same file or device.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.target == other.target || other.writes_over(self.file())
     }
 
     /// Puts the file in its target's place. With `fsync` it is on disk before that, and the new name is after.

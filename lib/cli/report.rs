@@ -1,24 +1,35 @@
 //! What `tar2ext4` says in the end: the report of an image, or what its error is about.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
 use uuid::Uuid;
 
-use super::{At, Failure, Tar2ext4};
+use super::{At, Failure, Tar2ext4, VerityReport};
 use crate::ext4::{self, Report};
 use crate::pack;
 
 impl Tar2ext4 {
-    /// Writes the report to `out` if it was asked for. It must be safe before the image takes its place (S9).
+    /// Writes the report to `out` if it was asked for; else what a hash tree is useless without, to standard error. It must
+    /// be safe before the image takes its place (S9).
     ///
     /// # Errors
     /// When `out` does not take it.
-    pub fn write_report(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    pub fn write_report(
+        &self,
+        tool: &str,
+        report: &Report,
+        verity: Option<&VerityReport>,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
         if !self.json {
+            if let Some(verity) = verity {
+                verity.say(tool);
+            }
             return Ok(());
         }
-        let json = serde_json::json!({
+        let mut json = serde_json::json!({
             "size": report.bytes,
             "block_size": ext4::BLOCK_SIZE,
             "blocks": report.blocks,
@@ -28,12 +39,19 @@ impl Tar2ext4 {
             "uuid": Uuid::from_bytes(report.uuid).to_string(),
             "label": String::from_utf8_lossy(&report.label),
         });
+        if let Some(verity) = verity {
+            json["verity"] = verity.json();
+        }
         writeln!(out, "{json}").and_then(|()| out.flush())
     }
 
-    /// `error` with the name of the file that it is about.
+    /// `error` with the name of the file that it is about. `room` is what a file system can have where it is written in
+    /// place, in bytes.
     #[must_use]
-    pub fn failure(&self, error: pack::Error) -> Failure {
+    pub fn failure(&self, error: pack::Error, room: Option<u64>) -> Failure {
+        if let (Some(room), Some((needed, size))) = (room, no_space(&error)) {
+            return Failure::failed(At::new(&self.output, NoRoom { needed, size, room }));
+        }
         match error {
             pack::Error::Image(ext4::Error::Option(text)) => Failure::Usage(text),
             error if is_of_the_image(&error) => Failure::failed(At::new(&self.output, error)),
@@ -51,4 +69,47 @@ fn is_of_the_image(error: &pack::Error) -> bool {
         return matches!(error, pack::Error::Image(_));
     };
     matches!(&**problem, pack::Problem::Image(ext4::Error::Write { .. } | ext4::Error::NoSpace { .. }))
+}
+
+/// What is needed and what there is, if an error says so.
+fn no_space(error: &pack::Error) -> Option<(u64, u64)> {
+    let image = match error {
+        pack::Error::Image(image) => image,
+        pack::Error::Member { problem, .. } | pack::Error::Entry { problem, .. } => match &**problem {
+            pack::Problem::Image(image) => image,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match image {
+        ext4::Error::NoSpace { size, needed } => Some((*needed, *size)),
+        _ => None,
+    }
+}
+
+/// Too little space where an image is written in place, where not every size is possible.
+#[derive(Debug)]
+struct NoRoom {
+    needed: u64,
+    size: u64,
+    room: u64,
+}
+
+impl std::error::Error for NoRoom {}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { needed, size, room } = self;
+        if needed <= room {
+            return write!(
+                f,
+                "no space: the image needs {needed} bytes, its size is {size} (--size {needed} is enough, there is room \
+                 for {room})"
+            );
+        }
+        write!(
+            f,
+            "no space: the image needs {needed} bytes, there is room for {room}: it takes a larger device or disk image"
+        )
+    }
 }

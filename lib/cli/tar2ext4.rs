@@ -5,10 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::Parser;
-use uuid::Uuid;
 
 use super::output::output_name;
-use super::{Common, Failure, Output, OutputError, parse_size};
+use super::{Common, Failure, Output, OutputError, UuidChoice, parse_size};
 use crate::ext4::{Free, Journal, Options, Percent};
 
 const ABOUT: &str = "Pack a tar stream into an ext4 image";
@@ -38,16 +37,16 @@ pub struct Tar2ext4 {
     /// Size of the file system: exactly so many bytes (K, M, G, T are powers of 1024)
     #[arg(short, long, value_name = "SIZE", value_parser = parse_size)]
     pub size: Option<u64>,
-    /// Without --size, space to leave free: a size or a percentage [default: 10%, at least 16M]
+    /// Without --size, space that can be written: a size or a percentage of the image [default: 10%, at least 16M]
     #[arg(long, value_name = "SIZE|PCT%", value_parser = parse_free, conflicts_with = "size")]
     pub free: Option<Free>,
     /// Volume label, at most 16 bytes
     #[arg(short = 'L', long, value_name = "TEXT")]
     pub label: Option<OsString>,
-    /// UUID of the file system [default: random, or from the content when SOURCE_DATE_EPOCH is set]
+    /// UUID of the file system, or random, time, clear [default: random, or from the content when SOURCE_DATE_EPOCH is set]
     #[arg(short = 'U', long, value_name = "UUID")]
-    pub uuid: Option<Uuid>,
-    /// Number of inodes
+    pub uuid: Option<UuidChoice>,
+    /// At least so many inodes: all block groups have equally many, a multiple of 16
     #[arg(short = 'N', long, value_name = "N")]
     pub inodes: Option<u32>,
     /// One inode for so many bytes of image
@@ -57,6 +56,9 @@ pub struct Tar2ext4 {
     #[arg(short = 'J', long, value_name = "SIZE", value_parser = parse_journal, num_args = 0..=1, require_equals = true,
           default_missing_value = "auto")]
     pub journal: Option<Journal>,
+    /// Add a dm-verity hash tree behind the file system or in FILE, and print its root hash; --free is then 0
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "journal")]
+    pub verity: Option<Option<PathBuf>>,
     /// Percentage of blocks that only root may use
     #[arg(short = 'm', long, value_name = "PCT", value_parser = parse_percent, default_value = "0")]
     pub reserved: Percent,
@@ -114,7 +116,7 @@ impl Tar2ext4 {
         }
         Ok(Options {
             size: self.size,
-            free: self.free.unwrap_or_default(),
+            free: self.free.unwrap_or(if self.verity.is_some() { Free::Bytes(0) } else { Free::Default }),
             label,
             inodes: self.inodes,
             bytes_per_inode: self.bytes_per_inode,
@@ -190,6 +192,17 @@ mod tests {
         assert_eq!(parse(&["--journal=8M", "in.tar"]).unwrap().journal, Some(Journal::Bytes(8 << 20)));
         assert_eq!(parse(&["-J=8M"]).unwrap().journal, Some(Journal::Bytes(8 << 20)));
         assert_eq!(parse(&[]).unwrap().journal, None);
+    }
+
+    #[test]
+    fn an_image_with_a_hash_tree_has_no_journal_and_no_free_space() {
+        assert!(parse(&["--verity", "-J"]).is_err());
+        assert!(parse(&["--verity=tree", "-J=8M"]).is_err());
+        let free = |args: &[&str]| parse(args).unwrap().image_options().unwrap().free;
+        assert_eq!(free(&["--verity"]), Free::Bytes(0));
+        assert_eq!(free(&["--verity", "--free", "1M"]), Free::Bytes(1 << 20));
+        assert_eq!(parse(&["--verity", "in.tar"]).unwrap().verity, Some(None));
+        assert_eq!(parse(&["--verity=tree"]).unwrap().verity, Some(Some("tree".into())));
     }
 
     #[test]

@@ -70,15 +70,18 @@ pub struct Identity {
     pub hash_seed: [u8; 16],
     /// The time of creation, for the superblock and for the inodes that are not in the tree.
     pub now: Timestamp,
+    /// The time of the last write and check, which `e2fsck` compares with its clock: no later than the time that it is,
+    /// or it complains (E2). [`Timestamp::EPOCH`] says nothing.
+    pub last_write: Timestamp,
 }
 
-/// How much space to leave free.
+/// How much space to leave free: what can be written, the blocks that the kernel keeps for itself not counted (E13).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Free {
     /// 10 % of the image and at least 16 MiB.
     #[default]
     Default,
-    /// At least so many bytes.
+    /// At least so many bytes; 0 leaves no more than rounding does.
     Bytes(u64),
     /// At least this part of the image; at most 90 %, what is reserved included.
     Percent(Percent),

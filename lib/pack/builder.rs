@@ -10,7 +10,7 @@ use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
 use crate::tree::{Tree, WhiteoutFormat, Whiteouts};
 
 /// Builds an image entry by entry, by the same rules as members of a tar stream (I5): missing parents are made, the last
-/// of a name wins, a directory given twice keeps its children.
+/// of a name wins, a directory given twice keeps its children. Times outside 1901 to 2310 are cut to that range.
 ///
 /// ```
 /// use oci2ext4::ext4::{FreshFile, Identity, Options};
@@ -100,6 +100,7 @@ impl<T: Target> ImageBuilder<T> {
     }
 
     fn enter(&mut self, path: &[u8], kind: NodeKind<FileData>, meta: Metadata, xattrs: Xattrs) -> Result<(), Error> {
+        let meta = Metadata { mtime: ext4::clamp_time(meta.mtime), ..meta };
         limits::check_node(path, &kind, meta, &xattrs).map_err(|problem| Error::entry(path, problem))?;
         self.apply(Named { path, entry: Entry::Node(kind), meta, xattrs })
     }

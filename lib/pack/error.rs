@@ -118,9 +118,6 @@ pub enum Problem {
     /// ext4 cannot represent it.
     #[error(transparent)]
     Inode(#[from] InodeError),
-    /// A time that ext4 has no number for.
-    #[error("time {0} s since 1970 is outside ext4's range (1901 to 2310)")]
-    Time(i64),
     /// Its content cannot be written.
     #[error(transparent)]
     Image(ext4::Error),

@@ -20,9 +20,9 @@ pub use builder::{ImageBuilder, NoContent};
 pub use error::{Error, Problem};
 
 use crate::codec::Decoder;
-use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target};
-use crate::meta::{Named, SharedXattrs, Shown, Timestamp};
-use crate::tar::{Data, End, Member, MemberSink, Reader, Segment, StoredFile, TrailingSlash, Warning, read_tar};
+use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target, clamp_time};
+use crate::meta::{Entry, Named, Shown, Timestamp};
+use crate::tar::{Data, End, Member, MemberSink, Reader, Segment, StoredFile, Warning, read_tar};
 use crate::tree::{Layer, Tree, WhiteoutFormat, Whiteouts};
 use content_hash::Hashing;
 use identity::Digests;
@@ -40,6 +40,8 @@ pub enum Identify {
         uuid: Option<[u8; 16]>,
         /// The time of creation.
         now: Timestamp,
+        /// See [`Identity::last_write`].
+        last_write: Timestamp,
     },
 }
 
@@ -90,9 +92,9 @@ fn pack_plain(input: impl BufRead, target: impl Target, options: &PackOptions) -
     let tree = ImageTree(tree.seal());
     let identity = match options.identity {
         Identify::As(identity) => identity,
-        Identify::ByContent { uuid, now } => {
+        Identify::ByContent { uuid, now, last_write } => {
             let (derived, hash_seed) = identity::derive(&tree, &digests.unwrap_or_default());
-            Identity { uuid: uuid.unwrap_or(derived), hash_seed, now }
+            Identity { uuid: uuid.unwrap_or(derived), hash_seed, now, last_write }
         }
     };
     writer.finish(&tree, &identity).map_err(Error::of_image)
@@ -105,16 +107,19 @@ fn read_tree<T: Target>(
     digests: &mut Option<Digests>,
     allow_missing_eof: bool,
 ) -> Result<Tree<FileData>, Error> {
-    let mut reader = Reader::new(input).trailing_slash(TrailingSlash::Directory);
+    let mut reader = Reader::new(input);
     let mut tree = Tree::new();
     let layer = tree.layer(Whiteouts::new(WhiteoutFormat::Other)).map_err(Error::Links)?;
-    let mut sink = ImageSink { writer, layer, digests, shared: SharedXattrs::default() };
+    let mut sink = ImageSink { writer, layer, digests, cut_times: 0 };
     let end = read_tar(&mut reader, &mut sink)?;
     if reader.offset() == 0 {
         return Err(Error::Empty); // no whole member, so no flag makes it an archive
     }
     if end != End::Marker && !allow_missing_eof {
         return Err(Error::NoEndMarker { offset: reader.offset() });
+    }
+    if sink.cut_times > 0 {
+        log::warn!("{} times outside 1901 to 2310, the range of ext4, were cut to it", sink.cut_times);
     }
     sink.layer.finish().map_err(Error::Links)?;
     // S3: the writer must not die of a broken pipe, and a compressed stream is verified at its end.
@@ -127,15 +132,20 @@ struct ImageSink<'s, T> {
     writer: &'s mut ImageWriter<T>,
     layer: Layer<'s, FileData>,
     digests: &'s mut Option<Digests>,
-    shared: SharedXattrs,
+    /// How many members had times that ext4 has no number for (E10).
+    cut_times: u64,
 }
 
 impl<R: BufRead, T: Target> MemberSink<R> for ImageSink<'_, T> {
     type Error = Error;
 
     fn member(&mut self, mut member: Member, mut data: Data<'_, R>) -> Result<(), Error> {
-        let fits = limits::check(&mut member, &mut self.shared);
-        let Member { offset, path, entry, meta, xattrs } = member;
+        let fits = limits::check(&mut member);
+        let Member { offset, path, entry, mut meta, xattrs } = member;
+        if matches!(entry, Entry::Node(_)) && clamp_time(meta.mtime) != meta.mtime {
+            meta.mtime = clamp_time(meta.mtime);
+            self.cut_times += 1;
+        }
         let content = |file| {
             self.writer.set_origin(&path, offset);
             self.content(&file, &mut data)

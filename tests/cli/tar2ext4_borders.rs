@@ -111,8 +111,6 @@ member = tarfile.TarInfo('dir/bad')";
     let acl = format!("{acl} + ''.join(f',user:{{n}}:r--' for n in range(600))}}");
     refused(&acl, "attribute system.posix_acl_access of");
     refused("member.type, member.linkname = tarfile.SYMTYPE, 'l' * 4096", "4096");
-    refused("member.pax_headers = {'mtime': '10737418240'}", "10737418240");
-    refused("member.pax_headers = {'mtime': '-2147483648.5'}", "time");
     refused("member.name = 'n' * 255 + 'bad'", "258");
     refused("member.type, member.devmajor = tarfile.CHRTYPE, 4096\nmember.devminor = 1", "4096");
     refused("member.type, member.devmajor = tarfile.BLKTYPE, 1\nmember.devminor = 1 << 20", "1048576");

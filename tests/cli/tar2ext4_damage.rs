@@ -51,7 +51,12 @@ impl Target for Memory<'_> {
 
 fn image(archive: Vec<u8>) -> Result<Vec<u8>, Error> {
     let image = Options { size: Some(1 << 20), ..Options::default() };
-    let identity = Identify::As(Identity { uuid: [1; 16], hash_seed: [2; 16], now: Timestamp::EPOCH });
+    let identity = Identify::As(Identity {
+        uuid: [1; 16],
+        hash_seed: [2; 16],
+        now: Timestamp::EPOCH,
+        last_write: Timestamp::EPOCH,
+    });
     let mut memory = Vec::new();
     let options = PackOptions { image, identity, allow_missing_eof: false };
     pack(Cursor::new(archive), Memory(&mut memory), &options)?;

@@ -155,8 +155,173 @@ fn an_offset_touches_nothing_else() {
     mount.unmount();
     // The disk image has to be there.
     let absent = scratch.path().join("absent");
-    Filter::tar2ext4().arg("-o").arg(&absent).args(&flags).stdin(tar).run().fails_with(1, "absent");
+    Filter::tar2ext4().arg("-o").arg(&absent).args(&flags).stdin(&*tar).run().fails_with(1, "absent");
     assert!(!absent.exists());
+    // And it does not grow: the partition table in it would not know.
+    let full = scratch.path().join("full");
+    for (offset, size, room) in [("2M", "4194305", 4 << 20), ("7M", "1M", 0), ("0", "7M", 6 << 20), ("1T", "1M", 0)] {
+        fs::write(&full, vec![0xa5; 6 << 20]).unwrap();
+        let flags = ["--offset", offset, "--size", size];
+        let ran = Filter::tar2ext4().arg("-o").arg(&full).args(flags).stdin(&*tar).run().one_line();
+        ran.fails_with(1, &format!("the disk image has only room for {room} bytes"));
+        assert!(fs::read(&full).unwrap() == vec![0xa5; 6 << 20], "{flags:?}");
+    }
+    Filter::tar2ext4().arg("-o").arg(&full).args(["--offset=2M", "--size=4M"]).stdin(tar).run().succeeds().quiet();
+}
+
+#[test]
+fn too_little_room_in_place_is_told_with_what_helps() {
+    let scratch = scratch();
+    let backing = scratch.path().join("backing");
+    let tar = small_tar(scratch.path());
+    let pack = |output: &Path, flags: &[&str]| Filter::tar2ext4().arg("-o").arg(output).args(flags).stdin(&*tar).run();
+    let needed = |ran: crate::support::Ran| -> u64 {
+        let said = ran.one_line().stderr;
+        said.split("needs ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
+    };
+    fs::write(&backing, vec![0xa5; 128 << 10]).unwrap();
+    let device = LoopDevice::over(&backing);
+    // No --size helps on a device that is too small; not even none.
+    let ran = pack(Path::new(device.path()), &[]);
+    assert!(!ran.stderr.contains("--size"), "{}", ran.report());
+    let bytes = needed(ran.fails_with(1, "there is room for 131072: it takes a larger device or disk image"));
+    drop(device);
+    // What is needed works there, and where the size was chosen too small.
+    fs::write(&backing, vec![0xa5; usize::try_from(bytes).unwrap()]).unwrap();
+    let device = LoopDevice::over(&backing);
+    pack(Path::new(device.path()), &[]).succeeds().quiet();
+    e2fsck_clean(device.path());
+    let enough = needed(pack(Path::new(device.path()), &["--size", "100K"]).fails_with(1, "is enough, there is room"));
+    assert!(enough <= bytes);
+    pack(Path::new(device.path()), &["--size", &enough.to_string()]).succeeds().quiet();
+    e2fsck_clean(device.path());
+}
+
+/// The calls that sync a device, one fault a run: before anything is written, before the primary superblock, after it.
+#[test]
+fn a_device_that_loses_writes_is_noticed_and_never_looks_like_a_file_system() {
+    crate::support::needs(&["strace"]);
+    let scratch = scratch();
+    let tar = scratch.path().join("tar");
+    fs::write(&tar, small_tar(scratch.path())).unwrap();
+    let backing = scratch.path().join("backing");
+    fs::write(&backing, vec![0xa5; 24 << 20]).unwrap();
+    let device = LoopDevice::over(&backing);
+    Filter::tool("mke2fs").args(["-q", "-t", "ext4", device.path()]).run().succeeds();
+    let pack = |fault: &str| {
+        let strace = Filter::tool("strace").args(["-f", "-qq", "-o"]).arg(scratch.path().join("trace"));
+        let strace = strace.args(["-e", "trace=fdatasync,pwrite64", "-e", fault]);
+        strace.arg(env!("CARGO_BIN_EXE_tar2ext4")).args(["-o", device.path()]).arg(&tar).run()
+    };
+    for call in 1..=3 {
+        let ran = pack(&format!("inject=fdatasync:error=EIO:when={call}"));
+        ran.fails_with(1, "Input/output error").one_line();
+        if call < 3 {
+            let found = Filter::tool("dumpe2fs").args(["-h", device.path()]).run();
+            assert!(!found.status.success(), "after fault {call}: {}", found.report());
+        }
+    }
+    // The place of the superblock is clear on the disk before anything else is written, and it is written last.
+    pack("signal=none").succeeds();
+    let trace = fs::read_to_string(scratch.path().join("trace")).unwrap();
+    let calls: Vec<&str> =
+        trace.lines().map(|line| if line.contains("fdatasync") { "sync" } else { "write" }).collect();
+    assert_eq!(calls.iter().filter(|call| **call == "sync").count(), 3, "{trace}");
+    assert_eq!(calls[0], "sync", "{trace}");
+    assert_eq!(calls[calls.len() - 3..], ["sync", "write", "sync"], "{trace}");
+    e2fsck_clean(device.path());
+}
+
+#[test]
+fn an_epoch_in_the_future_is_no_complaint_and_gives_the_same_bytes() {
+    let scratch = scratch();
+    let tar = small_tar(scratch.path());
+    // 2100, what does not fit 32 bits, what an inode does not hold, what the superblock does not hold.
+    for epoch in ["4102444800", "4294967296", "10737418240", "1099511627776", "9223372036854775807"] {
+        let image = |name: &str| {
+            let image = scratch.path().join(name);
+            let filter = Filter::tar2ext4().env("SOURCE_DATE_EPOCH", epoch).arg("-o").arg(&image);
+            filter.arg("-J").stdin(&*tar).run().succeeds().quiet();
+            e2fsck_clean(&image);
+            fs::read(image).unwrap()
+        };
+        assert!(image("first") == image("second"), "{epoch}");
+    }
+    let said = dumpe2fs(scratch.path().join("first"));
+    assert!(!said.contains("Last write time:          Thu Jan  1 00:00:01"), "{said}");
+}
+
+#[test]
+fn the_uuid_is_what_mke2fs_would_have() {
+    let scratch = scratch();
+    let tar = small_tar(scratch.path());
+    let uuid = |choice: &str, epoch: Option<&str>| -> uuid::Uuid {
+        let image = scratch.path().join("image");
+        let filter = Filter::tar2ext4().args(["--json", "-U", choice, "-o"]).arg(&image).stdin(&*tar);
+        let ran = match epoch {
+            Some(epoch) => filter.env("SOURCE_DATE_EPOCH", epoch).run(),
+            None => filter.run(),
+        };
+        let report: serde_json::Value = serde_json::from_str(ran.succeeds().text()).unwrap();
+        e2fsck_clean(&image);
+        let uuid = report["uuid"].as_str().unwrap();
+        let shown = if choice == "clear" { "<none>" } else { uuid };
+        assert!(dumpe2fs(&image).contains(&format!("Filesystem UUID:          {shown}")));
+        uuid.parse().unwrap()
+    };
+    for epoch in [None, Some("1700000000")] {
+        let (first, second) = (uuid("random", epoch), uuid("random", epoch));
+        assert!(first != second && first.get_version_num() == 4);
+        assert!(uuid("clear", epoch).is_nil());
+        let (first, second) = (uuid("time", epoch), uuid("time", epoch));
+        assert!(first != second && first.get_version_num() == 1);
+        let (secs, _) = second.get_timestamp().unwrap().to_unix();
+        assert!(epoch.is_none_or(|epoch| epoch == secs.to_string()), "{secs}");
+    }
+    let ran = Filter::tar2ext4().args(["-U", "never", "-o"]).arg(scratch.path().join("image")).stdin(tar).run();
+    ran.fails_with(2, "random, time, clear").one_line();
+}
+
+#[test]
+fn times_that_ext4_does_not_have_are_cut_with_one_warning() {
+    let scratch = scratch();
+    let image = scratch.path().join("image");
+    let script = r#"
+import sys, tarfile
+tar = tarfile.open(fileobj=sys.stdout.buffer, mode='w|', format=tarfile.PAX_FORMAT)
+for name, time in (('1754', -6815952000), ('just', -2147483648.5), ('9999', 253402300799.5), ('2311', 10737418240), ('first', -2**31),
+                   ('last', 10737418239), ('now', 1700000000)):
+    member = tarfile.TarInfo(name)
+    member.mtime = time
+    tar.addfile(member)
+tar.close()
+"#;
+    let tar = Filter::tool("python3").args(["-c", script]).run().succeeds().stdout;
+    let ran = Filter::tar2ext4().arg("-o").arg(&image).stdin(tar).run().succeeds().one_line();
+    ran.says("4 times outside 1901 to 2310, the range of ext4, were cut to it");
+    e2fsck_clean(&image);
+    let mount = LoopMount::read_only(&image);
+    let time = |name: &str| fs::metadata(mount.path().join(name)).unwrap().mtime();
+    assert_eq!((time("1754"), time("just"), time("first")), (-(1 << 31), -(1 << 31), -(1 << 31)));
+    assert_eq!((time("9999"), time("2311"), time("last")), (10_737_418_239, 10_737_418_239, 10_737_418_239));
+    assert_eq!(time("now"), 1_700_000_000);
+    mount.unmount();
+}
+
+#[test]
+fn inodes_are_at_least_as_many_as_asked_for() {
+    let scratch = scratch();
+    let image = scratch.path().join("image");
+    let tar = small_tar(scratch.path());
+    for inodes in [14_u64, 17, 100, 1000, 70_001] {
+        let flags = ["--json", "-N", &inodes.to_string(), "-s", "300M"];
+        let ran = Filter::tar2ext4().arg("-o").arg(&image).args(flags).stdin(&*tar).run().succeeds();
+        let report: serde_json::Value = serde_json::from_str(ran.text()).unwrap();
+        // Three groups, whose tables are whole blocks of 16 inodes.
+        let made = report["inodes"].as_u64().unwrap();
+        assert!((inodes..inodes + 3 * 16).contains(&made), "{made} inodes where {inodes} were asked for");
+        e2fsck_clean(&image);
+    }
 }
 
 #[test]
@@ -281,7 +446,7 @@ fn a_block_device_is_filled_and_a_cut_run_is_no_file_system() {
     itself.fails_with(1, "is the input too").one_line();
     e2fsck_clean(device.path());
     let small = Filter::tar2ext4().args(["-o", device.path(), "--size", "25M"]).stdin(&*tar).run();
-    small.fails_with(1, "the device has only 25165824 bytes").one_line();
+    small.fails_with(1, "the device has only room for 25165824 bytes").one_line();
     Filter::tar2ext4().args(["-o", device.path(), "--size", "5M", "--fsync"]).stdin(&*tar).run().succeeds().quiet();
     e2fsck_clean(device.path());
     let mount = LoopMount::with_options(Path::new(device.path()), "ro");

@@ -9,7 +9,7 @@ use super::journal;
 use super::plan::{INODES_PER_BLOCK, Layout, block};
 use super::reserved_blocks::ReservedBlocks;
 use crate::ext4::error::Error;
-use crate::ext4::number::BLOCK_BYTES;
+use crate::ext4::number::{BLOCK_BYTES, exact};
 use crate::ext4::options::{Free, Options, Percent};
 
 /// As many as a bitmap of one block counts.
@@ -73,17 +73,14 @@ impl Demand {
 
     /// The smallest image that holds the content, what the options ask for and the space to be left free.
     fn smallest(&self, content: &Cursor, reserved: ReservedBlocks) -> Result<Layout, Error> {
-        let part = match self.options.free {
-            Free::Default => FREE_PART,
-            Free::Percent(part) => part,
-            Free::Bytes(_) => Percent::default(),
+        let (part, least) = match self.options.free {
+            Free::Default => (FREE_PART, FREE_LEAST),
+            Free::Percent(part) => (part, 0),
+            Free::Bytes(bytes) => (Percent::default(), bytes.div_ceil(BLOCK_BYTES)),
         };
-        let part = u64::from(part.hundredths() + self.options.reserved.hundredths());
-        let least = match self.options.free {
-            Free::Default => FREE_LEAST,
-            Free::Bytes(bytes) => bytes.div_ceil(BLOCK_BYTES),
-            Free::Percent(_) => 0,
-        };
+        // Who wants no space free writes nothing.
+        let free = least > 0 || part.hundredths() > 0;
+        let for_root = self.options.reserved.hundredths();
         let mut blocks = content.end().max(1);
         loop {
             blocks = blocks.next_multiple_of(ROUND_BLOCKS);
@@ -97,10 +94,8 @@ impl Demand {
                     continue;
                 }
             };
-            // used + reserved part + max(free part, least) <= blocks, for a part in hundredths of a percent.
-            let for_root = self.options.reserved.of(blocks);
-            let by_part = (layout.used * 10_000).div_ceil(10_000_u64.saturating_sub(part).max(1));
-            let by_least = layout.used.saturating_add(least).saturating_add(for_root);
+            let by_part = smallest_with(layout.used, part.hundredths() + for_root, free);
+            let by_least = smallest_with(layout.used.saturating_add(least), for_root, free);
             let wanted = by_part.max(by_least);
             if wanted <= blocks {
                 return Ok(layout);
@@ -205,5 +200,43 @@ impl Demand {
             end: cursor.end(),
             used: (cursor.end() + behind).saturating_sub(gaps + self.unused),
         })
+    }
+}
+
+/// The least number of blocks of which `used` are used, `part` (in hundredths of a percent) is left, and the kernel has
+/// what it keeps for itself, if `kept` says so.
+///
+/// Writing needs it (E13): ext4 keeps 2 % of the blocks, at most 4096, from everybody so that it never lacks a block for
+/// extent trees and directories (`ext4_calculate_resv`, `s_resv_clusters`).
+fn smallest_with(used: u64, part: u32, kept: bool) -> u64 {
+    const KEPT: u64 = 4096;
+    const KEPT_PART: u64 = 200;
+    let rest = 10_000_u64.saturating_sub(part.into());
+    let of = |used: u64, rest: u64| {
+        exact::<u64, _>((u128::from(used) * 10_000).div_ceil(rest.max(1).into()).min(u64::MAX.into()))
+    };
+    if kept {
+        of(used.saturating_add(KEPT), rest).min(of(used, rest.saturating_sub(KEPT_PART)))
+    } else {
+        of(used, rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_keeps_is_two_percent_and_at_most_4096_blocks() {
+        for used in [0, 1, 10, 999, 100_000, 200_699, 200_704, 200_705, 1 << 20, 1 << 31] {
+            for part in [0, 1000, 9000] {
+                let fits = |blocks: u64| used + (blocks * part).div_ceil(10_000) + (blocks / 50).min(4096) <= blocks;
+                let blocks = smallest_with(used, u32::try_from(part).unwrap_or(0), true);
+                assert!(fits(blocks), "{used} used, {part}: {blocks}");
+                assert!(blocks < 1000 || !fits(blocks * 99 / 100 - 1), "{used} used, {part}: {blocks}");
+            }
+        }
+        assert_eq!(smallest_with(100, 0, false), 100);
+        assert_eq!(smallest_with(100, 5000, false), 200);
     }
 }

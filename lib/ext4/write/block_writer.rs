@@ -41,7 +41,7 @@ impl<T: Target> BlockWriter<T> {
         };
         let mut disk = Disk::new(target, options.offset);
         if size.is_none_or(|size| size.blocks > 0) {
-            disk.clear(0, BLOCK_BYTES)?;
+            disk.clear_first(BLOCK_BYTES)?;
         }
         Ok(Self { disk, size, reserved, cursor: Cursor::new(reserved), content: 0 })
     }

@@ -153,6 +153,13 @@ impl<T: Target> Disk<T> {
         self.target.punch(offset, len).map_err(|source| self.failed(offset, len, None, source))
     }
 
+    /// Clears the first `len` bytes of the file system before anything is written, and sees to it that they are clear
+    /// first.
+    pub(crate) fn clear_first(&mut self, len: u64) -> Result<(), Error> {
+        self.clear(0, len)?;
+        self.target.barrier().map_err(|source| self.failed(self.base, len, None, source))
+    }
+
     /// Everything but the primary superblock is written: makes the target so long that it holds `len` bytes of file
     /// system, and orders what comes after.
     pub(crate) fn settle(&mut self, len: u64) -> Result<(), Error> {

@@ -81,6 +81,7 @@ impl<T: Target> ImageWriter<T> {
             inodes: layout.inodes(),
             free_inodes: totals.free_inodes,
             uuid: identity.uuid,
+            hash_seed: identity.hash_seed,
             label: self.options.label,
         })
     }

@@ -31,6 +31,8 @@ pub struct Report {
     pub free_inodes: u64,
     /// The UUID.
     pub uuid: [u8; 16],
+    /// The seed of the directory hashes.
+    pub hash_seed: [u8; 16],
     /// The volume label.
     pub label: Vec<u8>,
 }

@@ -46,6 +46,7 @@ pub(crate) fn primary(
 ) -> SuperBlock {
     let group_blocks = exact(GROUP_BLOCKS);
     let (now, now_high) = seconds(identity.now.secs);
+    let (written, written_high) = seconds(identity.last_write.secs);
     let mut label = [0; 16];
     label[..options.label.len()].copy_from_slice(&options.label); // at most 16 bytes: Options::check
     SuperBlock {
@@ -59,14 +60,14 @@ pub(crate) fn primary(
         blocks_per_group: group_blocks,
         clusters_per_group: group_blocks,
         inodes_per_group: exact(layout.inodes_per_group),
-        wtime: now,
-        wtime_hi: now_high,
+        wtime: written,
+        wtime_hi: written_high,
         max_mount_count: u16::MAX,
         magic: SUPERBLOCK_MAGIC,
         state: VALID,
         errors: ERRORS_CONTINUE,
-        lastcheck: now,
-        lastcheck_hi: now_high,
+        lastcheck: written,
+        lastcheck_hi: written_high,
         rev_level: DYNAMIC_REV,
         first_ino: InodeNumber::LOST_FOUND.get(),
         inode_size: 256,

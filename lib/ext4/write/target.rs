@@ -27,7 +27,8 @@ pub trait Target {
         Ok(buffer)
     }
 
-    /// Waits for what [`write_buffer`](Self::write_buffer) left for later.
+    /// The last call: waits for what [`write_buffer`](Self::write_buffer) left for later. Where old bytes would show up
+    /// again if a write were lost, it is on the disk after this, or an error.
     ///
     /// # Errors
     /// As the underlying device reports them.
@@ -53,8 +54,8 @@ pub trait Target {
     /// As the underlying device reports them.
     fn extend_to(&mut self, len: u64) -> io::Result<()>;
 
-    /// Called before the primary superblock is written: what was written before must reach the disk first where a
-    /// cut run could otherwise look like a file system (rule S2).
+    /// Called when the place of the primary superblock is cleared, and before it is written: what was written before must
+    /// reach the disk first where a cut run could otherwise look like a file system (rule S2).
     ///
     /// # Errors
     /// As the underlying device reports them.
@@ -107,6 +108,10 @@ impl Target for InPlace {
     fn extend_to(&mut self, len: u64) -> io::Result<()> {
         let meta = self.0.metadata()?;
         if meta.is_file() && meta.len() < len { self.0.set_len(len) } else { Ok(()) }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.sync_data()
     }
 
     fn barrier(&mut self) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Over old bytes an image is what it is in a new file, but for its free space (S2, E9).
 
 use std::fs;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 
 use super::tree::{IDENTITY, Image, TestTree};
 use crate::support::{e2fsck_clean, free_blocks};
@@ -21,7 +21,7 @@ fn write<T: Target>(target: T, options: &Options, seed: u64) -> Report {
     for n in 0..random.u32(1..400) {
         let scale = random.u32(0..17);
         let size = random.u64(0..1 << scale);
-        let mut input = BufReader::new(std::io::repeat(random.u8(1..)).take(size));
+        let mut input = BufReader::new(io::repeat(random.u8(1..)).take(size));
         let holes = [(random.u64(0..1 << 20), size)];
         let data = writer.write_sparse(&mut input, 1 << 21, holes).unwrap();
         match random.u8(0..8) {
@@ -74,4 +74,51 @@ fn over_old_bytes_only_free_space_differs() {
         }
         assert!(differing <= report.free_blocks && differing > 0);
     }
+}
+
+/// What is asked of a target, in order.
+#[derive(Debug, Default)]
+struct Watched(Vec<&'static str>);
+
+impl Target for Watched {
+    fn write_at(&mut self, _: &[u8], offset: u64) -> io::Result<()> {
+        self.0.push(if offset == 1024 { "superblock" } else { "write" });
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.push("finish");
+        Ok(())
+    }
+
+    fn clear(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        self.0.push(if (offset, len) == (0, 4096) { "clear superblock" } else { "clear" });
+        Ok(())
+    }
+
+    fn punch(&mut self, _: u64, _: u64) -> io::Result<()> {
+        self.0.push("punch");
+        Ok(())
+    }
+
+    fn extend_to(&mut self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn barrier(&mut self) -> io::Result<()> {
+        self.0.push("barrier");
+        Ok(())
+    }
+}
+
+#[test]
+fn the_superblock_is_cleared_before_all_else_and_written_after_it() {
+    let mut watched = Watched::default();
+    write(&mut watched, &Options { size: Some(40 << 20), ..Options::default() }, 3);
+    let calls = watched.0;
+    assert_eq!(calls[..2], ["clear superblock", "barrier"]);
+    assert_eq!(calls[calls.len() - 3..], ["barrier", "superblock", "finish"]);
+    let between = &calls[2..calls.len() - 3];
+    assert!(between.contains(&"write") && between.contains(&"clear"));
+    assert!(between.iter().all(|call| matches!(*call, "write" | "clear" | "punch")), "{between:?}");
 }

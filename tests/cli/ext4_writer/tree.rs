@@ -11,6 +11,7 @@ pub(super) const IDENTITY: Identity = Identity {
     uuid: *b"\x8e\x5f\x1c\x0a\x77\x21\x4b\x9e\xa2\x13\x55\x90\xd4\x4f\x6b\x01",
     hash_seed: *b"\x31\x41\x59\x26\x53\x58\x49\x79\x93\x23\x84\x62\x64\x33\x83\x27",
     now: Timestamp { secs: 1_700_000_000, nanos: 0 },
+    last_write: Timestamp { secs: 1_700_000_000, nanos: 0 },
 };
 
 /// A tree that is built by calls.

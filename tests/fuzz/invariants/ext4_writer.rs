@@ -15,8 +15,8 @@ const READ_BACK: usize = 60;
 const PIECE: usize = 5000;
 /// Nothing beyond this byte of a file is read back: ext4-view counts blocks to where it seeks, one by one.
 const NEAR: u64 = 64 << 20;
-const IDENTITY: Identity =
-    Identity { uuid: [0x5a; 16], hash_seed: [0xc3; 16], now: Timestamp::from_secs(1_700_000_000) };
+const IDENTITY: Identity = Identity { uuid: [0x5a; 16], hash_seed: [0xc3; 16], now: NOW, last_write: NOW };
+const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
 pub fn check(bytes: &[u8]) {
     let mut input = Input(bytes);

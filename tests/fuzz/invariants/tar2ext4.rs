@@ -36,7 +36,7 @@ fn write(bytes: &[u8], image: &Image) -> Result<(), Error> {
     let now = Timestamp::from_secs(1_700_000_000);
     let options = PackOptions {
         image: Options { free: Free::Bytes(0), ..Options::default() },
-        identity: Identify::ByContent { uuid: None, now },
+        identity: Identify::ByContent { uuid: None, now, last_write: now },
         allow_missing_eof: true,
     };
     pack(Cursor::new(bytes.to_vec()), image.target(), &options).map(drop)

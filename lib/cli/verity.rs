@@ -1,0 +1,138 @@
+//! `--verity`: a hash tree behind the file system, or in a file of its own (E12).
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::progress::Messages;
+use super::uuid_choice::random;
+use super::{At, Failure, Output, Tar2ext4};
+use crate::ext4::Report;
+use crate::sys;
+use crate::verity::{self, Hash, Levels, Part, Superblock};
+
+/// Where the tree goes.
+#[derive(Debug)]
+pub struct Tree {
+    /// The file of its own, if it has one.
+    file: Option<(PathBuf, Output)>,
+}
+
+/// What `veritysetup` and the kernel must be told to check the file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerityReport {
+    /// The hash that everything hangs on.
+    pub root: Hash,
+    /// Where the superblock starts, in bytes from the file system's start, or of the tree's own file.
+    pub hash_offset: u64,
+    /// Salt, UUID, blocks of data.
+    pub superblock: Superblock,
+}
+
+impl Tar2ext4 {
+    /// Whether a tree stands behind the file system.
+    #[must_use]
+    pub fn has_tree_behind(&self) -> bool {
+        self.verity == Some(None)
+    }
+
+    /// Opens what the tree is written to, if one is asked for.
+    ///
+    /// # Errors
+    /// As [`Output::create`]; when it is the image itself.
+    pub fn open_tree(&self, image: &Output) -> Result<Option<Tree>, Failure> {
+        let Some(place) = &self.verity else { return Ok(None) };
+        let Some(path) = place else { return Ok(Some(Tree { file: None })) };
+        let output = Output::create(path).map_err(Failure::failed)?;
+        if output.is_same_as(image) {
+            return Err(Failure::failed(At::new(path, io::Error::other("is the image too"))));
+        }
+        Ok(Some(Tree { file: Some((path.clone(), output)) }))
+    }
+
+    /// Hashes the finished file system and writes the tree.
+    ///
+    /// # Errors
+    /// When the image cannot be read or the tree cannot be written.
+    pub fn write_tree(&self, tree: &Tree, image: &Output, report: &Report) -> Result<VerityReport, Failure> {
+        let start = self.offset.unwrap_or(0);
+        let data = Part { file: image.file(), start };
+        let superblock = self.superblock(report)?;
+        let behind = report.bytes.next_multiple_of(verity::BLOCK_BYTES);
+        let levels = Levels::new(report.blocks);
+        let (path, output, to, hash_offset): (&Path, _, _, _) = match &tree.file {
+            None => (&self.output, image, Part { start: start.saturating_add(behind), ..data }, behind),
+            Some((path, output)) => (path, output, Part { file: output.file(), start: 0 }, 0),
+        };
+        let at = |error| Failure::failed(At::new(path, error));
+        let own_room = tree.file.as_ref().map_or(Ok(None), |(_, output)| output.room(0, false)).map_err(at)?;
+        if own_room.is_some_and(|room| room < levels.bytes()) {
+            return Err(at(io::Error::other(format!("the hash tree needs {} bytes", levels.bytes()))));
+        }
+        let root = verity::write_tree(data, to, &superblock, output.is_in_place()).map_err(at)?;
+        Ok(VerityReport { root, hash_offset, superblock })
+    }
+
+    /// With `SOURCE_DATE_EPOCH`, salt and UUID are derived from the content too: from what was derived from it (S6).
+    fn superblock(&self, report: &Report) -> Result<Superblock, Failure> {
+        let mut salt = [0; 32];
+        let mut uuid = [0; 16];
+        if super::source_date_epoch()?.is_some() {
+            let derive = |what: &str| -> [u8; 32] {
+                let sha = Sha256::new_with_prefix(b"tar2ext4 verity 1\n").chain_update(what);
+                sha.chain_update(report.uuid).chain_update(report.hash_seed).finalize().into()
+            };
+            salt = derive("salt\n");
+            uuid.copy_from_slice(&derive("uuid\n")[..16]);
+            uuid = uuid::Builder::from_custom_bytes(uuid).into_uuid().into_bytes();
+        } else {
+            sys::random(&mut salt).map_err(Failure::failed)?;
+            uuid = random()?;
+        }
+        Ok(Superblock { uuid, data_blocks: report.blocks, salt })
+    }
+}
+
+impl Tree {
+    /// Puts the tree's own file in its place, before the image is in its.
+    ///
+    /// # Errors
+    /// As [`Output::commit`].
+    pub fn commit(self, fsync: bool) -> Result<(), Failure> {
+        self.file.map_or(Ok(()), |(_, output)| output.commit(fsync)).map_err(Failure::failed)
+    }
+}
+
+impl VerityReport {
+    /// For `--json`.
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "root_hash": hex(&self.root),
+            "salt": hex(&self.superblock.salt),
+            "hash_offset": self.hash_offset,
+            "data_blocks": self.superblock.data_blocks,
+            "uuid": Uuid::from_bytes(self.superblock.uuid).to_string(),
+        })
+    }
+
+    /// One line for people: without the root hash the tree is worth nothing.
+    pub(super) fn say(&self, tool: &str) {
+        let (root, salt) = (hex(&self.root), hex(&self.superblock.salt));
+        // It is for whoever still reads stderr.
+        let _ = writeln!(
+            Messages,
+            "{tool}: verity: root hash {root}, salt {salt}, hash offset {}, data blocks {}",
+            self.hash_offset, self.superblock.data_blocks
+        );
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // a String takes everything
+        text
+    })
+}

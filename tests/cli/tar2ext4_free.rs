@@ -1,0 +1,80 @@
+//! `tar2ext4 --free`: what it says can be written (E13).
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use crate::support::{Filter, LoopMount, e2fsck_clean, scratch, shell};
+
+/// Writes into a new file until there is no space; tells how many bytes went in.
+fn fill(directory: &Path) -> u64 {
+    let mut file = fs::File::create(directory.join("new")).unwrap();
+    let buffer = [0x5a; 4096];
+    let mut written = 0;
+    loop {
+        match file.write(&buffer) {
+            Ok(length) => written += length as u64,
+            Err(error) if error.kind() == ErrorKind::StorageFull => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    match file.sync_all() {
+        Ok(()) => written,
+        Err(error) => panic!("what was written is not: {error}"),
+    }
+}
+
+fn packed(directory: &Path, content: u64, flags: &[&str]) -> std::path::PathBuf {
+    let (data, image) = (directory.join("data"), directory.join("image"));
+    shell("yes | head -c \"$1\" > \"$0\"").arg(&data).arg(content.to_string()).run().succeeds();
+    let tar = directory.join("tar");
+    shell("tar -C \"$0\" -cf \"$1\" data").arg(directory).arg(&tar).run().succeeds();
+    Filter::tar2ext4().arg("-o").arg(&image).args(flags).arg(&tar).run().succeeds().quiet();
+    e2fsck_clean(&image);
+    image
+}
+
+#[test]
+fn what_was_asked_for_can_be_written() {
+    let scratch = scratch();
+    // The kernel keeps 2 %, at most 16 MiB, of all images for itself.
+    for (content, flags, asked) in [
+        (0, &["--free", "1M"][..], 1 << 20),
+        (5 << 20, &["--free", "10M"], 10 << 20),
+        (1000 << 20, &["--free", "10M"], 10 << 20),
+        (900 << 20, &["--free", "10M", "-J", "-m", "1"], 10 << 20),
+        (60 << 20, &["--free", "200M", "--compat"], 200 << 20),
+        (100 << 20, &[], 16 << 20),
+    ] {
+        let image = packed(scratch.path(), content, flags);
+        let mount = LoopMount::read_write(&image);
+        // Blocks that -m keeps for root are root's to write: as another user they would not count.
+        let written = fill(mount.path());
+        mount.unmount();
+        assert!(written >= asked, "{content} bytes of content, {flags:?}: {written} of {asked} bytes could be written");
+        e2fsck_clean(&image);
+    }
+}
+
+#[test]
+fn a_percentage_is_one_of_the_image() {
+    let scratch = scratch();
+    for (percent, part) in [("10%", 10), ("50%", 50), ("90%", 90)] {
+        let image = packed(scratch.path(), 30 << 20, &["--free", percent]);
+        let size = fs::metadata(&image).unwrap().len();
+        let mount = LoopMount::read_write(&image);
+        let written = fill(mount.path());
+        mount.unmount();
+        assert!(written >= size * part / 100, "--free {percent} of {size} bytes: {written} could be written");
+        // And not much more.
+        assert!(written <= size * part / 100 + (4 << 20), "--free {percent} of {size} bytes: {written}");
+    }
+}
+
+#[test]
+fn no_free_space_is_none() {
+    let scratch = scratch();
+    let image = packed(scratch.path(), 60 << 20, &["--free", "0"]);
+    let size = fs::metadata(&image).unwrap().len();
+    assert!(size < 63 << 20, "{size}");
+}
