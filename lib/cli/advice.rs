@@ -84,10 +84,14 @@ fn on_fetching(error: &(dyn Error + 'static)) -> Option<String> {
     match find::<source::Error>(error)? {
         source::Error::Store(error) => on_store(error),
         source::Error::Select { source: SelectError::NoPlatform { .. }, .. } => some("--platform takes one of these"),
-        source::Error::Layer { source, .. } if matches!(**source, registry::Error::Transport { .. }) => {
-            some("run it again: it goes on where it stopped")
-        }
-        source::Error::Registry { source, .. } | source::Error::Layer { source, .. } => on_registry(source),
+        source::Error::Layer { source, .. } => match &**source {
+            registry::Error::Transport { kind: registry::Failure::TimedOut, .. } => {
+                some("run it again: it goes on where it stopped; --timeout SECONDS waits longer")
+            }
+            registry::Error::Transport { .. } => some("run it again: it goes on where it stopped"),
+            other => on_registry(other),
+        },
+        source::Error::Registry { source, .. } => on_registry(source),
         _ => None,
     }
 }
@@ -125,6 +129,7 @@ fn on_registry(error: &crate::registry::Error) -> Option<String> {
         Error::Transport { kind: Failure::Permanent, .. } => {
             "check the name, the network and the proxy; --offline takes what the store has"
         }
+        Error::Transport { kind: Failure::TimedOut | Failure::Slow, .. } => "--timeout SECONDS waits longer",
         Error::Transport { .. } => "check host, port, network and proxy",
         Error::Sink(error) => return advice(&**error),
         _ => return None,

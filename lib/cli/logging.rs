@@ -53,7 +53,7 @@ impl Common {
             builder.filter_module("oci2ext4", own.unwrap_or(level));
         }
         builder.format(move |out, record| {
-            let text = super::escape(record.args().to_string().as_bytes());
+            let text = super::legible(&record.args().to_string());
             match record.level() {
                 log::Level::Warn => writeln!(out, "{tool}: warning: {text}"),
                 _ => writeln!(out, "{tool}: {text}"),

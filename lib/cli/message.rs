@@ -19,7 +19,16 @@ pub fn message_line(tool: &str, error: &(dyn Error + 'static)) -> String {
         }
         source = error.source();
     }
-    format!("{tool}: {}", escape(without_numbers(&text).as_bytes()))
+    format!("{tool}: {}", legible(&without_numbers(&text)))
+}
+
+/// `text` as a person may see it: without secrets that a server has repeated, and safe on a terminal. Whatever leaves goes
+/// through here.
+#[must_use]
+pub fn legible(text: &str) -> String {
+    #[cfg(feature = "fetch")]
+    let text = crate::registry::scrub(text);
+    escape(text.as_bytes())
 }
 
 /// `text` without the `(os error 2)` that Rust puts behind what the system says, as no other tool does.

@@ -36,7 +36,7 @@ pub use fetch_progress::fetch_progress;
 pub use flatten_progress::flatten_progress;
 pub use input::{Refusals, open_input};
 pub use logging::{Common, ProgressMode};
-pub use message::{escape, message_line};
+pub use message::{escape, legible, message_line};
 #[cfg(feature = "fetch")]
 pub use oci_fetch::OciFetch;
 pub use oci_flatten::OciFlatten;

@@ -78,6 +78,9 @@ pub struct OciFetch {
     /// Read the password from standard input
     #[arg(long, requires = "username")]
     pub password_stdin: bool,
+    /// Use no credentials, whatever is stored
+    #[arg(long, conflicts_with_all = ["username", "authfile"])]
+    pub no_creds: bool,
     /// Also write the image's config to this file
     #[arg(long, value_name = "FILE", value_parser = output_name())]
     pub config: Option<PathBuf>,
@@ -111,6 +114,7 @@ impl OciFetch {
             identity: self.cert.clone().zip(self.key.clone()),
             user,
             authfile: self.authfile.clone(),
+            anonymous: self.no_creds,
         };
         Ok(source::Options {
             store: self.store()?,
@@ -132,10 +136,10 @@ impl OciFetch {
 /// The password: standard input up to its end, without the line break there.
 fn read_password() -> Result<Secret, Failure> {
     const LONGEST: u64 = 64 << 10;
-    let mut text = String::new();
-    WaitingReader(io::stdin().lock()).take(LONGEST).read_to_string(&mut text).map_err(Failure::failed)?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
+    let mut text = Vec::new();
+    WaitingReader(io::stdin().lock()).take(LONGEST).read_to_end(&mut text).map_err(Failure::failed)?;
+    let text = text.strip_suffix(b"\n").unwrap_or(&text);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
     match text.is_empty() {
         true => Err(Failure::Usage("--password-stdin: no password on standard input".into())),
         false => Ok(Secret::new(text)),

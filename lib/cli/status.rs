@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::{advice, escape, message_line};
+use super::{advice, legible, message_line};
 
 /// Why a filter did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,7 @@ pub fn run(tool: &str, filter: impl FnOnce() -> Result<(), Failure>) -> ExitCode
         };
         let mut line = message_line(tool, error);
         if let Some(advice) = advice(error) {
-            line.push_str(&format!(" ({})", escape(advice.as_bytes())));
+            line.push_str(&format!(" ({})", legible(&advice)));
         }
         // Nothing is left to try when stderr is gone too.
         let _ = writeln!(io::stderr().lock(), "{line}");

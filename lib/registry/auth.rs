@@ -3,14 +3,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::Error;
 use super::challenge::Challenge;
 use super::credentials::{self, Credential};
+use super::endpoint::Route;
 use super::token::{self, Token, Wanted};
-use super::transport::{Security, Transport};
-use super::{Error, Secret};
+use super::transport::Transport;
 
 /// Authentication to one endpoint, shared by its parallel downloads.
-#[derive(Debug)]
 pub(super) struct Auth {
     registry: String,
     repository: String,
@@ -18,7 +18,7 @@ pub(super) struct Auth {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     /// What the server asked for last.
     challenge: Option<Challenge>,
@@ -27,20 +27,17 @@ struct State {
     header: Option<Header>,
     /// Counts headers, so that of several downloads whose token expired only one renews it.
     generation: u64,
-    /// Everything that must not be shown.
-    secrets: Vec<Secret>,
 }
 
-#[derive(Debug)]
 struct Header {
-    value: Secret,
+    value: Vec<u8>,
     until: Option<Instant>,
 }
 
 /// The header to send, and which it is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Proof {
-    pub header: Option<Secret>,
+    pub header: Option<Vec<u8>>,
     generation: u64,
 }
 
@@ -51,12 +48,12 @@ impl Auth {
     }
 
     /// What to send with the next request; a token about to expire is renewed first.
-    pub(super) fn proof(&self, transport: &Transport, security: Security) -> Result<Proof, Error> {
+    pub(super) fn proof(&self, route: Route<'_>) -> Result<Proof, Error> {
         let mut state = self.lock();
         let expired = state.header.as_ref().and_then(|h| h.until).is_some_and(|until| until <= Instant::now());
         if expired {
             log::info!("{}: the token is about to expire and is renewed", self.registry);
-            self.renew(&mut state, transport, security)?;
+            self.renew(&mut state, route)?;
         }
         Ok(Proof { header: state.header.as_ref().map(|h| h.value.clone()), generation: state.generation })
     }
@@ -68,8 +65,7 @@ impl Auth {
         used: &Proof,
         challenge: Option<Challenge>,
         error: Error,
-        transport: &Transport,
-        security: Security,
+        route: Route<'_>,
     ) -> Result<(), Error> {
         let mut state = self.lock();
         if state.generation != used.generation {
@@ -84,7 +80,7 @@ impl Auth {
         // A helper may hand out short-lived passwords, so it is asked again.
         if used.header.is_some() {
             let before = state.credential.take().flatten();
-            self.credential(&mut state, transport)?;
+            self.credential(&mut state, route.transport)?;
             let secret = |credential: Option<&Credential>| credential.map(|c| c.secret().clone());
             let same = secret(before.as_ref()) == secret(state.credential.as_ref().and_then(Option::as_ref));
             let is_fixed =
@@ -93,7 +89,7 @@ impl Auth {
                 return Err(denied(error, before.is_some(), &self.registry));
             }
         }
-        self.renew(&mut state, transport, security)
+        self.renew(&mut state, route)
     }
 
     /// Whether there are credentials for the registry.
@@ -104,18 +100,13 @@ impl Auth {
     }
 
     /// Makes the first proof, for a registry that asks everyone with `challenge`. Its scope is not the repository's.
-    pub(super) fn introduce(
-        &self,
-        mut challenge: Challenge,
-        transport: &Transport,
-        security: Security,
-    ) -> Result<(), Error> {
+    pub(super) fn introduce(&self, mut challenge: Challenge, route: Route<'_>) -> Result<(), Error> {
         if let Challenge::Bearer { scope, .. } = &mut challenge {
             *scope = None;
         }
         let mut state = self.lock();
         state.challenge = Some(challenge);
-        self.renew(&mut state, transport, security)
+        self.renew(&mut state, route)
     }
 
     /// The error of a proof, just made, that does not open the door.
@@ -124,51 +115,35 @@ impl Auth {
         denied(error, known, &self.registry)
     }
 
-    /// Takes all secrets out of a text.
-    pub(super) fn scrub(&self, text: String) -> String {
-        scrub(text, &self.lock().secrets)
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn credential(&self, state: &mut State, transport: &Transport) -> Result<(), Error> {
         if state.credential.is_none() {
-            let found = credentials::lookup(transport.options(), &self.registry, &self.repository, self.mirror)?;
-            if let Some(found) = &found {
-                state.secrets.push(found.secret().clone());
-                if let Credential::Basic { user, password } = found {
-                    let encoded = token::basic(user, password);
-                    state.secrets.push(Secret::new(encoded.trim_start_matches("Basic ")));
-                }
-            }
-            state.credential = Some(found);
+            state.credential =
+                Some(credentials::lookup(transport.options(), &self.registry, &self.repository, self.mirror)?);
         }
         Ok(())
     }
 
-    fn renew(&self, state: &mut State, transport: &Transport, security: Security) -> Result<(), Error> {
-        self.credential(state, transport)?;
+    fn renew(&self, state: &mut State, route: Route<'_>) -> Result<(), Error> {
+        self.credential(state, route.transport)?;
         let credential = state.credential.clone().flatten();
         let header = match (&state.challenge, &credential) {
             (_, Some(Credential::Bearer(token))) if state.header.is_none() => {
-                Header { value: Secret::new(format!("Bearer {}", token.reveal())), until: None }
+                Header { value: token::bearer(token), until: None }
             }
             (Some(Challenge::Basic), Some(Credential::Basic { user, password })) => {
-                Header { value: Secret::new(token::basic(user, password)), until: None }
+                Header { value: token::basic(user, password), until: None }
             }
             (Some(Challenge::Bearer { realm, service, scope, .. }), credential) => {
                 let fallback = format!("repository:{}:pull", self.repository);
                 let scope = scope.as_deref().unwrap_or(&fallback);
                 let wanted = Wanted { realm, service: service.as_deref(), scope };
                 let usable = credential.as_ref().filter(|c| !matches!(c, Credential::Bearer(_)));
-                let secrets = &state.secrets;
-                let scrubbed = |text| scrub(text, secrets);
-                let Token { token, until } = token::fetch(transport, security, &wanted, usable, scrubbed)?;
-                let header = Header { value: Secret::new(format!("Bearer {}", token.reveal())), until: Some(until) };
-                state.secrets.push(token);
-                header
+                let Token { token, until } = token::fetch(route, &wanted, usable)?;
+                Header { value: token::bearer(&token), until: Some(until) }
             }
             _ => {
                 let what = match credential {
@@ -197,11 +172,4 @@ fn denied(error: Error, known: bool, registry: &str) -> Error {
         }
         other => other,
     }
-}
-
-fn scrub(mut text: String, secrets: &[Secret]) -> String {
-    for secret in secrets.iter().map(Secret::reveal).filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret, "***");
-    }
-    text
 }

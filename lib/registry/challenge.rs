@@ -1,6 +1,15 @@
-//! What a server asks for with `WWW-Authenticate` (RFC 7235, distribution spec `token.md`).
-
-use http_auth::parser::ChallengeParser;
+//! What a server asks for with `WWW-Authenticate` (RFC 9110, 11.6.1; distribution spec `token.md`).
+//!
+//! Read as generously as Go's clients read it, by this grammar, in which nothing is an error:
+//!
+//! ```text
+//! header    = *( challenge | separator )
+//! challenge = word *( separator | parameter )            ; the word is the scheme
+//! parameter = word blanks "=" blanks value
+//! value     = quoted | words                             ; words go on to a separator, or to the next parameter's name
+//! quoted    = DQUOTE *( any but DQUOTE | "\\" any ) [ DQUOTE ]
+//! separator = blank | "," | ";"
+//! ```
 
 /// A challenge that can be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,24 +35,94 @@ impl Challenge {
     pub fn best<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut basic = None;
         for header in headers {
-            for challenge in ChallengeParser::new(header).map_while(Result::ok) {
-                let param = |name: &str| {
-                    let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-                    found.map(|(_, value)| value.to_unescaped())
+            for (scheme, parameters) in challenges(header) {
+                let filled = |name: &str| {
+                    let found = parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+                    found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
                 };
-                if challenge.scheme.eq_ignore_ascii_case("bearer") {
-                    if let Some(realm) = param("realm") {
-                        let filled = |name| param(name).filter(|value| !value.is_empty());
+                if scheme.eq_ignore_ascii_case("bearer") {
+                    if let Some(realm) = filled("realm") {
                         let (service, scope, error) = (filled("service"), filled("scope"), filled("error"));
                         return Some(Self::Bearer { realm, service, scope, error });
                     }
-                } else if challenge.scheme.eq_ignore_ascii_case("basic") {
+                } else if scheme.eq_ignore_ascii_case("basic") {
                     basic = Some(Self::Basic);
                 }
             }
         }
         basic
     }
+}
+
+/// A scheme with its parameters.
+type Raw<'a> = (&'a str, Vec<(&'a str, String)>);
+
+/// The challenges of a header, in order.
+fn challenges(header: &str) -> Vec<Raw<'_>> {
+    let mut found: Vec<Raw<'_>> = Vec::new();
+    let mut rest = header.trim_start_matches(is_separator);
+    while !rest.is_empty() {
+        let (word, after) = rest.split_at(rest.find(is_word_end).unwrap_or(rest.len()));
+        match after.trim_start().strip_prefix('=') {
+            Some(after) => {
+                let (value, after) = value(after.trim_start());
+                if let Some((_, parameters)) = found.last_mut() {
+                    parameters.push((word, value));
+                }
+                rest = after;
+            }
+            None => {
+                if !word.is_empty() {
+                    found.push((word, Vec::new()));
+                }
+                // What ends a word and is no separator, a stray quotation mark, is passed over.
+                let stray = if word.is_empty() { after.chars().next().map_or(0, char::len_utf8) } else { 0 };
+                rest = &after[stray..];
+            }
+        }
+        rest = rest.trim_start_matches(is_separator);
+    }
+    found
+}
+
+/// A parameter's value, and what follows it.
+fn value(text: &str) -> (String, &str) {
+    if let Some(text) = text.strip_prefix('"') {
+        let (mut value, mut escaped) = (String::new(), false);
+        for (at, c) in text.char_indices() {
+            match c {
+                _ if escaped => value.push(c),
+                '"' => return (value, &text[at + 1..]),
+                '\\' => {}
+                _ => value.push(c),
+            }
+            escaped = c == '\\' && !escaped;
+        }
+        return (value, "");
+    }
+    let ends = text.find([',', ';']).unwrap_or(text.len());
+    // A word before an equals sign is the next parameter's name.
+    let mut end = 0;
+    while end < ends {
+        let word = &text[end..ends];
+        let start = word.len() - word.trim_start().len();
+        let name = word[start..].find(is_word_end).unwrap_or(word.len() - start);
+        if end > 0 && name > 0 && word[start + name..].trim_start().starts_with('=') {
+            break;
+        }
+        let rest = &word[start + name..];
+        end += start + name + rest.chars().next().filter(|c| !c.is_whitespace()).map_or(0, char::len_utf8);
+    }
+    let end = end.min(ends);
+    (text[..end].trim_end().to_owned(), &text[end..])
+}
+
+fn is_separator(c: char) -> bool {
+    c.is_whitespace() || matches!(c, ',' | ';')
+}
+
+fn is_word_end(c: char) -> bool {
+    is_separator(c) || matches!(c, '=' | '"')
 }
 
 #[cfg(test)]
@@ -71,6 +150,38 @@ mod tests {
         }
         for none in ["", "Digest realm=\"x\"", "Bearer", "Bearer realm", "\u{7f}"] {
             assert_eq!(best(&[none]), None, "{none:?}");
+        }
+    }
+    #[test]
+    fn what_gos_clients_understand_is_understood() {
+        let best = |header: &str| Challenge::best([header].into_iter());
+        for basic in [
+            "Basic realm=/",
+            "Basic realm=Sonatype Nexus Repository Manager",
+            "Basic realm=\"Gesch\u{fc}tzter Bereich\"",
+            "Basic realm=",
+            "Basic realm=\"x",
+            "Basic realm=\"a \\\" b\", charset=\"UTF-8\"",
+            "Basic , realm=\"x\"",
+            ", Basic",
+            "Negotiate, Basic realm=\"x\"",
+            "Negotiate oQcwBaADCgEAoQsGCSqGSIL3EgECAg==, Basic",
+            "Bearer realm=\"\", Basic realm=x",
+        ] {
+            assert_eq!(best(basic), Some(Challenge::Basic), "{basic}");
+        }
+        for bearer in [
+            "Bearer realm=\"https://a/t\" service=\"s t\" scope=\"repository:a/b:pull\"",
+            "Bearer realm=\"https://a/t\";service=\"s t\";scope=\"repository:a/b:pull\"",
+            "Bearer realm=https://a/t,service=s t,scope=repository:a/b:pull",
+            "Bearer realm=https://a/t service=s t scope=repository:a/b:pull",
+            "Bearer realm = \"https://a/t\" , service = \"s t\" , scope = \"repository:a/b:pull\"",
+            "BEARER Realm=\"https://a/t\",title=\"Zugang f\u{fc}r alle\",SERVICE=\"s\\ t\",scope=\"repository:a/b:pull",
+            "Basic realm=old one, Bearer realm=\"https://a/t\",service=\"s t\",scope=\"repository:a/b:pull\"",
+        ] {
+            let (realm, service, scope) =
+                ("https://a/t".into(), Some("s t".into()), Some("repository:a/b:pull".into()));
+            assert_eq!(best(bearer), Some(Challenge::Bearer { realm, service, scope, error: None }), "{bearer}");
         }
     }
 }

@@ -11,7 +11,7 @@ pub(super) enum Credential {
     /// A user name and a password.
     Basic {
         /// The user.
-        user: String,
+        user: Vec<u8>,
         /// The password.
         password: Secret,
     },
@@ -32,7 +32,7 @@ impl Credential {
 }
 
 /// The credentials for a repository: those of the command line, then `--authfile`, then the files of Podman and Docker.
-/// Those of the command line are for the registry the user named, so not for its mirrors.
+/// Those of the command line are for the registry the user named, so not for its mirrors. None where none are to be used.
 ///
 /// # Errors
 /// When `--authfile` cannot be read.
@@ -42,8 +42,11 @@ pub(super) fn lookup(
     repository: &str,
     mirror: bool,
 ) -> Result<Option<Credential>, Error> {
+    if options.anonymous {
+        return Ok(None);
+    }
     if let (Some((user, password)), false) = (&options.user, mirror) {
-        return Ok(Some(Credential::Basic { user: user.clone(), password: password.clone() }));
+        return Ok(Some(Credential::Basic { user: user.clone().into_bytes(), password: password.clone() }));
     }
     if let Some(found) = authfile(options)?.and_then(|config| config.lookup(registry, repository)) {
         return Ok(Some(found));

@@ -7,9 +7,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use base64::Engine;
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::credentials::Credential;
+use super::go_json::{self, NoText};
 use super::{Error, Secret, helper};
 use crate::image::DEFAULT_REGISTRY;
 
@@ -20,16 +21,14 @@ const MAX_FILE: u64 = 4 << 20;
 const DOCKER_SERVER: &str = "https://index.docker.io/v1/";
 
 /// One file of credentials. No `Debug`: it is full of secrets.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
 pub(super) struct DockerConfig {
-    auths: Option<BTreeMap<String, Auth>>,
+    auths: BTreeMap<String, Auth>,
     creds_store: Option<String>,
-    cred_helpers: Option<BTreeMap<String, String>>,
+    cred_helpers: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Default)]
 struct Auth {
     auth: Option<String>,
     username: Option<String>,
@@ -39,7 +38,8 @@ struct Auth {
 }
 
 impl DockerConfig {
-    /// Reads a file; `None` when it is not there.
+    /// Reads a file; `None` when it is not there. An entry that makes no sense is passed over with a warning: it is for one
+    /// registry, and the others have theirs.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, Error> {
         let bad = |what: String| Error::File { path: path.into(), what };
         let file = match File::open(path) {
@@ -48,28 +48,69 @@ impl DockerConfig {
             Err(e) => return Err(bad(e.to_string())),
         };
         let mut bytes = Vec::new();
-        file.take(MAX_FILE).read_to_end(&mut bytes).map_err(|e| bad(e.to_string()))?;
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| bad(e.to_string()))?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(bad(format!("is longer than {MAX_FILE} bytes")));
+        }
+        let (config, odd) = Self::parse(&bytes).map_err(bad)?;
+        odd.iter().for_each(|what| log::warn!("{}: {what}", path.display()));
+        Ok(Some(config))
+    }
+
+    /// What a file holds, and what of it makes no sense, in words without secrets.
+    fn parse(bytes: &[u8]) -> Result<(Self, Vec<String>), String> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let (mut config, mut odd) = (Self::default(), Vec::new());
         if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Some(Self::default()));
+            return Ok((config, odd));
         }
         // The parser's own text may quote a secret: its place alone is shown.
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| bad(format!("not valid credentials at line {} column {}", e.line(), e.column())))
+        let place = |e: serde_json::Error| format!("not valid credentials at line {} column {}", e.line(), e.column());
+        let root: Map<String, Value> = serde_json::from_slice(bytes).map_err(place)?;
+        let mut entries = |name: &'static str| match go_json::field(&root, name) {
+            None => Map::new(),
+            Some(Value::Object(entries)) => entries.clone(),
+            Some(_) => {
+                odd.push(format!("'{name}' is no object"));
+                Map::new()
+            }
+        };
+        let (auths, helpers) = (entries("auths"), entries("credHelpers"));
+        for (key, value) in auths {
+            match Auth::parse(&value) {
+                Ok(auth) => drop(config.auths.insert(key, auth)),
+                Err(NoText) => odd.push(format!("the entry for {key:?} makes no sense")),
+            }
+        }
+        for (key, value) in helpers {
+            match value {
+                Value::String(name) if !name.is_empty() => drop(config.cred_helpers.insert(key, name)),
+                Value::String(_) | Value::Null => {}
+                _ => odd.push(format!("the credential helper for {key:?} makes no sense")),
+            }
+        }
+        match go_json::text(&root, "credsStore") {
+            Ok(name) => config.creds_store = name.map(str::to_owned),
+            Err(NoText) => odd.push("'credsStore' makes no sense".into()),
+        }
+        Ok((config, odd))
     }
 
     /// The credentials for a repository. Helpers named for it go first, then entries of their own, the most exact one,
-    /// then the general helper.
+    /// then the general helper. Helpers are asked for what the file calls the registry, as whoever wrote it told them.
     pub(super) fn lookup(&self, registry: &str, repository: &str) -> Option<Credential> {
         let wanted = keys(registry, repository);
         let server = if registry == DEFAULT_REGISTRY { DOCKER_SERVER } else { registry };
-        let named = self.cred_helpers.as_ref().and_then(|map| best(map, &wanted));
-        if let Some(found) = named.and_then(|name| ask(name, server)) {
+        let ask_as = |name: &str, key: Option<&str>| {
+            let other = Some(server).filter(|server| key != Some(server));
+            key.into_iter().chain(other).find_map(|server| ask(name, server))
+        };
+        if let Some(found) = best(&self.cred_helpers, &wanted).and_then(|(key, name)| ask_as(name, Some(key))) {
             return Some(found);
         }
-        let store = self.creds_store.as_deref().filter(|name| !name.is_empty());
-        let entry = self.auths.as_ref().and_then(|map| best(map, &wanted)).and_then(Auth::credential);
-        entry.or_else(|| ask(store?, server))
+        let own = best(&self.auths, &wanted);
+        let entry = own.and_then(|(key, auth)| auth.credential(key));
+        entry.or_else(|| ask_as(self.creds_store.as_deref()?, own.map(|(key, _)| key)))
     }
 }
 
@@ -80,11 +121,11 @@ fn ask(name: &str, server: &str) -> Option<Credential> {
     })
 }
 
-/// The value of the most exact key.
-fn best<'a, T>(map: &'a BTreeMap<String, T>, wanted: &[String]) -> Option<&'a T> {
+/// The most exact key, as it is written, and its value.
+fn best<'a, T>(map: &'a BTreeMap<String, T>, wanted: &[String]) -> Option<(&'a str, &'a T)> {
     wanted.iter().find_map(|key| {
-        let exact = map.get(key);
-        exact.or_else(|| map.iter().find(|(written, _)| normal(written) == *key).map(|(_, value)| value))
+        let exact = map.get_key_value(key);
+        exact.or_else(|| map.iter().find(|(written, _)| normal(written) == *key)).map(|(key, value)| (&**key, value))
     })
 }
 
@@ -114,32 +155,56 @@ fn normal(key: &str) -> String {
 }
 
 impl Auth {
-    fn credential(&self) -> Option<Credential> {
-        let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        if let Some(token) = filled(&self.identitytoken) {
-            return Some(Credential::Identity(Secret::new(token)));
-        }
-        if let Some(token) = filled(&self.registrytoken) {
-            return Some(Credential::Bearer(Secret::new(token)));
-        }
-        if let Some(auth) = filled(&self.auth) {
-            let engine = base64::engine::GeneralPurpose::new(
-                &base64::alphabet::STANDARD,
-                base64::engine::GeneralPurposeConfig::new()
-                    .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
-            );
-            let Some(text) = engine.decode(auth.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok()) else {
-                log::warn!("an 'auth' entry of the credentials is not valid base64");
-                return None;
-            };
-            let (user, password) = text.split_once(':')?;
-            // Docker pads the password with NULs.
-            let password = Secret::new(password.trim_matches('\0'));
-            return Some(Credential::Basic { user: user.to_owned(), password });
-        }
-        let (user, password) = (filled(&self.username)?, filled(&self.password)?);
-        Some(Credential::Basic { user, password: Secret::new(password) })
+    fn parse(value: &Value) -> Result<Self, NoText> {
+        let entry = match value {
+            Value::Null => return Ok(Self::default()),
+            Value::Object(entry) => entry,
+            _ => return Err(NoText),
+        };
+        let text = |name| Ok(go_json::text(entry, name)?.map(str::to_owned));
+        Ok(Self {
+            auth: text("auth")?,
+            username: text("username")?,
+            password: text("password")?,
+            identitytoken: text("identitytoken")?,
+            registrytoken: text("registrytoken")?,
+        })
     }
+
+    fn credential(&self, key: &str) -> Option<Credential> {
+        if let Some(token) = &self.identitytoken {
+            return Some(Credential::Identity(Secret::new(token.as_str())));
+        }
+        if let Some(token) = &self.registrytoken {
+            return Some(Credential::Bearer(Secret::new(token.as_str())));
+        }
+        if let Some(auth) = &self.auth {
+            let found = decode(auth);
+            if found.is_none() {
+                log::warn!("the 'auth' of the credentials for {key} is no user and password in base64");
+            }
+            return found;
+        }
+        let (user, password) = (self.username.clone()?, self.password.as_deref()?);
+        Some(Credential::Basic { user: user.into_bytes(), password: Secret::new(password) })
+    }
+}
+
+/// User and password of an `auth`. They may be in any encoding, and base64(1) breaks long lines.
+fn decode(auth: &str) -> Option<Credential> {
+    let engine = base64::engine::GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        base64::engine::GeneralPurposeConfig::new()
+            .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
+    );
+    let auth: String = auth.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let pair = engine.decode(auth).ok()?;
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    let (user, password) = (&pair[..colon], &pair[colon + 1..]);
+    // Docker pads the password with NULs.
+    let start = password.iter().position(|byte| *byte != 0).unwrap_or(password.len());
+    let end = password.iter().rposition(|byte| *byte != 0).map_or(start, |last| last + 1);
+    Some(Credential::Basic { user: user.to_vec(), password: Secret::new(&password[start..end]) })
 }
 
 #[cfg(test)]
@@ -148,11 +213,12 @@ mod tests {
     use super::*;
 
     fn user(config: &str, registry: &str, repository: &str) -> Option<String> {
-        let config: DockerConfig = serde_json::from_str(config).unwrap();
+        let (config, _) = DockerConfig::parse(config.as_bytes()).unwrap();
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
         config.lookup(registry, repository).map(|credential| match credential {
-            Credential::Basic { user, password } => format!("{user}:{}", password.reveal()),
-            Credential::Identity(token) => format!("identity {}", token.reveal()),
-            Credential::Bearer(token) => format!("bearer {}", token.reveal()),
+            Credential::Basic { user, password } => format!("{}:{}", text(&user), text(password.reveal())),
+            Credential::Identity(token) => format!("identity {}", text(token.reveal())),
+            Credential::Bearer(token) => format!("bearer {}", text(token.reveal())),
         })
     }
 
@@ -184,13 +250,43 @@ mod tests {
     }
 
     #[test]
+    fn what_go_reads_is_read() {
+        let config = r#"{"AUTHS":{
+            "lines":{"auth":"YWJj\nOmRl\r\nZg=="},"latin":{"Auth":"dXNlcjpw5A=="},"nuls":{"auth":"YTpiAAA="},
+            "null":null,"nullfield":{"auth":null,"username":"u","password":"p"},"unpadded":{"auth":"YTo"},
+            "number":7,"text":"hunter2","list":[],"field":{"auth":5},"nocolon":{"auth":"YWJj"}}}"#;
+        for (registry, expected) in [
+            ("lines", Some("abc:def")),
+            ("latin", Some("user:p\\xe4")),
+            ("nuls", Some("a:b")),
+            ("unpadded", Some("a:")),
+            ("nullfield", Some("u:p")),
+            ("null", None),
+            ("number", None),
+            ("text", None),
+            ("field", None),
+            ("nocolon", None),
+        ] {
+            assert_eq!(user(config, registry, "x").as_deref(), expected, "{registry}");
+        }
+        let (_, odd) = DockerConfig::parse(config.as_bytes()).unwrap();
+        assert_eq!(odd.len(), 4, "{odd:?}");
+        assert!(odd.iter().all(|what| !what.contains("hunter2")), "{odd:?}");
+        for odd in [r#"{"auths":[],"credHelpers":7,"credsStore":{}}"#, "\u{feff}{}", " \n", r#"{"auths":null}"#] {
+            assert_eq!(user(odd, "x", "y"), None);
+        }
+    }
+
+    #[test]
     fn a_broken_file_is_named_and_not_quoted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.json");
-        std::fs::write(&path, r#"{"auths":{"a":"hunter2"}}"#).unwrap();
-        let Err(error) = DockerConfig::read(&path) else { panic!("taken") };
-        let text = error.to_string();
-        assert!(text.contains("config.json") && text.contains("line 1") && !text.contains("hunter2"), "{text}");
+        for broken in [r#"{"auths":{"a":"hunter2"}"#, "[]", r#""hunter2""#] {
+            std::fs::write(&path, broken).unwrap();
+            let Err(error) = DockerConfig::read(&path) else { panic!("taken") };
+            let text = error.to_string();
+            assert!(text.contains("config.json") && text.contains("line 1") && !text.contains("hunter2"), "{text}");
+        }
         assert!(DockerConfig::read(&dir.path().join("none")).unwrap().is_none());
     }
 }

@@ -1,17 +1,16 @@
 //! Blobs, over as many connections as it takes (R2).
 
-use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RANGE};
 
+use super::answer::Answer;
 use super::retry::Attempts;
-use super::transport::{Answer, read_error};
-use super::{Cancel, Error, url};
+use super::{Cancel, Error, failure, url};
 use crate::relay::PageBuffer;
 
-/// Most bytes read at once: what the HTTP library reads from the network at once fits.
+/// Most bytes handed over at once: what the HTTP library reads from the network at once fits.
 const BUFFER: usize = 512 << 10;
 
 /// An attempt that came so many bytes further than all before it restores the further attempts.
@@ -45,12 +44,11 @@ pub trait Sink {
 
 /// How a download is made.
 pub(super) struct Download<'a> {
-    pub timeout: Duration,
+    /// How long it may take in all.
+    pub patience: Option<Duration>,
     pub cancel: &'a Cancel,
     /// Asks for the blob with these headers.
     pub open: &'a dyn Fn(&HeaderMap) -> Result<Answer, Error>,
-    /// The error of an answer without success.
-    pub error: &'a dyn Fn(Answer) -> Error,
 }
 
 impl Download<'_> {
@@ -64,12 +62,13 @@ impl Download<'_> {
             }
             sink.restart()?;
         }
+        let deadline = self.patience.map(|patience| (Instant::now() + patience, patience));
         let mut refetched = false;
         let mut parts = true;
         let mut farthest = sink.position();
         loop {
             let asks_for_part = parts && sink.position() > 0;
-            match self.attempt(sink, asks_for_part) {
+            match self.attempt(sink, asks_for_part, deadline) {
                 Ok(Attempt::Whole) => return Ok(()),
                 Ok(Attempt::NoPart(why)) => {
                     log::info!("{why}: no part is to be had, asking for the whole");
@@ -104,7 +103,7 @@ impl Download<'_> {
     }
 
     /// Asks once: for what is missing, or for the whole.
-    fn attempt(&self, sink: &mut dyn Sink, part: bool) -> Result<Attempt, Error> {
+    fn attempt(&self, sink: &mut dyn Sink, part: bool, deadline: Option<Deadline>) -> Result<Attempt, Error> {
         let from = if part { sink.position() } else { 0 };
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -118,7 +117,7 @@ impl Download<'_> {
             other => other?,
         };
         let shown = url::shown(&answer.url);
-        match answer.response.status() {
+        match answer.status() {
             StatusCode::OK => {
                 if part {
                     log::info!("{shown}: the server cannot resume, starting again");
@@ -143,12 +142,12 @@ impl Download<'_> {
                 return Err(Error::Protocol { url: shown, what });
             }
             _ => {
-                let error = (self.error)(answer);
+                let error = answer.into_error();
                 return if part && refuses_part(&error) { Ok(Attempt::NoPart(error)) } else { Err(error) };
             }
         }
         let encoding = answer.encoding();
-        match self.copy(&mut answer, sink, &shown) {
+        match self.copy(&mut answer, sink, &shown, deadline) {
             Err(Error::Wrong { url, what }) => Err(Error::Wrong { url, what: what + &encoding }),
             Err(Error::Transport { url, what, kind }) => Err(Error::Transport { url, what: what + &encoding, kind }),
             Err(other) => Err(other),
@@ -159,32 +158,42 @@ impl Download<'_> {
         }
     }
 
-    fn copy(&self, answer: &mut Answer, sink: &mut dyn Sink, shown: &str) -> Result<(), Error> {
+    fn copy(
+        &self,
+        answer: &mut Answer,
+        sink: &mut dyn Sink,
+        shown: &str,
+        deadline: Option<Deadline>,
+    ) -> Result<(), Error> {
         let mut buffer = PageBuffer::default();
         loop {
-            // One byte more than none shows whether the server sends too much.
+            // One piece more than none shows whether the server sends too much.
             let due = sink.size().saturating_sub(sink.position());
-            let limit = usize::try_from(due).unwrap_or(BUFFER).clamp(1, BUFFER);
-            buffer.reset(limit);
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let n = match buffer.read_from(&mut answer.response, limit) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            let piece = match answer.chunk() {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break,
                 // All bytes are here, and their digest tells whether they are right: how the connection ends is no matter.
-                Err(e) if due == 0 => {
-                    log::debug!("{shown}: an unclean end: {e}");
+                Err(error) if due == 0 => {
+                    log::debug!("an unclean end: {error}");
                     break;
                 }
-                Err(e) => return Err(read_error(&answer.url, &e, self.timeout)),
+                Err(error) => return Err(error),
             };
-            if due < n as u64 {
+            if due < piece.len() as u64 {
                 let what = format!("the server sent more than the {} bytes that are due", sink.size());
                 return Err(Error::Wrong { url: shown.into(), what });
             }
-            buffer = sink.write(buffer)?;
+            if let Some((_, patience)) = deadline.filter(|(at, _)| Instant::now() > *at) {
+                return Err(failure::slow(&answer.url, patience));
+            }
+            for part in piece.chunks(BUFFER) {
+                buffer.reset(part.len().next_power_of_two());
+                buffer.push(part);
+                buffer = sink.write(buffer)?;
+            }
         }
         if sink.position() < sink.size() {
             let what = format!("the server sent {} of {} bytes", sink.position(), sink.size());
@@ -193,6 +202,9 @@ impl Download<'_> {
         Ok(())
     }
 }
+
+/// The moment, and how long it was to it.
+type Deadline = (Instant, Duration);
 
 /// What one attempt came to.
 enum Attempt {

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode};
 
+use super::answer::Answer;
 use super::auth::Auth;
 use super::challenge::Challenge;
+use super::destination::Sender;
 use super::error::Failure;
 use super::mirrors::Location;
-use super::transport::{Answer, Request, Security, Transport};
+use super::transport::{self, Request, Security, Transport};
 use super::url::{self, Url};
 use super::{Error, Options};
 use crate::image::DEFAULT_REGISTRY;
@@ -22,14 +24,28 @@ pub(super) fn host(place: &Location) -> &str {
     if place.registry == DEFAULT_REGISTRY { DOCKER_HOST } else { &place.registry }
 }
 
+/// How a token server is asked: by whom, how safely, and sent by whom.
+#[derive(Clone, Copy)]
+pub(super) struct Route<'a> {
+    pub transport: &'a Transport,
+    pub security: Security,
+    pub sender: Option<Sender>,
+}
+
+/// What the first answer tells of a host.
+#[derive(Clone, Copy)]
+struct Met {
+    scheme: &'static str,
+    sender: Sender,
+}
+
 /// A host, its repository, and how to get in.
-#[derive(Debug)]
 pub(super) struct Endpoint {
     host: String,
     repository: String,
     security: Security,
     /// Found out by the first request.
-    scheme: Mutex<Option<&'static str>>,
+    met: Mutex<Option<Met>>,
     /// Whether the registry was asked how it wants to be shown the credentials that there are.
     introduced: Mutex<bool>,
     auth: Auth,
@@ -45,7 +61,7 @@ impl Endpoint {
                 plain_http: options.insecure || place.insecure,
                 any_certificate: options.tls_no_verify || place.insecure,
             },
-            scheme: Mutex::new(None),
+            met: Mutex::new(None),
             introduced: Mutex::new(false),
             auth: Auth::new(&place.registry, &place.repository, place.is_mirror),
             transport: transport.clone(),
@@ -61,6 +77,19 @@ impl Endpoint {
         self.security
     }
 
+    /// Who sends us on from here; `None` before the first answer.
+    pub(super) fn sender(&self) -> Option<Sender> {
+        self.met().map(|met| met.sender)
+    }
+
+    fn met(&self) -> Option<Met> {
+        *self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn route(&self) -> Route<'_> {
+        Route { transport: &self.transport, security: self.security, sender: self.sender() }
+    }
+
     /// Requests `kind/target` of the repository (`manifests/latest`), with a token where one is asked for. The answer is
     /// any but one that asks for authentication.
     pub(super) fn request(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Answer, Error> {
@@ -68,18 +97,17 @@ impl Endpoint {
         self.introduce()?;
         let mut renewed = false;
         loop {
-            let proof = self.auth.proof(&self.transport, self.security)?;
+            let proof = self.auth.proof(self.route())?;
             let answer = self.send(
                 |url| {
                     let mut request = Request { method: method.clone(), headers: headers.clone(), ..Request::get(url) };
-                    proof.header.iter().try_for_each(|header| request.authorize(header.reveal()))?;
+                    proof.header.iter().try_for_each(|header| request.authorize(header))?;
                     Ok(request)
                 },
                 &path,
             )?;
-            let values = answer.response.headers().get_all(WWW_AUTHENTICATE);
-            let challenge = Challenge::best(values.iter().filter_map(|value| value.to_str().ok()));
-            let code = answer.response.status().as_u16();
+            let challenge = challenge(&answer);
+            let code = answer.status().as_u16();
             let asks = match code {
                 401 => !answer.redirected,
                 400 | 403 if proof.header.is_some() => !answer.redirected,
@@ -90,14 +118,14 @@ impl Endpoint {
             if !asks {
                 return Ok(answer);
             }
-            let error = self.error(answer);
+            let error = answer.into_error();
             if proof.header.is_some() && code != 401 && !says_expired(&error) {
                 return Err(error);
             }
             if renewed {
                 return Err(self.auth.denied(error));
             }
-            self.auth.refused(&proof, challenge, error, &self.transport, self.security)?;
+            self.auth.refused(&proof, challenge, error, self.route())?;
             renewed = true;
         }
     }
@@ -111,19 +139,12 @@ impl Endpoint {
         }
         if self.auth.is_known(&self.transport)? {
             let answer = self.send(|url| Ok(Request::get(url)), "")?;
-            let values = answer.response.headers().get_all(WWW_AUTHENTICATE);
-            let challenge = Challenge::best(values.iter().filter_map(|value| value.to_str().ok()));
-            if let (401, Some(challenge)) = (answer.response.status().as_u16(), challenge) {
-                self.auth.introduce(challenge, &self.transport, self.security)?;
+            if let (401, Some(challenge)) = (answer.status().as_u16(), challenge(&answer)) {
+                self.auth.introduce(challenge, self.route())?;
             }
         }
         *introduced = true;
         Ok(())
-    }
-
-    /// The error that an answer without success stands for.
-    pub(super) fn error(&self, answer: Answer) -> Error {
-        answer.into_error(self.transport.options().timeout, |text| self.auth.scrub(text))
     }
 
     /// Sends by HTTPS, or by plain HTTP where that is allowed and the other side does not speak TLS (R5). What the first
@@ -132,13 +153,13 @@ impl Endpoint {
         let by = |scheme: &'static str| -> Result<Answer, Error> {
             let text = format!("{scheme}://{}/v2/{path}", self.host);
             let bad = |_| Error::Protocol { url: self.host.clone(), what: "is no host".into() };
-            let answer = self.transport.send(&request(text.parse().map_err(bad)?)?, self.security)?;
-            *self.scheme.lock().unwrap_or_else(PoisonError::into_inner) = Some(scheme);
+            let answer = self.transport.send(&request(text.parse().map_err(bad)?)?, self.security, None)?;
+            let sender = answer.sender;
+            self.met.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Met { scheme, sender });
             Ok(answer)
         };
-        let known = *self.scheme.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(scheme) = known {
-            return by(scheme);
+        if let Some(met) = self.met() {
+            return by(met.scheme);
         }
         let error = match by("https") {
             Err(error) => error,
@@ -154,12 +175,18 @@ impl Endpoint {
         log::debug!("{}: no HTTPS ({what}), trying plain HTTP", self.host);
         let answer = by("http")?;
         // A server of HTTPS that is slow to shake hands says this to plain HTTP.
-        if *kind == Failure::Silent && answer.response.status() == StatusCode::BAD_REQUEST {
-            *self.scheme.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if *kind == Failure::Silent && answer.status() == StatusCode::BAD_REQUEST {
+            *self.met.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return Err(error);
         }
         Ok(answer)
     }
+}
+
+/// What an answer asks for.
+fn challenge(answer: &Answer) -> Option<Challenge> {
+    let values: Vec<String> = answer.headers().get_all(WWW_AUTHENTICATE).iter().map(transport::text).collect();
+    Challenge::best(values.iter().map(String::as_str))
 }
 
 /// Some registries answer 400 or 403 to an expired token (R2).

@@ -80,6 +80,9 @@ pub enum Error {
     /// What has arrived cannot be stored.
     #[error(transparent)]
     Sink(#[from] Box<dyn std::error::Error + Send + Sync>),
+    /// The system gives no more threads.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
     /// Another download failed first.
     #[error("cancelled")]
     Cancelled,
@@ -99,8 +102,12 @@ pub enum Failure {
     NoAuthorities,
     /// The other side accepts connections and is silent: it may be waiting for plain HTTP.
     Silent,
-    /// The connection could not be made, broke or stalled: it may go better next time.
+    /// The connection could not be made or broke: it may go better next time.
     Transient,
+    /// No byte came for as long as was waited: it may go better next time.
+    TimedOut,
+    /// A document came too slowly to be waited for.
+    Slow,
     /// There is no such host, or the address or the proxy settings make no sense.
     Permanent,
 }
@@ -110,11 +117,19 @@ impl Error {
     pub(super) fn retry(&self) -> Option<Option<Duration>> {
         match self {
             Self::Status { code: 408 | 425 | 429 | 500..=599, retry_after, .. } => Some(*retry_after),
-            // A signed address may have expired between the redirect and the request.
-            Self::Status { code: 400 | 401 | 403, redirected: true, .. } => Some(None),
-            Self::Transport { kind: Failure::Transient | Failure::Refused | Failure::Silent, .. } => Some(None),
+            Self::Transport {
+                kind: Failure::Transient | Failure::TimedOut | Failure::Refused | Failure::Silent,
+                ..
+            } => Some(None),
             _ => None,
         }
+    }
+}
+
+impl Error {
+    /// Whether a signed address that a redirect led to may have expired before it was asked.
+    pub(super) fn may_have_expired(&self) -> bool {
+        matches!(self, Self::Status { code: 400 | 401 | 403, redirected: true, .. })
     }
 }
 

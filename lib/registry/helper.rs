@@ -2,25 +2,19 @@
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::Secret;
 use super::credentials::Credential;
+use super::{Secret, go_json};
 
 /// A helper may ask a person for a passphrase, but not for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Longest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Answer {
-    username: String,
-    secret: String,
-}
 
 /// Asks a helper for the credentials of `server`; `None` when it has none.
 ///
@@ -39,12 +33,14 @@ pub(super) fn get(helper: &str, server: &str) -> Result<Option<Credential>, Stri
             false => Err(format!("{program} failed (try: echo {server} | {program} get)")),
         };
     }
-    let answer: Answer = serde_json::from_slice(&output).map_err(|_| format!("{program} answered no JSON"))?;
-    let secret = Secret::new(answer.secret);
-    Ok(match answer.username.as_str() {
-        "<token>" => Some(Credential::Identity(secret)),
-        "" => None,
-        _ => Some(Credential::Basic { user: answer.username, password: secret }),
+    let no_json = |_| format!("{program} answered no JSON");
+    let answer: Map<String, Value> = serde_json::from_slice(&output).map_err(no_json)?;
+    let text = |name| go_json::text(&answer, name).map_err(|_| format!("{program} answered no {name}"));
+    let (user, secret) = (text("Username")?, Secret::new(text("Secret")?.unwrap_or_default()));
+    Ok(match user {
+        Some("<token>") => Some(Credential::Identity(secret)),
+        None => None,
+        Some(user) => Some(Credential::Basic { user: user.as_bytes().to_vec(), password: secret }),
     })
 }
 
@@ -57,16 +53,23 @@ fn run(program: &str, server: &str) -> Result<(bool, Vec<u8>), String> {
         let _ = input.write_all(server.as_bytes());
     }
     let output = child.stdout.take();
-    let reader = std::thread::spawn(move || {
+    let read = move || {
         let mut bytes = Vec::new();
         let read = output.map(|output| output.take(MAX_ANSWER).read_to_end(&mut bytes));
         read.transpose().map(|_| bytes)
-    });
+    };
+    let reader = match thread::Builder::new().spawn(read) {
+        Ok(reader) => reader,
+        Err(error) => {
+            let _ = (child.kill(), child.wait());
+            return Err(format!("cannot start a thread: {error}"));
+        }
+    };
     let deadline = Instant::now() + PATIENCE;
     let status = loop {
         match child.try_wait().map_err(|e| e.to_string())? {
             Some(status) => break status,
-            None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            None if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
             None => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -79,7 +82,7 @@ fn run(program: &str, server: &str) -> Result<(bool, Vec<u8>), String> {
         if Instant::now() >= deadline {
             return Err(format!("no end of its answer in {} s", PATIENCE.as_secs()));
         }
-        std::thread::sleep(Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(1));
     }
     match reader.join() {
         Ok(Ok(bytes)) => Ok((status.success(), bytes)),

@@ -1,13 +1,10 @@
-//! Mirrors and other places of a repository: containers-registries.conf(5), version 2.
+//! Mirrors and other places of a repository, as containers-registries.conf(5) chooses them.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use serde::Deserialize;
 
 use super::Error;
-use crate::image::Reference;
+use super::registries_conf::{self, Pull, Registry, plain};
+use crate::image::{DEFAULT_REGISTRY, Reference};
 
 /// One place where the repository can be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,75 +21,34 @@ pub(super) struct Location {
     pub pull: Pull,
 }
 
-/// What a mirror is for (`pull-from-mirror`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Pull {
-    /// Everything.
-    #[default]
-    All,
-    /// Images by digest.
-    DigestOnly,
-    /// Images by tag.
-    TagOnly,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct File {
-    registry: Vec<Registry>,
-}
-
-#[derive(Clone, Deserialize, Default)]
-#[serde(rename_all = "kebab-case", default)]
-struct Registry {
-    prefix: Option<String>,
-    location: Option<String>,
-    insecure: bool,
-    blocked: bool,
-    mirror_by_digest_only: bool,
-    mirror: Vec<Mirror>,
-}
-
-#[derive(Clone, Deserialize, Default)]
-#[serde(rename_all = "kebab-case", default)]
-struct Mirror {
-    location: String,
-    insecure: bool,
-    pull_from_mirror: Option<Pull>,
-}
-
-/// Longest settings file that is read, in bytes.
-const MAX_FILE: u64 = 4 << 20;
-
 /// Where to look for a repository, in order: its mirrors, then the place itself.
 ///
 /// # Errors
 /// When a settings file cannot be understood, or forbids the registry.
 pub(super) fn locations(reference: &Reference) -> Result<Vec<Location>, Error> {
-    let read: Vec<Vec<Registry>> = files().iter().map(|path| read(path)).collect::<Result<_, _>>()?;
-    choose(&by_prefix(read), reference)
+    choose(&by_prefix(registries_conf::entries()?), reference)
 }
 
 /// The entries of all files, each under its prefix; a later one takes the place of an earlier one.
-fn by_prefix(files: impl IntoIterator<Item = Vec<Registry>>) -> BTreeMap<String, Registry> {
-    let mut registries = BTreeMap::new();
-    for file in files {
-        for registry in file {
-            let prefix = registry.prefix.clone().or_else(|| registry.location.clone());
-            let prefix = prefix.unwrap_or_default();
-            if !plain(&prefix).is_empty() {
-                registries.insert(plain(&prefix).to_owned(), registry);
-            }
-        }
-    }
-    registries
+fn by_prefix(entries: Vec<Registry>) -> BTreeMap<String, Registry> {
+    entries.into_iter().map(|registry| (comparable(registry.name()), registry)).collect()
+}
+
+/// A name as it is compared: hosts are the same in any case of letters, and Docker Hub has several.
+fn comparable(name: &str) -> String {
+    let (host, path) = name.split_at(name.find('/').unwrap_or(name.len()));
+    let host = match host.to_ascii_lowercase().as_str() {
+        "index.docker.io" | "registry-1.docker.io" => DEFAULT_REGISTRY.to_owned(),
+        other => other.to_owned(),
+    };
+    host + path
 }
 
 fn choose(registries: &BTreeMap<String, Registry>, reference: &Reference) -> Result<Vec<Location>, Error> {
     let name = reference.name();
-    let fitting =
-        registries.iter().filter_map(|(prefix, registry)| Some((matched(prefix, reference, &name)?, prefix, registry)));
+    let fitting = registries
+        .iter()
+        .filter_map(|(prefix, entry)| Some((matched(prefix, entry, reference, &name)?, prefix, entry)));
     let own = Location {
         registry: reference.registry.clone(),
         repository: reference.repository.clone(),
@@ -107,7 +63,7 @@ fn choose(registries: &BTreeMap<String, Registry>, reference: &Reference) -> Res
         return Err(Error::Forbidden(format!("{name}: registries.conf blocks {prefix}")));
     }
     // An entry for one image may repeat its tag or digest behind its locations.
-    let one = prefix.strip_prefix(&*name).unwrap_or_default();
+    let one = prefix.strip_prefix(&*comparable(&name)).unwrap_or_default();
     let parse = |location: &str| parse(location.strip_suffix(one).unwrap_or(location), rest);
     let mut places = Vec::new();
     for mirror in &registry.mirror {
@@ -127,27 +83,29 @@ fn choose(registries: &BTreeMap<String, Registry>, reference: &Reference) -> Res
     Ok(places)
 }
 
-/// What follows `prefix` in `name`, if it fits: at a border of the path, by `*.domain`, or with the reference's tag or
-/// digest behind the whole name.
-fn matched<'a>(prefix: &str, reference: &Reference, name: &'a str) -> Option<&'a str> {
-    if let Some(domain) = prefix.strip_prefix("*.") {
-        let host = name.split('/').next()?;
-        let fits = host.strip_suffix(domain).is_some_and(|sub| sub.ends_with('.') && sub.len() > 1);
-        return fits.then(|| &name[host.len()..]);
+/// What follows `prefix` in `name`, if it fits: at a border of the path, by `*.domain` with or without a port and a path, or
+/// with the reference's tag or digest behind the whole name. A host that is blocked is blocked at every port.
+fn matched<'a>(prefix: &str, entry: &Registry, reference: &Reference, name: &'a str) -> Option<&'a str> {
+    let host = name.find('/').unwrap_or(name.len());
+    let lower = name[..host].to_ascii_lowercase() + &name[host..];
+    let is_border =
+        |rest: &str, port: bool| rest.is_empty() || rest.starts_with('/') || (port && rest.starts_with(':'));
+    if let Some(domain) = prefix.strip_prefix('*') {
+        let domain_end = domain.find('/').unwrap_or(domain.len());
+        let ends = lower
+            .match_indices(domain)
+            .filter(|(at, _)| *at > 0 && at + domain_end <= host)
+            .map(|(at, _)| at + domain.len());
+        return ends.map(|end| &name[end..]).find(|rest| is_border(rest, true));
     }
-    match prefix.strip_prefix(name) {
+    match prefix.strip_prefix(&*lower) {
         Some(one) if !one.is_empty() => {
             let tag = reference.tag.as_ref().map(|tag| format!(":{tag}"));
             let digest = reference.digest.as_ref().map(|digest| format!("@{digest}"));
             [tag, digest].iter().flatten().any(|own| own == one).then_some("")
         }
-        _ => name.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/')),
+        _ => lower.strip_prefix(prefix).map(|_| &name[prefix.len()..]).filter(|rest| is_border(rest, entry.blocked)),
     }
-}
-
-/// A prefix or location without the slash that some write at its end.
-fn plain(name: &str) -> &str {
-    name.trim_end_matches('/')
 }
 
 fn parse(location: &str, rest: &str) -> Result<(String, String), Error> {
@@ -165,45 +123,14 @@ fn parse(location: &str, rest: &str) -> Result<(String, String), Error> {
     }
 }
 
-/// The settings files that there are, in the order in which later ones replace earlier ones.
-fn files() -> Vec<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
-    let user = config.map(|dir| dir.join("containers"));
-    let system = Path::new("/etc/containers");
-    let main = set("CONTAINERS_REGISTRIES_CONF").unwrap_or_else(|| {
-        let own = user.as_ref().map(|dir| dir.join("registries.conf")).filter(|path| path.is_file());
-        own.unwrap_or_else(|| system.join("registries.conf"))
-    });
-    let mut files = vec![main];
-    for dir in [Some(system.to_path_buf()), user].into_iter().flatten() {
-        let Ok(entries) = fs::read_dir(dir.join("registries.conf.d")) else { continue };
-        let mut more: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        more.retain(|path| path.extension().is_some_and(|e| e == "conf"));
-        more.sort();
-        files.extend(more);
-    }
-    files
-}
-
-fn read(path: &Path) -> Result<Vec<Registry>, Error> {
-    use std::io::Read;
-    let Ok(file) = fs::File::open(path) else { return Ok(Vec::new()) };
-    let bad = |what: String| Error::File { path: path.into(), what };
-    let mut text = String::new();
-    file.take(MAX_FILE).read_to_string(&mut text).map_err(|e| bad(e.to_string()))?;
-    let file: File = toml::from_str(&text).map_err(|e| bad(e.message().to_owned()))?;
-    Ok(file.registry)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
     use super::*;
 
     fn places(conf: &str, name: &str) -> Result<Vec<String>, String> {
-        let file: File = toml::from_str(conf).unwrap();
-        let found = choose(&by_prefix([file.registry]), &name.parse().unwrap()).map_err(|e| e.to_string())?;
+        let found =
+            choose(&by_prefix(registries_conf::parse(conf)?), &name.parse().unwrap()).map_err(|e| e.to_string())?;
         let text =
             |p: &Location| format!("{}/{}{}", p.registry, p.repository, if p.insecure { " insecure" } else { "" });
         Ok(found.iter().map(text).collect())
@@ -298,6 +225,64 @@ mod tests {
             let conf =
                 format!("[[registry]]\nlocation = \"a.example\"\n[[registry.mirror]]\nlocation = {location:?}\n");
             assert!(places(&conf, "a.example/app").unwrap_err().contains("no location"), "{location}");
+        }
+    }
+
+    #[test]
+    fn blocked_is_blocked_in_every_form() {
+        let refused = |conf: &str, name: &str| {
+            let error = places(conf, name).expect_err(&format!("{conf}: {name}"));
+            assert!(error.contains("blocks"), "{error}");
+        };
+        let wild = "[[registry]]\nprefix = \"*.corp.test\"\nblocked = true\n";
+        for name in [
+            "a.corp.test/x",
+            "a.corp.test:5000/x",
+            "a.b.corp.test:5000/x/y:1",
+            "A.Corp.Test/x",
+            "x.corp.test.corp.test/y",
+        ] {
+            refused(wild, name);
+        }
+        for other in ["corp.test/x", "a.corp.test.evil/x", "b.test/a.corp.test/x", "acorp.test/x"] {
+            assert!(places(wild, other).is_ok(), "{other}");
+        }
+        let ported = "[[registry]]\nprefix = \"*.corp.test:5000\"\nblocked = true\n";
+        refused(ported, "a.corp.test:5000/x");
+        assert!(places(ported, "a.corp.test:50001/x").is_ok() && places(ported, "a.corp.test/x").is_ok());
+        let team = "[[registry]]\nprefix = \"*.corp.test/team\"\nblocked = true\n";
+        refused(team, "a.corp.test/team/x");
+        assert!(places(team, "a.corp.test/teams/x").is_ok() && places(team, "b.test/a.corp.test/team/x").is_ok());
+        let host = "[[registry]]\nlocation = \"evil.test\"\nblocked = true\n[[registry]]\nlocation = \"evil.test:7\"\n";
+        for name in ["evil.test/x", "EVIL.test/x", "evil.test:5000/x"] {
+            refused(host, name);
+        }
+        assert!(places(host, "evil.test:7/x").is_ok(), "the longest prefix counts");
+        for name in ["index.docker.io", "docker.io", "registry-1.docker.io"] {
+            refused(&format!("[[registry]]\nlocation = \"{name}\"\nblocked = true\n"), "nginx");
+        }
+        refused("[registries.block]\nregistries = ['evil.test', 'b']\n", "evil.test/x");
+        refused(
+            "[registries.search]\nregistries = ['a']\n[registries.block]\nregistries = ['evil.test/team/']\n",
+            "evil.test/team/x",
+        );
+        let insecure = "[registries.insecure]\nregistries = ['lab.test:5000']\n";
+        assert_eq!(places(insecure, "lab.test:5000/x").unwrap(), ["lab.test:5000/x insecure"]);
+    }
+
+    #[test]
+    fn settings_that_would_forbid_nothing_are_errors() {
+        for (conf, told) in [
+            ("unqualified-search-registries = ['x']\n[registries.block]\nregistries = ['a']\n", "versions 1 and 2"),
+            ("[registries.block]\nregistries = ['a']\n[[registry]]\nlocation = 'b'\n", "versions 1 and 2"),
+            ("[[registry]]\nblocked = true\n", "neither"),
+            ("[[registry]]\nprefix = ''\nlocation = '/'\nblocked = true\n", "neither"),
+            ("[[registry]]\nlocation = 'https://evil.test'\nblocked = true\n", "no name"),
+            ("[[registry]]\nprefix = '*'\nblocked = true\n", "no name"),
+            ("[[registry]]\nprefix = 'evil.*'\nblocked = true\n", "no name"),
+        ] {
+            let error = places(conf, "evil.test/x").unwrap_err();
+            assert!(error.contains(told), "{conf}: {error}");
         }
     }
 }

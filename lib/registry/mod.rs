@@ -3,24 +3,36 @@
 //! ```text
 //! Repository   one image's repository: its endpoints (mirrors first), retries
 //!   Endpoint   one host: HTTPS or plain HTTP, authentication
-//!     Transport    requests, redirects, certificates, proxies: the only user of reqwest
+//!     Transport    requests, redirects, proxies, certificates; Destination judges where servers send us
+//!       Host         one host's client and connections: with Transport and Answer the users of reqwest
 //! ```
 //!
-//! No secret reaches an error, a log line or a `Debug` text; addresses are shown without user and query.
+//! Addresses are shown without user and query, secrets have no `Debug` text. What a server may repeat of a secret is taken
+//! out of messages where they leave ([`scrub`]).
 
+mod answer;
 mod auth;
 mod cancel;
 mod challenge;
+mod client;
 mod credentials;
+mod destination;
 mod docker_config;
 mod download;
 mod endpoint;
 mod error;
+mod failure;
+mod go_json;
 mod helper;
 mod mirrors;
+mod p521;
+mod proxy;
+mod registries_conf;
 mod repository;
+mod resolver;
 mod retry;
 mod roots;
+mod runtime;
 mod secret;
 mod self_signed;
 mod tls;
@@ -36,12 +48,12 @@ pub use challenge::Challenge;
 pub use download::Sink;
 pub use error::{Error, Failure};
 pub use repository::{Fetched, Found, Repository};
-pub use secret::Secret;
+pub use secret::{Secret, scrub};
 
 /// How registries are talked to.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Longest time without a byte.
+    /// Longest time without a byte; a first byte may take five times as long, a document or a token ten times in all.
     pub timeout: Duration,
     /// Further attempts after a failed one.
     pub retries: u32,
@@ -57,6 +69,8 @@ pub struct Options {
     pub user: Option<(String, Secret)>,
     /// File of credentials to look into first.
     pub authfile: Option<PathBuf>,
+    /// No credentials are looked for.
+    pub anonymous: bool,
 }
 
 impl Default for Options {
@@ -71,6 +85,7 @@ impl Default for Options {
             identity: None,
             user: None,
             authfile: None,
+            anonymous: false,
         }
     }
 }

@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 
+use super::answer::Answer;
 use super::credentials;
 use super::download::{Download, Sink};
 use super::endpoint::{self, Endpoint};
 use super::error::Failure;
-use super::mirrors::{self, Pull};
+use super::mirrors;
+use super::registries_conf::Pull;
 use super::retry::Attempts;
-use super::transport::{Answer, Request, Transport};
+use super::transport::{Request, Transport};
 use super::{Cancel, Error, Options, url};
 use crate::image::{Algorithm, Descriptor, Digest, Hasher, MAX_DOCUMENT, Reference, media_type};
 
 /// A repository with its mirrors.
-#[derive(Debug)]
 pub struct Repository {
     sources: Vec<Source>,
     transport: Arc<Transport>,
@@ -25,7 +27,6 @@ pub struct Repository {
     cancel: Arc<Cancel>,
 }
 
-#[derive(Debug)]
 struct Source {
     endpoint: Endpoint,
     /// It did not answer: later requests leave it out.
@@ -58,7 +59,7 @@ impl Repository {
     pub fn new(reference: &Reference, options: &Options, cancel: &Arc<Cancel>) -> Result<Self, Error> {
         credentials::authfile(options)?;
         let places = mirrors::locations(reference)?;
-        let transport = Arc::new(Transport::new(options.clone(), places.last().map(endpoint::host)));
+        let transport = Arc::new(Transport::new(options.clone(), places.iter().map(endpoint::host))?);
         let by_digest = reference.digest.is_some();
         let places = places.into_iter().filter(|place| match place.pull {
             Pull::All => true,
@@ -81,9 +82,9 @@ impl Repository {
         let found = self.each(|endpoint, attempts| {
             self.attempts(attempts, || {
                 let answer = endpoint.request(&Method::HEAD, &format!("manifests/{tag}"), &accept())?;
-                match answer.response.status().is_success() {
+                match answer.status().is_success() {
                     true => Ok(Found { digest: content_digest(&answer) }),
-                    false => Err(endpoint.error(answer)),
+                    false => Err(answer.into_error()),
                 }
             })
         });
@@ -95,22 +96,34 @@ impl Repository {
         }
     }
 
-    /// Fetches the index or manifest that a tag points at.
+    /// Fetches the index or manifest that a tag points at. What the registry says of its digest is no more than a hint: a tag
+    /// stands for whatever comes.
     ///
     /// # Errors
-    /// When it cannot be had, is too long, or is not what the registry itself says.
+    /// When it cannot be had or is too long.
     pub fn manifest_by_tag(&self, tag: &str) -> Result<Fetched, Error> {
         self.each(|endpoint, attempts| {
             self.attempts(attempts, || {
-                let (answer, stated) = self.manifest(endpoint, tag)?;
-                let (shown, media_type) = (url::shown(&answer.url), answer.header("content-type").map(str::to_owned));
+                let answer = self.manifest(endpoint, tag)?;
+                let (stated, shown) = (content_digest(&answer), url::shown(&answer.url));
+                let media_type = answer.header("content-type").map(str::to_owned);
+                let is_stated = |bytes: &[u8]| stated.as_ref().is_some_and(|d| digest(bytes, d.algorithm()) == *d);
+                // A document of JSON says itself where it ends.
+                let is_whole = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
                 let encoding = answer.encoding();
-                let bytes = answer.body(MAX_DOCUMENT, self.options.timeout)?;
-                let found = digest(&bytes, stated.as_ref().map_or(Algorithm::Sha256, Digest::algorithm));
-                match stated.filter(|stated| *stated != found) {
-                    Some(stated) => Err(wrong(shown, &found, &stated, &encoding)),
-                    None => Ok(Fetched { bytes, media_type, digest: found }),
+                let body = answer.body(MAX_DOCUMENT, self.transport.document_patience())?;
+                let bytes = body.right(
+                    |bytes| is_stated(bytes) || is_whole(bytes),
+                    |_| Error::Protocol { url: shown.clone(), what: format!("is no document of JSON{encoding}") },
+                )?;
+                if let Some(digest) = stated.clone().filter(|_| is_stated(&bytes)) {
+                    return Ok(Fetched { bytes, media_type, digest });
                 }
+                let found = digest(&bytes, Algorithm::Sha256);
+                if let Some(stated) = &stated {
+                    log::warn!("{shown}: the registry calls it {stated}, its digest is {found}");
+                }
+                Ok(Fetched { bytes, media_type, digest: found })
             })
         })
     }
@@ -122,15 +135,14 @@ impl Repository {
     pub fn manifest_by_digest(&self, wanted: &Digest) -> Result<Fetched, Error> {
         self.each(|endpoint, attempts| {
             self.attempts(attempts, || {
-                let (answer, _) = self.manifest(endpoint, &wanted.to_string())?;
+                let answer = self.manifest(endpoint, &wanted.to_string())?;
                 let (shown, media_type) = (url::shown(&answer.url), answer.header("content-type").map(str::to_owned));
                 let encoding = answer.encoding();
-                let bytes = answer.body(MAX_DOCUMENT, self.options.timeout)?;
-                let found = digest(&bytes, wanted.algorithm());
-                match found == *wanted {
-                    true => Ok(Fetched { bytes, media_type, digest: found }),
-                    false => Err(wrong(shown, &found, wanted, &encoding)),
-                }
+                let body = answer.body(MAX_DOCUMENT, self.transport.document_patience())?;
+                let of = |bytes: &[u8]| digest(bytes, wanted.algorithm());
+                let is_right = |bytes: &[u8]| of(bytes) == *wanted;
+                let bytes = body.right(is_right, |bytes| wrong(shown, &of(bytes), wanted, &encoding))?;
+                Ok(Fetched { bytes, media_type, digest: wanted.clone() })
             })
         })
     }
@@ -140,11 +152,29 @@ impl Repository {
     /// # Errors
     /// When no place gives the whole and right blob.
     pub fn blob(&self, descriptor: &Descriptor, sink: &mut dyn Sink) -> Result<(), Error> {
+        self.blob_within(descriptor, sink, None)
+    }
+
+    /// The same for an image's config, a document that may not take for ever.
+    ///
+    /// # Errors
+    /// As [`blob`](Self::blob).
+    pub fn config(&self, descriptor: &Descriptor, sink: &mut dyn Sink) -> Result<(), Error> {
+        self.blob_within(descriptor, sink, Some(self.transport.document_patience()))
+    }
+
+    fn blob_within(
+        &self,
+        descriptor: &Descriptor,
+        sink: &mut dyn Sink,
+        patience: Option<Duration>,
+    ) -> Result<(), Error> {
         let path = format!("blobs/{}", descriptor.digest);
+        let download = |open: &dyn Fn(&HeaderMap) -> Result<Answer, Error>, sink: &mut dyn Sink, attempts| {
+            Download { patience, cancel: &self.cancel, open }.run(sink, attempts)
+        };
         let tried = self.each(|endpoint, attempts| {
-            self.download(sink, attempts, &|headers| endpoint.request(&Method::GET, &path, headers), &|answer| {
-                endpoint.error(answer)
-            })
+            download(&|headers| endpoint.request(&Method::GET, &path, headers), sink, attempts)
         });
         let Err(mut error) = tried else { return Ok(()) };
         for place in &descriptor.urls {
@@ -152,15 +182,18 @@ impl Repository {
                 break;
             }
             let Ok(url) = place.parse::<url::Url>() else { continue };
-            log::info!("{}: not in the registry, trying {}", descriptor.digest, url::shown(&url));
-            let security = self.sources.last().map(|s| s.endpoint.security());
-            let Some(security) = security else { break };
-            let open = |headers: &HeaderMap| {
-                self.transport.send(&Request { headers: headers.clone(), ..Request::get(url.clone()) }, security)
+            let Some(endpoint) = self.sources.last().map(|source| &source.endpoint) else { break };
+            // Who was never met is not known to stand anywhere.
+            let Some(sender) = endpoint.sender().or_else(|| self.sources.iter().find_map(|s| s.endpoint.sender()))
+            else {
+                break;
             };
-            let timeout = self.options.timeout;
-            let attempts = Attempts::new(self.options.retries);
-            match self.download(sink, attempts, &open, &|answer| answer.into_error(timeout, |text| text)) {
+            log::info!("{}: not in the registry, trying {}", descriptor.digest, url::shown(&url));
+            let open = |headers: &HeaderMap| {
+                let request = Request { headers: headers.clone(), ..Request::get(url.clone()) };
+                self.transport.send(&request, endpoint.security(), Some(sender))
+            };
+            match download(&open, sink, Attempts::new(self.options.retries)) {
                 Ok(()) => return Ok(()),
                 Err(next) => error = next,
             }
@@ -168,24 +201,11 @@ impl Repository {
         Err(error)
     }
 
-    fn download(
-        &self,
-        sink: &mut dyn Sink,
-        attempts: Attempts,
-        open: &dyn Fn(&HeaderMap) -> Result<Answer, Error>,
-        error: &dyn Fn(Answer) -> Error,
-    ) -> Result<(), Error> {
-        Download { timeout: self.options.timeout, cancel: &self.cancel, open, error }.run(sink, attempts)
-    }
-
-    fn manifest(&self, endpoint: &Endpoint, target: &str) -> Result<(Answer, Option<Digest>), Error> {
+    fn manifest(&self, endpoint: &Endpoint, target: &str) -> Result<Answer, Error> {
         let answer = endpoint.request(&Method::GET, &format!("manifests/{target}"), &accept())?;
-        match answer.response.status().is_success() {
-            true => {
-                let stated = content_digest(&answer);
-                Ok((answer, stated))
-            }
-            false => Err(endpoint.error(answer)),
+        match answer.status().is_success() {
+            true => Ok(answer),
+            false => Err(answer.into_error()),
         }
     }
 

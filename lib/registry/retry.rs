@@ -18,23 +18,26 @@ pub(super) struct Attempts {
     left: u32,
     /// Behind this place stands another one, which may answer at once.
     mirror: bool,
+    /// A signed address was asked for again once.
+    renewed: bool,
 }
 
 impl Attempts {
     /// One attempt and so many more.
     pub(super) fn new(retries: u32) -> Self {
-        Self { retries, left: retries, mirror: false }
+        Self { retries, left: retries, mirror: false, renewed: false }
     }
 
     /// Attempts at a mirror: one more at most, none where nobody answers, and no long wait.
     pub(super) fn at_mirror(retries: u32) -> Self {
         let retries = retries.min(1);
-        Self { retries, left: retries, mirror: true }
+        Self { retries, left: retries, mirror: true, renewed: false }
     }
 
     /// The last attempt got somewhere: all further ones are there again.
     pub(super) fn progressed(&mut self) {
         self.left = self.retries;
+        self.renewed = false;
     }
 
     /// Takes one of the further attempts without waiting; `false` when none is left.
@@ -46,6 +49,11 @@ impl Attempts {
 
     /// After `error`: waits and returns, so that another attempt is made; or gives the error back.
     pub(super) fn after(&mut self, error: Error, cancel: &Cancel) -> Result<(), Error> {
+        if error.may_have_expired() && !self.renewed {
+            log::info!("{error}; asking for another address");
+            self.renewed = true;
+            return if cancel.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) };
+        }
         let Some(asked) = error.retry() else { return Err(error) };
         let done = self.retries - self.left;
         if !self.take() {

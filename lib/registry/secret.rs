@@ -1,24 +1,187 @@
-use std::fmt;
+//! Texts that are never shown, and how they are taken out of what is.
+//!
+//! A server can repeat a password or a token that it was sent in anything that we quote: an error, the address of a
+//! redirect, a media type. So every secret is known here from the moment on that it exists, and messages go through
+//! [`scrub`] where they leave, whatever they were made of.
 
-/// A text that is never shown.
+use std::fmt;
+use std::sync::{PoisonError, RwLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// Shorter texts are no secrets that could be kept: taking them out of a message would spell them.
+const SHORTEST: usize = 3;
+
+/// Of a secret that was cut, so much of its beginning is enough to know it by.
+const BEGINNING: usize = 8;
+
+/// What stands for a secret.
+const MASK: &str = "***";
+
+/// What secrets look like in a message, each as [`fold`] has it. They are as many as a run has passwords and tokens.
+static KNOWN: RwLock<Vec<Vec<u8>>> = RwLock::new(Vec::new());
+
+/// A text that is never shown. It need not be UTF-8.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// Hides `text`.
+    /// Hides `text`, and has it taken out of all messages from now on.
     #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+    pub fn new(text: impl Into<Vec<u8>>) -> Self {
+        let text = text.into();
+        know(&text);
+        Self(text)
     }
 
     /// The text, for the request that needs it.
-    pub(super) fn reveal(&self) -> &str {
+    pub(super) fn reveal(&self) -> &[u8] {
         &self.0
     }
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
+        f.write_str(MASK)
+    }
+}
+
+/// Adds the forms of a secret to those that are known.
+fn know(secret: &[u8]) {
+    if secret.len() < SHORTEST {
+        return;
+    }
+    let mut forms = vec![secret.to_ascii_lowercase(), fold(secret).into_iter().map(|(byte, _)| byte).collect()];
+    // Shorter pieces of base64 are found in any text.
+    forms.extend((0..3).map(|before| within_base64(secret, before)).filter(|form| form.len() > SHORTEST));
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    for form in forms {
+        if !known.contains(&form) {
+            known.push(form);
+        }
+    }
+}
+
+/// What base64 of any text contains that holds `secret` behind `before` other bytes (modulo 3), as [`fold`] has it.
+fn within_base64(secret: &[u8], before: usize) -> Vec<u8> {
+    let mut text = vec![0; before];
+    text.extend_from_slice(secret);
+    let encoded = STANDARD.encode(&text);
+    let encoded = encoded.trim_end_matches('=');
+    // The characters at the borders hold bits of the neighbours.
+    let start = [0, 2, 3][before];
+    let end = encoded.len() - usize::from(text.len() % 3 != 0);
+    fold(encoded.get(start..end).unwrap_or_default().as_bytes()).into_iter().map(|(byte, _)| byte).collect()
+}
+
+/// `text` with every secret that this process knows replaced: as it is, in any case of letters, percent-encoded, escaped,
+/// in base64, or cut behind its first characters.
+#[must_use]
+pub fn scrub(text: &str) -> String {
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    if known.is_empty() {
+        return text.to_owned();
+    }
+    let plain = text.bytes().enumerate().map(|(at, byte)| (byte.to_ascii_lowercase(), at..at + 1)).collect();
+    let mut hidden = vec![false; text.len()];
+    for view in [plain, fold(text.as_bytes())] {
+        let bytes: Vec<u8> = view.iter().map(|(byte, _)| *byte).collect();
+        for form in known.iter() {
+            let beginning = &form[..form.len().min(BEGINNING)];
+            let mut from = 0;
+            while let Some(at) = find(&bytes[from..], beginning) {
+                let at = from + at;
+                let same = bytes[at..].iter().zip(form).take_while(|(a, b)| a == b).count();
+                view[at..at + same].iter().for_each(|(_, range)| hidden[range.clone()].fill(true));
+                from = at + same;
+            }
+        }
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut masking = false;
+    for (at, c) in text.char_indices() {
+        let secret = hidden[at..at + c.len_utf8()].contains(&true);
+        match (secret, masking) {
+            (true, false) => out.push_str(MASK),
+            (true, true) => {}
+            (false, _) => out.push(c),
+        }
+        masking = secret;
+    }
+    out
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+/// The bytes that a text stands for, in small letters and with the range of each: percent-encoding and backslashes undone,
+/// base64's two alphabets made one.
+fn fold(text: &[u8]) -> Vec<(u8, std::ops::Range<usize>)> {
+    let hex = |at: usize| {
+        let digits = text.get(at..at + 2)?;
+        let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        u8::from_str_radix(digits, 16).ok()
+    };
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        let next = text.get(at + 1).copied();
+        let (byte, len) = match (byte, next) {
+            (b'%', Some(_)) => hex(at + 1).map_or((byte, 1), |byte| (byte, 3)),
+            (b'\\', Some(b'x')) => hex(at + 2).map_or((byte, 1), |byte| (byte, 4)),
+            (b'\\', Some(next @ (b'"' | b'\\' | b'/' | b'\''))) => (next, 2),
+            _ => (byte, 1),
+        };
+        let byte = match byte.to_ascii_lowercase() {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => other,
+        };
+        out.push((byte, at..at + len));
+        at += len;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_taken_out_however_it_is_written() {
+        let _ = Secret::new("Hunter/2 \"quoted\"-pass");
+        let pair = STANDARD.encode("some-user:Hunter/2 \"quoted\"-pass");
+        for written in [
+            "Hunter/2 \"quoted\"-pass",
+            "hunter/2 \"QUOTED\"-pass",
+            "Hunter%2F2%20%22quoted%22-pass",
+            "hunter%2f2 \\\"quoted\\\"-pass",
+            "Hunter/2 \"quo",
+            &pair,
+            &pair[4..],
+            &pair.replace('+', "-").replace('/', "_"),
+            &STANDARD.encode("x:Hunter/2 \"quoted\"-pass and more"),
+            &STANDARD.encode("xy:Hunter/2 \"quoted\"-pass"),
+        ] {
+            let shown = scrub(&format!("the server says {written}, ä"));
+            assert!(shown.starts_with("the server says ") && shown.ends_with(", ä"), "{shown}");
+            let left = shown.trim_start_matches("the server says ").trim_end_matches(", ä");
+            // Of base64 what stands before the secret may stay.
+            assert!(
+                left.contains(MASK) && left.len() < 24 && !left.to_lowercase().contains("unter"),
+                "{written}: {left}"
+            );
+        }
+        assert_eq!(scrub("the hunt goes on"), "the hunt goes on");
+    }
+
+    #[test]
+    fn a_short_secret_is_taken_out_whole_and_the_shortest_are_none() {
+        let _ = (Secret::new("q7"), Secret::new("zq7"), Secret::new([0xfe, 0xfc, 0xfd]));
+        assert_eq!(scrub("q7 zq7 ZQ7x"), "q7 *** ***x");
+        assert_eq!(scrub("\\xfe\\xfc\\xfd"), MASK);
+        assert_eq!(format!("{:?}", Secret::new("shown?")), MASK);
     }
 }

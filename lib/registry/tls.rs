@@ -4,15 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use reqwest::Identity;
-use reqwest::blocking::ClientBuilder;
+use reqwest::{ClientBuilder, Identity};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::Error;
 use super::endpoint::DOCKER_HOST;
 use super::roots::Roots;
+use super::{Error, p521};
 use crate::image::DEFAULT_REGISTRY;
 
 /// Longest PEM file that is read, in bytes.
@@ -67,7 +66,7 @@ fn trusting(
     named: Vec<CertificateDer<'static>>,
     identity: Option<ClientIdentity>,
 ) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = p521::provider();
     let roots = Roots::new(named, Arc::clone(&provider));
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -93,11 +92,15 @@ fn directories(authority: &str) -> Vec<PathBuf> {
     let mut bases: Vec<PathBuf> = config.into_iter().map(|dir| dir.join("containers/certs.d")).collect();
     bases.push("/etc/containers/certs.d".into());
     bases.push("/etc/docker/certs.d".into());
+    let mut names = vec![authority.to_owned()];
     // Podman looks for Docker Hub's under the name that images have, Docker under the host's.
-    let names = match authority {
-        DOCKER_HOST => vec![authority, DEFAULT_REGISTRY],
-        _ => vec![authority],
-    };
+    if authority == DOCKER_HOST {
+        names.push(DEFAULT_REGISTRY.into());
+    }
+    // A port that goes without saying may be said in the image's name, and then in the directory's.
+    if !authority.rsplit(']').next().unwrap_or_default().contains(':') {
+        names.insert(0, format!("{authority}:443"));
+    }
     bases.iter().flat_map(|base| names.iter().map(|name| base.join(name))).collect()
 }
 
@@ -112,7 +115,7 @@ fn collect(
     paths.sort();
     for path in paths {
         match path.extension().and_then(|e| e.to_str()) {
-            Some("crt") => named.extend(certificates(&path)?),
+            Some("crt") => named.extend(usable_certificates(&path)),
             Some("cert") => *identity = Some(pair(&path, &path.with_extension("key"))?),
             _ => {}
         }
@@ -130,6 +133,25 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
         usable.map_err(|error| bad(path, &format!("holds a certificate that cannot be used: {error}")))?;
     }
     Ok(found)
+}
+
+/// The certificates of a file that can be used. What else there is is for nobody to stumble over who did not name it.
+fn usable_certificates(path: &Path) -> Vec<CertificateDer<'static>> {
+    let pem = read(path).unwrap_or_else(|error| {
+        log::warn!("{error}; passed over");
+        Vec::new()
+    });
+    let is_usable =
+        |certificate: &CertificateDer<'_>| RootCertStore::empty().add(certificate.clone().into_owned()).is_ok();
+    let all: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect();
+    let found: Vec<_> = all.iter().flatten().filter(|certificate| is_usable(certificate)).cloned().collect();
+    if found.is_empty() {
+        log::warn!("{}: holds no PEM certificate that can be used; passed over", path.display());
+    } else if found.len() < all.len() {
+        let other = all.len() - found.len();
+        log::warn!("{}: certificates that cannot be used are passed over: {other}", path.display());
+    }
+    found
 }
 
 fn pair(cert: &Path, key: &Path) -> Result<ClientIdentity, Error> {

@@ -6,7 +6,8 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::credentials::Credential;
-use super::transport::{Request, Security, Transport};
+use super::endpoint::Route;
+use super::transport::Request;
 use super::url::{self, Url};
 use super::{Error, Secret};
 
@@ -34,8 +35,8 @@ pub(super) struct Token {
     pub until: Instant,
 }
 
-#[derive(Deserialize)]
-struct Answer {
+#[derive(Default, Deserialize)]
+struct TokenResponse {
     #[serde(default)]
     token: Option<String>,
     #[serde(default)]
@@ -45,20 +46,13 @@ struct Answer {
 }
 
 /// Fetches a token, for `credential` or for nobody in particular.
-pub(super) fn fetch(
-    transport: &Transport,
-    security: Security,
-    wanted: &Wanted<'_>,
-    credential: Option<&Credential>,
-    scrub: impl Fn(String) -> String,
-) -> Result<Token, Error> {
-    let request = request(wanted, credential, security)?;
-    let timeout = transport.options().timeout;
-    let answer = transport.send(&request, security)?;
+pub(super) fn fetch(route: Route<'_>, wanted: &Wanted<'_>, credential: Option<&Credential>) -> Result<Token, Error> {
+    let request = request(route, wanted, credential)?;
+    let answer = route.transport.send(&request, route.security, route.sender)?;
     let shown = url::shown(&answer.url);
-    if !answer.response.status().is_success() {
-        let refused = matches!(answer.response.status().as_u16(), 400 | 401 | 403);
-        let error = answer.into_error(timeout, scrub);
+    if !answer.status().is_success() {
+        let refused = matches!(answer.status().as_u16(), 400 | 401 | 403);
+        let error = answer.into_error();
         return Err(match (refused, error, credential) {
             (true, Error::Status { url, status, message, .. }, credential) => {
                 let why = message.map(|m| format!(": {m}")).unwrap_or_default();
@@ -71,20 +65,22 @@ pub(super) fn fetch(
             (_, error, _) => error,
         });
     }
-    let bytes = answer.body(MAX_ANSWER, timeout)?;
     // The parser's own text may quote a token.
     let bad = |what: &str| Error::Protocol { url: shown.clone(), what: what.into() };
-    let answer: Answer = serde_json::from_slice(&bytes).map_err(|_| bad("the token server's answer is not valid"))?;
+    let parse = |bytes: &[u8]| serde_json::from_slice::<TokenResponse>(bytes).ok();
+    let body = answer.body(MAX_ANSWER, route.transport.document_patience())?;
+    let bytes = body.right(|bytes| parse(bytes).is_some(), |_| bad("the token server's answer is not valid"))?;
+    let response = parse(&bytes).unwrap_or_default();
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let token = filled(answer.token).or(filled(answer.access_token));
+    let token = filled(response.token).or(filled(response.access_token));
     let token = token.ok_or_else(|| bad("the token server's answer holds no token"))?;
-    let life = Duration::try_from_secs_f64(answer.expires_in.unwrap_or(0.0)).unwrap_or_default();
+    let life = Duration::try_from_secs_f64(response.expires_in.unwrap_or(0.0)).unwrap_or_default();
     // Servers are known to say 0 or nothing; the specification's minimum is a minute.
     let life = life.clamp(Duration::from_secs(DEFAULT_LIFE), Duration::from_secs(24 * 3600));
     Ok(Token { token: Secret::new(token), until: Instant::now() + life - MARGIN })
 }
 
-fn request(wanted: &Wanted<'_>, credential: Option<&Credential>, security: Security) -> Result<Request, Error> {
+fn request(route: Route<'_>, wanted: &Wanted<'_>, credential: Option<&Credential>) -> Result<Request, Error> {
     let bad = |what: &str| Error::Auth { url: wanted.realm.chars().take(200).collect(), what: what.into() };
     let mut url: Url = wanted.realm.parse().map_err(|_| bad("is no address of a token server"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -92,14 +88,13 @@ fn request(wanted: &Wanted<'_>, credential: Option<&Credential>, security: Secur
     }
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    let secure = url.scheme() == "https" || url::is_loopback(&url);
-    if !secure && credential.is_some() {
-        let what = "credentials are not sent to a token server over plain HTTP".into();
-        return Err(Error::Auth { url: url::shown(&url), what });
+    let refused = |what: String| Error::Auth { url: url::shown(&url), what };
+    if let Some(Err(why)) = route.sender.map(|sender| sender.judge(&url)) {
+        return Err(refused(format!("the token server that the registry names {why} (refused)")));
     }
-    if !secure && !security.plain_http {
-        let what = "the token server is reached over plain HTTP, which --insecure allows".into();
-        return Err(Error::Auth { url: url::shown(&url), what });
+    // A registry that came by plain HTTP has shown its users' passwords already.
+    if url.scheme() == "http" && !url::is_loopback(&url) && !route.security.plain_http {
+        return Err(refused("the token server is reached over plain HTTP, which --insecure allows".into()));
     }
     if let Some(Credential::Identity(token)) = credential {
         let mut form: Url = "http://form/".parse().map_err(|_| bad("cannot be asked"))?;
@@ -108,7 +103,7 @@ fn request(wanted: &Wanted<'_>, credential: Option<&Credential>, security: Secur
             .append_pair("service", wanted.service.unwrap_or_default())
             .append_pair("client_id", "oci-fetch")
             .append_pair("scope", wanted.scope)
-            .append_pair("refresh_token", token.reveal());
+            .append_pair("refresh_token", &String::from_utf8_lossy(token.reveal()));
         let form = form.query().map(str::to_owned);
         return Ok(Request { method: Method::POST, form, ..Request::get(url) });
     }
@@ -121,7 +116,7 @@ fn request(wanted: &Wanted<'_>, credential: Option<&Credential>, security: Secur
             query.append_pair("scope", scope);
         });
         if let Some(Credential::Basic { user, .. }) = credential {
-            query.append_pair("account", user);
+            query.append_pair("account", &String::from_utf8_lossy(user));
         }
     }
     let mut request = Request::get(url);
@@ -132,8 +127,13 @@ fn request(wanted: &Wanted<'_>, credential: Option<&Credential>, security: Secur
 }
 
 /// The value of an `Authorization` header with user and password (RFC 7617).
-pub(super) fn basic(user: &str, password: &Secret) -> String {
+pub(super) fn basic(user: &[u8], password: &Secret) -> Vec<u8> {
     use base64::Engine;
-    let pair = format!("{user}:{}", password.reveal());
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+    let pair = [user, b":", password.reveal()].concat();
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)).into_bytes()
+}
+
+/// The value of an `Authorization` header with a token (RFC 6750).
+pub(super) fn bearer(token: &Secret) -> Vec<u8> {
+    [b"Bearer ", token.reveal()].concat()
 }

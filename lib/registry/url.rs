@@ -15,6 +15,12 @@ pub(super) fn shown(url: &Url) -> String {
     url.to_string()
 }
 
+/// The address that `url` names, if it names one.
+pub(super) fn address(url: &Url) -> Option<IpAddr> {
+    let host = url.host_str()?;
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
 /// Whether `url` leads to this machine (R5): localhost, 127/8 or ::1.
 pub(super) fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(is_loopback_host)

@@ -145,7 +145,10 @@ impl Remote {
         meter.at(partial.offset());
         let (since, before) = (Instant::now(), partial.offset());
         let mut sink = Metered { partial, meter };
-        let fetched = self.repository.blob(descriptor, &mut sink);
+        let fetched = match layer {
+            Some(_) => self.repository.blob(descriptor, &mut sink),
+            None => self.repository.config(descriptor, &mut sink),
+        };
         let Metered { partial, meter } = sink;
         meter.end(if fetched.is_ok() { Outcome::Done } else { Outcome::Failed });
         fetched.map_err(|source| match layer {

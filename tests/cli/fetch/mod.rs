@@ -2,19 +2,23 @@
 
 mod archives;
 mod auth;
+mod destinations;
 mod documents;
 mod hostile;
 mod identity;
 mod large;
 mod messages;
+mod p521;
 mod parallel;
 mod peers;
 mod platforms;
 mod registry_test;
 mod resume;
+mod secrets;
 mod sources;
 mod store;
 mod tls;
+mod tolerance;
 mod transfer;
 
 use crate::support::registry::{Image, Layer, Puller, Registry};

@@ -100,6 +100,8 @@ pub struct Reply {
     pub(super) framing: Framing,
     pub(super) ending: Ending,
     pub(super) pause: Option<(u64, Duration)>,
+    /// So long nothing is sent at all.
+    pub(super) delay: Duration,
 }
 
 impl Reply {
@@ -110,7 +112,7 @@ impl Reply {
     pub(super) fn with_body(status: u16, body: Body) -> Self {
         let range = (0, body.len());
         let (framing, ending) = (Framing::Length, Ending::Whole);
-        Self { status, headers: Vec::new(), body, range, framing, ending, pause: None }
+        Self { status, headers: Vec::new(), body, range, framing, ending, pause: None, delay: Duration::ZERO }
     }
 
     /// The error document of the distribution spec.
@@ -157,6 +159,19 @@ impl Reply {
     pub fn slow(mut self, bytes: u64, pause: Duration) -> Self {
         self.pause = Some((bytes, pause));
         self
+    }
+
+    /// So much time before the first byte.
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// The body compressed, and said to be.
+    pub fn gzipped(self) -> Self {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, &self.bytes()).unwrap();
+        self.body(encoder.finish().unwrap()).header("Content-Encoding", "gzip")
     }
 
     /// Only the first `bytes`, with a Content-Length that says so.

@@ -114,6 +114,8 @@ struct State {
     hiding: Option<u16>,
     /// Replies to anyone, by path.
     open: HashMap<String, Reply>,
+    /// A connection is closed when a second request comes on it.
+    one_request_a_connection: bool,
 }
 
 struct Shared {
@@ -164,6 +166,7 @@ impl Registry {
             ranges: Ranges::Honoured,
             hiding: None,
             open: HashMap::new(),
+            one_request_a_connection: false,
         };
         let streams = Mutex::default();
         let shared = Arc::new(Shared { state: Mutex::new(state), stopping: AtomicBool::new(false), streams, tls });
@@ -264,6 +267,11 @@ impl Registry {
     /// Answers requests for repositories without credentials by this status; only `/v2/` asks for them.
     pub fn hide_from_the_anonymous(&self, status: u16) {
         self.state().hiding = Some(status);
+    }
+
+    /// Leaves connections open after a reply, and closes them without an answer when they are used again.
+    pub fn closes_idle_connections(&self) {
+        self.state().one_request_a_connection = true;
     }
 
     /// Gives anyone this reply to requests for the path.
@@ -432,7 +440,7 @@ fn shake_hands(config: Arc<ServerConfig>, mut stream: TcpStream) -> io::Result<(
 /// `tls` is whether the client showed a certificate, where there is TLS.
 fn converse(stream: impl Read + Write, tls: Option<bool>, shared: &Shared) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
-    loop {
+    for served in 0.. {
         let request = match read_request(&mut stream, tls.is_some()) {
             Ok(Some(request)) => Request { certificate: tls == Some(true), ..request },
             Ok(None) => return Ok(()),
@@ -441,6 +449,9 @@ fn converse(stream: impl Read + Write, tls: Option<bool>, shared: &Shared) -> io
                 return send(stream.get_mut(), &refusal, false).and(Err(error));
             }
         };
+        if served > 0 && shared.state().one_request_a_connection {
+            return Ok(());
+        }
         let reply = shared.answer(&request);
         match send(stream.get_mut(), &reply, request.method == "HEAD")? {
             After::KeepAlive => {}
@@ -453,4 +464,5 @@ fn converse(stream: impl Read + Write, tls: Option<bool>, shared: &Shared) -> io
             }
         }
     }
+    Ok(())
 }

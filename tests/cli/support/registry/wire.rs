@@ -61,6 +61,7 @@ pub(super) fn send(stream: &mut impl Write, reply: &Reply, head: bool) -> io::Re
     if matches!(reply.ending, Ending::Never) {
         return Ok(After::Hang);
     }
+    thread::sleep(reply.delay);
     let (start, end) = reply.range;
     let mut text = format!("HTTP/1.1 {} {}\r\n", reply.status, reason(reply.status));
     for (name, value) in &reply.headers {

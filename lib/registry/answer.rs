@@ -1,0 +1,208 @@
+//! What a server answered: its headers, its body in pieces or whole, its own words about an error.
+
+use std::io::Read;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::header::{CONTENT_ENCODING, HeaderMap};
+use reqwest::{Response, StatusCode};
+
+use super::destination::Sender;
+use super::failure;
+use super::runtime::Runtime;
+use super::url::{self, Url};
+use super::{Error, retry};
+
+/// Most bytes of a server's error text that are read, and most characters of it that are shown.
+const MAX_ERROR_BODY: usize = 64 << 10;
+const MAX_MESSAGE: usize = 400;
+
+/// An answer, and where it came from.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub response: Response,
+    /// The last address, after redirects.
+    pub url: Url,
+    /// Whether it came from another host than was asked.
+    pub redirected: bool,
+    /// The server that was asked.
+    pub sender: Sender,
+    pub(super) runtime: Arc<Runtime>,
+    /// Longest time between two pieces of the body.
+    pub(super) silence: Duration,
+}
+
+/// A body that was read to its end, clean or not.
+pub(super) struct Body {
+    /// What came.
+    bytes: Vec<u8>,
+    /// The same with its encoding undone, where it had one that was not asked for.
+    decoded: Option<Vec<u8>>,
+    end: Result<(), Error>,
+}
+
+impl Answer {
+    pub(super) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// The next piece of the body; `None` at its end.
+    pub(super) fn chunk(&mut self) -> Result<Option<impl Deref<Target = [u8]> + use<>>, Error> {
+        match self.runtime.wait(self.silence, self.response.chunk()) {
+            Some(piece) => piece.map_err(|error| failure::broken_off(&self.url, &error)),
+            None => Err(failure::stalled(&self.url, self.silence)),
+        }
+    }
+
+    /// Reads a body of at most `max` bytes, for `patience` at most.
+    pub(super) fn body(mut self, max: u64, patience: Duration) -> Result<Body, Error> {
+        let shown = url::shown(&self.url);
+        let long = || Error::Protocol { url: shown.clone(), what: format!("the answer is longer than {max} bytes") };
+        if self.response.content_length().is_some_and(|length| length > max) {
+            return Err(long());
+        }
+        let deadline = Instant::now() + patience;
+        let mut bytes = Vec::new();
+        let end = loop {
+            let piece = match self.chunk() {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            };
+            if (bytes.len() + piece.len()) as u64 > max {
+                return Err(long());
+            }
+            bytes.extend_from_slice(&piece);
+            if Instant::now() > deadline {
+                return Err(failure::slow(&self.url, patience));
+            }
+        };
+        let decoded = match self.encoded() {
+            Some("gzip" | "x-gzip") => gunzip(&bytes, max),
+            _ => None,
+        };
+        Ok(Body { bytes, decoded, end })
+    }
+
+    /// A header's value, if it is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers().get(name)?.to_str().ok()
+    }
+
+    fn encoded(&self) -> Option<&str> {
+        let value = self.headers().get(CONTENT_ENCODING)?.to_str().ok()?;
+        Some(value).filter(|name| !name.is_empty() && *name != "identity")
+    }
+
+    /// What to add to the news that the bytes are wrong: an encoding that nobody asked for is the likely cause. Bytes
+    /// that are right are taken whatever it says, since some stores of blobs say it of every file that is compressed.
+    pub(super) fn encoding(&self) -> String {
+        let named = self.encoded().map(|name| name.chars().take(20).collect::<String>());
+        named.map(|name| format!(" (sent with Content-Encoding {name}, which was not asked for)")).unwrap_or_default()
+    }
+
+    /// The error that an answer without success stands for.
+    pub(super) fn into_error(self) -> Error {
+        let status = self.status();
+        let retry_after = self.header("retry-after").and_then(retry::retry_after);
+        let (url, redirected) = (url::shown(&self.url), self.redirected);
+        let message = message(&self.body_start()).map(|text| shorten(&text));
+        let status_text = match status.canonical_reason() {
+            Some(reason) => format!("{} {reason}", status.as_u16()),
+            None => status.as_u16().to_string(),
+        };
+        Error::Status { url, status: status_text, code: status.as_u16(), message, retry_after, redirected }
+    }
+
+    fn body_start(mut self) -> Vec<u8> {
+        // An error's text is a bonus: what of it arrives is enough, and it may not take long.
+        let deadline = Instant::now() + self.silence;
+        let mut bytes = Vec::new();
+        while bytes.len() < MAX_ERROR_BODY && Instant::now() < deadline {
+            match self.chunk() {
+                Ok(Some(piece)) => bytes.extend_from_slice(&piece),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        bytes.truncate(MAX_ERROR_BODY);
+        bytes
+    }
+}
+
+impl Body {
+    /// The bytes, as sent or with their encoding undone, if they are `right`. Then they are whole too, however the
+    /// connection ended.
+    ///
+    /// # Errors
+    /// What broke off, else `wrong` of what came.
+    pub(super) fn right(
+        self,
+        right: impl Fn(&[u8]) -> bool,
+        wrong: impl FnOnce(&[u8]) -> Error,
+    ) -> Result<Vec<u8>, Error> {
+        if right(&self.bytes) {
+            return Ok(self.bytes);
+        }
+        match (self.decoded.filter(|decoded| right(decoded)), self.end) {
+            (Some(decoded), _) => Ok(decoded),
+            (None, Err(error)) => Err(error),
+            (None, Ok(())) => Err(wrong(&self.bytes)),
+        }
+    }
+}
+
+/// `bytes` decompressed, if they are gzip and not longer than `max` then.
+fn gunzip(bytes: &[u8], max: u64) -> Option<Vec<u8>> {
+    let mut decoded = Vec::new();
+    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(max.saturating_add(1));
+    reader.read_to_end(&mut decoded).ok().filter(|read| *read as u64 <= max)?;
+    Some(decoded)
+}
+
+/// The server's own words: the distribution spec's error list, OAuth2's fields, else a text that is no HTML.
+fn message(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Listed {
+        #[serde(default)]
+        code: Option<String>,
+        #[serde(default)]
+        message: Option<String>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Errors {
+        #[serde(default)]
+        errors: Vec<Listed>,
+        #[serde(default)]
+        error: Option<String>,
+        #[serde(default)]
+        error_description: Option<String>,
+        #[serde(default)]
+        details: Option<String>,
+        #[serde(default)]
+        message: Option<String>,
+    }
+    if let Ok(found) = serde_json::from_slice::<Errors>(body) {
+        let join = |parts: [Option<String>; 2]| {
+            parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+        };
+        let mut texts: Vec<String> = found.errors.into_iter().map(|e| join([e.code, e.message])).collect();
+        texts.push(join([found.error, found.error_description.or(found.details).or(found.message)]));
+        texts.retain(|text| !text.is_empty());
+        return Some(texts.join("; ")).filter(|text| !text.is_empty());
+    }
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    (!text.is_empty() && !text.starts_with('<')).then(|| text.to_owned())
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(MAX_MESSAGE) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,96 @@
+//! One HTTP client for each host: its certificates, its proxy, its name's addresses, its connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use reqwest::{Client, Proxy, redirect};
+
+use super::destination::Sender;
+use super::error::Failure;
+use super::resolver::Resolver;
+use super::transport::Security;
+use super::url::{self, Url};
+use super::{Error, Options, failure, proxy, tls};
+
+/// How long a handshake may take where plain HTTP would do: on loopback, and elsewhere with `--insecure`.
+const TLS_PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+
+/// Most lines of headers that are read. Servers are known to send more than a hundred.
+const MAX_HEADERS: usize = 1000;
+
+/// Most connections of a host that are thought to be idle.
+const MAX_IDLE: usize = 64;
+
+/// The way to one host.
+#[derive(Clone, Debug)]
+pub(super) struct Host {
+    pub client: Client,
+    /// Another machine asks for us.
+    pub is_proxied: bool,
+    /// Connections that may be idle, and may have been closed at the other end.
+    idle: Arc<AtomicUsize>,
+}
+
+impl Host {
+    /// The way to `url`'s host. `is_named`: the user named it; `sender`: a server sent us there.
+    ///
+    /// # Errors
+    /// When certificates or the proxy's address cannot be used.
+    pub(super) fn new(
+        url: &Url,
+        security: Security,
+        options: &Options,
+        is_named: bool,
+        sender: Option<Sender>,
+    ) -> Result<Self, Error> {
+        let unusable = |what| Error::Transport { url: url::shown(url), what, kind: Failure::Permanent };
+        let plain = url.scheme() == "http";
+        let sent = sender.map(|sender| (url.host_str().unwrap_or_default().to_owned(), sender));
+        // What Go's clients take from servers is taken here too: folded headers, and many.
+        let mut builder = Client::builder()
+            .user_agent(concat!("oci-fetch/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .dns_resolver(Arc::new(Resolver { sent }))
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_max_headers(MAX_HEADERS)
+            .connect_timeout(options.timeout)
+            .tcp_nodelay(true);
+        if !plain && (security.plain_http || url::is_loopback(url)) {
+            // A server of plain HTTP may wait for the end of a line that TLS does not send.
+            let patience = if url::is_loopback(url) { TLS_PATIENCE.0 } else { TLS_PATIENCE.1 };
+            builder = builder.connect_timeout(patience.min(options.timeout / 2));
+        }
+        let proxy = proxy::on_the_way(url)?;
+        if let Some(proxy) = &proxy {
+            // The texts of the library may hold the address, and with it a password.
+            let proxy = Proxy::all(proxy.clone()).map_err(|_| unusable("the proxy cannot be used".into()))?;
+            builder = builder.proxy(proxy);
+        }
+        if plain {
+            builder = tls::configure_for_proxy(builder).map_err(|error| unusable(error.to_string()))?;
+        } else {
+            let identity = options.identity.as_ref().filter(|_| is_named);
+            let any = security.any_certificate || options.tls_no_verify;
+            builder = tls::configure(builder, &url::authority(url), options.ca_cert.as_deref(), identity, any)?;
+        }
+        let client = builder.build().map_err(|error| unusable(failure::words(&error.without_url())))?;
+        Ok(Self { client, is_proxied: proxy.is_some(), idle: Arc::default() })
+    }
+
+    /// A request was answered: its connection may be idle from now on.
+    pub(super) fn answered(&self) {
+        let more = |idle: usize| Some((idle + 1).min(MAX_IDLE));
+        let _ = self.idle.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+    }
+
+    /// A connection was cut before the answer: whether it may have been an idle one, of which there is one less now.
+    pub(super) fn lost_idle(&self) -> bool {
+        let less = |idle: usize| idle.checked_sub(1);
+        self.idle.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+}

@@ -1,0 +1,134 @@
+//! What went wrong on the wire, in words and as a kind.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use super::Error;
+use super::error::Failure;
+use super::resolver::ResolveError;
+use super::roots::NoAuthorities;
+use super::url::{self, Url};
+
+/// Nothing came for so long.
+pub(super) fn stalled(url: &Url, silence: Duration) -> Error {
+    let what = format!("stalled: no byte for {} s", silence.as_secs());
+    Error::Transport { url: url::shown(url), what, kind: Failure::TimedOut }
+}
+
+/// A request was not answered for so long.
+pub(super) fn unanswered(url: &Url, patience: Duration) -> Error {
+    let what = format!("no answer for {} s", patience.as_secs());
+    Error::Transport { url: url::shown(url), what, kind: Failure::TimedOut }
+}
+
+/// A document did not come to its end in so long.
+pub(super) fn slow(url: &Url, patience: Duration) -> Error {
+    let what = format!("the answer is not whole after {} s", patience.as_secs());
+    Error::Transport { url: url::shown(url), what, kind: Failure::Slow }
+}
+
+/// A body ended before its end.
+pub(super) fn broken_off(url: &Url, error: &reqwest::Error) -> Error {
+    // The texts of reqwest hold the address, those beneath do not.
+    let what = match error.source() {
+        Some(source) => format!("the connection broke off: {}", words(source)),
+        None => "the connection broke off".into(),
+    };
+    Error::Transport { url: url::shown(url), what, kind: Failure::Transient }
+}
+
+/// Whether a connection ended before a byte of the answer came, as one does that the server closed while it was idle.
+pub(super) fn is_cut_before_the_answer(error: &reqwest::Error) -> bool {
+    use io::ErrorKind as Kind;
+    let http = find::<hyper::Error>(error);
+    let is_cut = http.is_some_and(|error| error.is_incomplete_message() || error.is_closed() || error.is_canceled());
+    let is_reset = find::<io::Error>(error).is_some_and(|error| {
+        let kinds = [Kind::ConnectionReset, Kind::ConnectionAborted, Kind::BrokenPipe, Kind::UnexpectedEof];
+        kinds.contains(&error.kind())
+    });
+    !error.is_connect() && !error.is_timeout() && (is_cut || is_reset)
+}
+
+/// A request that could not be sent, or was not answered.
+pub(super) fn unsent(url: &Url, error: reqwest::Error, patience: Duration) -> Error {
+    let error = error.without_url();
+    if let Some((what, kind)) = unresolved(url, &error) {
+        return Error::Transport { url: url::shown(url), what, kind };
+    }
+    let cause = match error.source() {
+        Some(source) => words(source),
+        None => words(&error),
+    };
+    let tls = tls_failure(&error);
+    let what = match tls {
+        _ if error.is_timeout() => format!("no answer for {} s", patience.as_secs()),
+        Some(Failure::NotTls) => format!("{} does not speak TLS: {cause}", url::authority(url)),
+        Some(_) => format!("TLS with {} failed: {cause}", url::authority(url)),
+        None if error.is_connect() => format!("cannot connect: {cause}"),
+        None => cause,
+    };
+    let kind = match tls {
+        _ if error.is_builder() => Failure::Permanent,
+        _ if error.is_connect() && error.is_timeout() => Failure::Silent,
+        Some(kind) => kind,
+        None if error.is_connect() => Failure::Refused,
+        None => Failure::Transient,
+    };
+    Error::Transport { url: url::shown(url), what, kind }
+}
+
+/// What the resolver says of the host.
+fn unresolved(url: &Url, error: &(dyn StdError + 'static)) -> Option<(String, Failure)> {
+    let host = url.host_str().unwrap_or_default();
+    match find::<ResolveError>(error)? {
+        ResolveError::Lookup { what, is_temporary } => {
+            let kind = if *is_temporary { Failure::Transient } else { Failure::Permanent };
+            Some((format!("the host {host} cannot be found: {what}"), kind))
+        }
+        error @ ResolveError::Forbidden(_) => Some((format!("the host {host} {error}"), Failure::Permanent)),
+    }
+}
+
+/// What the errors beneath say about TLS.
+fn tls_failure(error: &(dyn StdError + 'static)) -> Option<Failure> {
+    Some(match find::<rustls::Error>(error)? {
+        rustls::Error::InvalidMessage(_) => Failure::NotTls,
+        rustls::Error::Other(other) if other.0.is::<NoAuthorities>() => Failure::NoAuthorities,
+        _ => Failure::Tls,
+    })
+}
+
+/// `error` or the first beneath it that is a `T`.
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        // An io::Error hands out its inner error's source, not the inner error.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(found) = inner.and_then(|inner| find::<T>(inner)) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// An error with its causes, each once, without the layers of libraries that only say that something beneath failed.
+pub(super) fn words(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = error.source();
+    }
+    for layer in ["client error (Connect): ", "dns error: ", "error resolving DNS: ", "tcp connect error: "] {
+        text = text.replace(layer, "");
+    }
+    text.replace("tunnel error: failed to create underlying connection", "the proxy does not answer")
+}

@@ -1,0 +1,186 @@
+//! `registries.conf`: containers-registries.conf(5), version 2, and of version 1 what it forbids.
+//!
+//! What cannot be read or understood is an error: it could be what forbids a registry.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::Error;
+
+/// What a mirror is for (`pull-from-mirror`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Pull {
+    /// Everything.
+    #[default]
+    All,
+    /// Images by digest.
+    DigestOnly,
+    /// Images by tag.
+    TagOnly,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case", default)]
+struct File {
+    registry: Vec<Registry>,
+    /// Version 1.
+    registries: Version1,
+    unqualified_search_registries: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Version1 {
+    search: Hosts,
+    insecure: Hosts,
+    block: Hosts,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Hosts {
+    registries: Vec<String>,
+}
+
+#[derive(Clone, Deserialize, Default)]
+#[serde(rename_all = "kebab-case", default)]
+pub(super) struct Registry {
+    pub(super) prefix: Option<String>,
+    pub(super) location: Option<String>,
+    pub(super) insecure: bool,
+    pub(super) blocked: bool,
+    pub(super) mirror_by_digest_only: bool,
+    pub(super) mirror: Vec<Mirror>,
+}
+
+#[derive(Clone, Deserialize, Default)]
+#[serde(rename_all = "kebab-case", default)]
+pub(super) struct Mirror {
+    pub(super) location: String,
+    pub(super) insecure: bool,
+    pub(super) pull_from_mirror: Option<Pull>,
+}
+
+/// Longest settings file that is read, in bytes.
+const MAX_FILE: u64 = 4 << 20;
+
+/// The entries of all files, in the order in which later ones replace earlier ones.
+///
+/// # Errors
+/// When a file cannot be read or understood.
+pub(super) fn entries() -> Result<Vec<Registry>, Error> {
+    let read: Vec<Vec<Registry>> = files()?.iter().map(read).collect::<Result<_, _>>()?;
+    Ok(read.into_iter().flatten().collect())
+}
+
+/// The entries of one text.
+///
+/// # Errors
+/// Why it cannot be understood.
+pub(super) fn parse(text: &str) -> Result<Vec<Registry>, String> {
+    toml::from_str::<File>(text).map_err(|e| e.message().to_owned())?.entries()
+}
+
+impl File {
+    /// The entries of either version.
+    fn entries(self) -> Result<Vec<Registry>, String> {
+        let Version1 { search, insecure, block } = self.registries;
+        let is_version1 = [&search, &insecure, &block].iter().any(|hosts| !hosts.registries.is_empty());
+        if is_version1 && !(self.registry.is_empty() && self.unqualified_search_registries.is_empty()) {
+            return Err("mixes versions 1 and 2 of the format".into());
+        }
+        let mut entries = self.registry;
+        for host in insecure.registries.iter().chain(&block.registries) {
+            let is_in = |hosts: &Hosts| hosts.registries.contains(host);
+            let (insecure, blocked) = (is_in(&insecure), is_in(&block));
+            entries.push(Registry { location: Some(host.clone()), insecure, blocked, ..Registry::default() });
+        }
+        entries.iter().try_for_each(Registry::check)?;
+        Ok(entries)
+    }
+}
+
+impl Registry {
+    /// What it is for: a name that images begin with.
+    pub(super) fn name(&self) -> &str {
+        let filled = |name: &'_ Option<String>| name.as_deref().map(plain).filter(|name| !name.is_empty()).is_some();
+        let name = if filled(&self.prefix) { &self.prefix } else { &self.location };
+        name.as_deref().map(plain).unwrap_or_default()
+    }
+
+    /// An entry that fits no image would forbid nothing, without a word.
+    fn check(&self) -> Result<(), String> {
+        let name = self.name();
+        if name.is_empty() {
+            return Err("an entry has neither a prefix nor a location".into());
+        }
+        if name.contains("://") || name.strip_prefix("*.").unwrap_or(name).contains('*') {
+            return Err(format!("{name:?} is no name that images begin with"));
+        }
+        Ok(())
+    }
+}
+
+/// A prefix or location without the slash that some write at its end.
+pub(super) fn plain(name: &str) -> &str {
+    name.trim_end_matches('/')
+}
+
+/// A settings file, and whether it must be there.
+type Settings = (PathBuf, bool);
+
+/// The settings files that there are, in the order in which later ones replace earlier ones.
+///
+/// # Errors
+/// When a directory of them cannot be read: it could hold what forbids the registry.
+fn files() -> Result<Vec<Settings>, Error> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
+    let user = config.map(|dir| dir.join("containers"));
+    let system = Path::new("/etc/containers");
+    let main = match set("CONTAINERS_REGISTRIES_CONF") {
+        Some(named) => (named, true),
+        None => {
+            let own =
+                user.as_ref().map(|dir| dir.join("registries.conf")).filter(|path| !is_absent(fs::metadata(path)));
+            (own.unwrap_or_else(|| system.join("registries.conf")), false)
+        }
+    };
+    let mut files = vec![main];
+    for dir in [Some(system.to_path_buf()), user].into_iter().flatten() {
+        let dir = dir.join("registries.conf.d");
+        let bad = |e: io::Error| Error::File { path: dir.clone(), what: e.to_string() };
+        let entries = match fs::read_dir(&dir) {
+            Err(e) if is_absent(Err::<(), _>(io::Error::from(e.kind()))) => continue,
+            other => other.map_err(bad)?,
+        };
+        let mut more: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_, _>>().map_err(bad)?;
+        more.retain(|path| path.extension().is_some_and(|e| e == "conf"));
+        more.sort();
+        files.extend(more.into_iter().map(|path| (path, false)));
+    }
+    Ok(files)
+}
+
+/// Whether nothing is there; what cannot be looked at may be.
+fn is_absent<T>(found: io::Result<T>) -> bool {
+    found.is_err_and(|e| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+}
+
+fn read((path, is_needed): &Settings) -> Result<Vec<Registry>, Error> {
+    let bad = |what: String| Error::File { path: path.clone(), what };
+    let file = match fs::File::open(path) {
+        Err(e) if !is_needed && e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(|e| bad(e.to_string()))?,
+    };
+    let mut text = String::new();
+    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|e| bad(e.to_string()))?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(bad(format!("is longer than {MAX_FILE} bytes")));
+    }
+    parse(&text).map_err(bad)
+}

@@ -1,0 +1,92 @@
+//! Names to addresses, by the system's resolver.
+
+use std::net::SocketAddr;
+use std::thread;
+
+use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::oneshot;
+
+use super::destination::{Sender, Zone};
+
+/// Looks names up. Of the host that a server sent us to only such addresses come out as it may send us to (R8): what is
+/// judged is what is connected to, so that no second answer of a name server can differ.
+#[derive(Debug)]
+pub(super) struct Resolver {
+    /// The host of the client, and who sent us there. The resolver is asked for the names of proxies too.
+    pub sent: Option<(String, Sender)>,
+}
+
+/// Why a name leads nowhere.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ResolveError {
+    /// The name server says that there is no such name, or cannot be asked.
+    #[error("{what}")]
+    Lookup {
+        /// The resolver's words.
+        what: String,
+        /// It may know later.
+        is_temporary: bool,
+    },
+    /// It leads where a server may not send us.
+    #[error("leads to {}", .0.described())]
+    Forbidden(Zone),
+}
+
+impl Resolver {
+    fn sender(&self, name: &str) -> Option<Sender> {
+        self.sent.as_ref().filter(|(host, _)| host.eq_ignore_ascii_case(name)).map(|(_, sender)| *sender)
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (name, sender) = (name.as_str().to_owned(), self.sender(name.as_str()));
+        Box::pin(async move {
+            let (give, found) = oneshot::channel();
+            // The system's resolver blocks, for seconds where a name server is silent.
+            let look = move || {
+                // Whoever asked may have lost patience.
+                let _ = give.send(lookup(&name, sender));
+            };
+            thread::Builder::new().name("dns".into()).spawn(look)?;
+            let addresses = found.await??;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn lookup(name: &str, sender: Option<Sender>) -> Result<Vec<SocketAddr>, ResolveError> {
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    let failed = |error: dns_lookup::LookupError| ResolveError::Lookup {
+        is_temporary: matches!(error.kind(), LookupErrorKind::Again),
+        what: std::io::Error::from(error).to_string(),
+    };
+    let found = getaddrinfo(Some(name), None, Some(hints)).map_err(failed)?;
+    let found: Vec<SocketAddr> = found.filter_map(|info| Some(info.ok()?.sockaddr)).collect();
+    let zone = |address: &SocketAddr| Zone::of(address.ip());
+    let allowed = |address: &SocketAddr| sender.is_none_or(|sender| sender.reaches(zone(address)));
+    let (allowed, forbidden): (Vec<_>, Vec<_>) = found.into_iter().partition(allowed);
+    match forbidden.first() {
+        Some(address) if allowed.is_empty() => Err(ResolveError::Forbidden(zone(address))),
+        _ => Ok(allowed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+
+    #[test]
+    fn a_name_leads_only_where_its_sender_may_send() {
+        let sent = |zone| Some(Sender { secure: false, zone });
+        assert!(!lookup("localhost", None).unwrap().is_empty());
+        assert!(!lookup("localhost", sent(Zone::Loopback)).unwrap().is_empty());
+        let refused = lookup("localhost", sent(Zone::Elsewhere));
+        assert!(matches!(refused, Err(ResolveError::Forbidden(Zone::Loopback))), "{refused:?}");
+        let resolver = Resolver { sent: Some(("Localhost".into(), sent(Zone::Elsewhere).unwrap())) };
+        assert!(resolver.sender("localhost").is_some());
+        assert!(resolver.sender("proxy.example").is_none(), "whom the user named may be anywhere");
+    }
+}

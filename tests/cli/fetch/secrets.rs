@@ -1,0 +1,114 @@
+//! What a server repeats of a secret is not told (R3).
+
+use serde_json::json;
+
+use super::one;
+use crate::support::registry::{Image, Issuer, Registry, Reply, Request, any, base64, base64_decode, get};
+
+const USER: &str = "user";
+const PASSWORD: &str = "SECRET-pass word/SECRET";
+
+/// The password that a request shows.
+fn shown(request: &Request) -> String {
+    let basic = request.header("Authorization").and_then(|value| value.strip_prefix("Basic ")).unwrap_or_default();
+    let pair = String::from_utf8(base64_decode(basic).unwrap_or_default()).unwrap_or_default();
+    pair.split_once(':').map_or("-", |(_, password)| password).to_owned()
+}
+
+/// Pulls from a registry that answers whoever shows a password with `echo` of it; it must fail, and not tell it. That every
+/// pull is searched for secrets the support sees to.
+#[track_caller]
+fn is_silent(part: &str, echo: impl Fn(&str, Reply) -> Reply + Send + 'static) {
+    let (_, registry, puller) = one();
+    registry.ask_basic(USER, PASSWORD);
+    registry.when_asked(any(part), move |request, reply| echo(&shown(request), reply));
+    puller.docker_config(&json!({ "auths": { registry.host(): { "auth": base64(format!("{USER}:{PASSWORD}")) } } }));
+    puller.pull(registry.name("demo")).arg("-vv").retries(0).run().fails_wordily(&[]);
+    let pull = puller.pull(registry.name("demo")).args(["--username", USER, "--password-stdin"]).stdin(PASSWORD);
+    pull.retries(0).run().fails_wordily(&[]);
+}
+
+#[test]
+fn a_redirect_that_repeats_the_password_does_not_show_it() {
+    is_silent("/manifests/", |password, _| Reply::redirect(302, &format!("/leak/{password}/x")));
+    is_silent("/manifests/", |password, _| Reply::redirect(302, &format!("/leak/{}/x", password.replace('/', "%2F"))));
+    is_silent("/manifests/", |password, _| Reply::redirect(302, &format!("/leak/{}", base64(format!("x{password}y")))));
+    is_silent("/manifests/", |_, _| Reply::redirect(302, "http://SECRET.invalid/x"));
+    is_silent("/manifests/", |password, _| Reply::redirect(302, &format!("{password}:x")));
+}
+
+#[test]
+fn a_document_that_repeats_the_password_does_not_show_it() {
+    // What came is kept under its digest, as it came: of these pulls only the messages are searched.
+    let is_silent = |part: &str, echo: Box<dyn Fn(&str, Reply) -> Reply + Send>| {
+        let (_, registry, puller) = one();
+        registry.ask_basic(USER, PASSWORD);
+        registry.when_asked(any(part), move |request, reply| echo(&shown(request), reply));
+        puller
+            .docker_config(&json!({ "auths": { registry.host(): { "auth": base64(format!("{USER}:{PASSWORD}")) } } }));
+        let ran = puller.pull(registry.name("demo")).arg("-vv").args(["--retries", "0"]).run_bare();
+        assert_eq!(ran.status.code(), Some(1), "{}", ran.report());
+        assert!(!ran.stderr.to_uppercase().contains("SECRET"), "{}", ran.report());
+    };
+    let zeros = format!("sha256:{}", "0".repeat(64));
+    for document in [
+        json!({ "schemaVersion": 2, "mediaType": "ECHO" }),
+        json!({ "schemaVersion": 2, "mediaType": format!("{}ECHO", "x".repeat(85)) }),
+        json!({ "artifactType": "ECHO", "config": { "mediaType": "ECHO", "digest": zeros, "size": 2 }, "layers": [] }),
+        json!({ "manifests": [{ "digest": zeros, "size": 2, "platform": { "os": "ECHO", "architecture": "ECHO" } }] }),
+        json!({ "manifests": [{ "digest": "ECHO", "size": 2 }] }),
+    ] {
+        let text = document.to_string();
+        is_silent("/manifests/", Box::new(move |p, _| Reply::new(200, text.replace("ECHO", p).into_bytes())));
+    }
+}
+
+#[test]
+fn a_header_that_repeats_the_password_does_not_show_it() {
+    is_silent("/manifests/", |password, reply| reply.body(*b"no JSON").header("Content-Encoding", password));
+    is_silent("/blobs/", |password, reply| reply.flipped(0).header("Content-Encoding", &format!("a-{password}")));
+    is_silent("/manifests/", |password, _| {
+        let challenge = format!("Bearer realm=\"::{password}\",service=\"x\"");
+        Reply::error(401, "UNAUTHORIZED", "no").header("WWW-Authenticate", &challenge)
+    });
+}
+
+#[test]
+fn an_error_that_repeats_the_password_does_not_show_it() {
+    for spoil in [
+        str::to_owned,
+        str::to_ascii_uppercase,
+        |password: &str| format!("{}{password}", "x".repeat(385)),
+        |password: &str| base64(format!("{USER}:{password}")),
+        |password: &str| base64(password),
+        |password: &str| base64(format!("me:{password}")),
+    ] {
+        is_silent("/manifests/", move |password, _| {
+            Reply::error(403, "DENIED", &format!("not with {}", spoil(password)))
+        });
+    }
+}
+
+#[test]
+fn a_token_that_comes_back_is_not_shown() {
+    let (_, registry, puller) = one();
+    registry.ask_bearer(&Issuer::account(USER, PASSWORD));
+    puller.docker_config(&json!({ "auths": { registry.host(): { "auth": base64(format!("{USER}:{PASSWORD}")) } } }));
+    registry.when_asked(any("/manifests/"), |request, _| {
+        let token = request.header("Authorization").unwrap_or_default().trim_start_matches("Bearer ").to_owned();
+        Reply::redirect(302, &format!("/{token}/{}", base64(&token)))
+    });
+    puller.pull(registry.name("demo")).arg("-vv").retries(0).run().fails_wordily(&["404"]);
+}
+
+#[test]
+fn what_is_no_secret_is_shown() {
+    let image = Image::small("x");
+    let registry = Registry::start();
+    registry.push("team/demo", "latest", &image);
+    registry.ask_basic(USER, PASSWORD);
+    let puller = crate::support::registry::Puller::new();
+    puller.docker_config(&json!({ "auths": { registry.host(): { "auth": base64(format!("{USER}:{PASSWORD}")) } } }));
+    registry.when(get("/blobs/"), |_| Reply::error(404, "BLOB_UNKNOWN", "user word pass"));
+    puller.pull(registry.name("team/demo")).run().fails(&["user word pass", "team/demo", &registry.host()]);
+}
