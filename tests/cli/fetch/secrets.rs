@@ -39,17 +39,6 @@ fn a_redirect_that_repeats_the_password_does_not_show_it() {
 
 #[test]
 fn a_document_that_repeats_the_password_does_not_show_it() {
-    // What came is kept under its digest, as it came: of these pulls only the messages are searched.
-    let is_silent = |part: &str, echo: Box<dyn Fn(&str, Reply) -> Reply + Send>| {
-        let (_, registry, puller) = one();
-        registry.ask_basic(USER, PASSWORD);
-        registry.when_asked(any(part), move |request, reply| echo(&shown(request), reply));
-        puller
-            .docker_config(&json!({ "auths": { registry.host(): { "auth": base64(format!("{USER}:{PASSWORD}")) } } }));
-        let ran = puller.pull(registry.name("demo")).arg("-vv").args(["--retries", "0"]).run_bare();
-        assert_eq!(ran.status.code(), Some(1), "{}", ran.report());
-        assert!(!ran.stderr.to_uppercase().contains("SECRET"), "{}", ran.report());
-    };
     let zeros = format!("sha256:{}", "0".repeat(64));
     for document in [
         json!({ "schemaVersion": 2, "mediaType": "ECHO" }),
@@ -58,8 +47,17 @@ fn a_document_that_repeats_the_password_does_not_show_it() {
         json!({ "manifests": [{ "digest": zeros, "size": 2, "platform": { "os": "ECHO", "architecture": "ECHO" } }] }),
         json!({ "manifests": [{ "digest": "ECHO", "size": 2 }] }),
     ] {
-        let text = document.to_string();
-        is_silent("/manifests/", Box::new(move |p, _| Reply::new(200, text.replace("ECHO", p).into_bytes())));
+        let (text, (_, registry, puller)) = (document.to_string(), one());
+        registry.ask_basic(USER, PASSWORD);
+        registry.when_asked(any("/manifests/"), move |request, _| {
+            Reply::new(200, text.replace("ECHO", &shown(request)).into_bytes())
+        });
+        let auth = json!({ "auth": base64(format!("{USER}:{PASSWORD}")) });
+        puller.docker_config(&json!({ "auths": { registry.host(): auth } }));
+        // What came is kept under its digest, as it came: of these pulls only the messages are searched.
+        let ran = puller.pull(registry.name("demo")).arg("-vv").args(["--retries", "0"]).run_bare();
+        assert_eq!(ran.status.code(), Some(1), "{}", ran.report());
+        assert!(!ran.stderr.to_uppercase().contains("SECRET"), "{}", ran.report());
     }
 }
 
