@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use super::Error;
 use super::challenge::Challenge;
-use super::credentials::{self, Credential};
-use super::endpoint::Route;
-use super::token::{self, Token, Wanted};
+use super::credential::Credential;
+use super::credentials;
+use super::token::{self, Route, Token, Wanted};
 use super::transport::Transport;
 
 /// Authentication to one endpoint, shared by its parallel downloads.

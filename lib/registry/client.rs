@@ -9,7 +9,6 @@ use reqwest::{Client, Proxy, redirect};
 use super::destination::Sender;
 use super::error::Failure;
 use super::resolver::Resolver;
-use super::transport::Security;
 use super::url::{self, Url};
 use super::{Error, Options, failure, proxy, tls};
 
@@ -21,6 +20,15 @@ const MAX_HEADERS: usize = 1000;
 
 /// Most connections of a host that are thought to be idle.
 const MAX_IDLE: usize = 64;
+
+/// What a connection may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Security {
+    /// Plain HTTP is allowed off loopback.
+    pub plain_http: bool,
+    /// Any certificate is accepted.
+    pub any_certificate: bool,
+}
 
 /// The way to one host.
 #[derive(Clone, Debug)]

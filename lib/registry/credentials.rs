@@ -1,35 +1,10 @@
-//! Who we are to a registry (R3).
+//! Where credentials are looked for, and in which order (R3).
 
 use std::path::PathBuf;
 
+use super::credential::Credential;
 use super::docker_config::DockerConfig;
-use super::{Error, Options, Secret};
-
-/// What proves who we are.
-#[derive(Clone, Debug)]
-pub(super) enum Credential {
-    /// A user name and a password.
-    Basic {
-        /// The user.
-        user: Vec<u8>,
-        /// The password.
-        password: Secret,
-    },
-    /// A refresh token, which a token server changes for an access token.
-    Identity(Secret),
-    /// An access token that needs no token server.
-    Bearer(Secret),
-}
-
-impl Credential {
-    /// What must not be shown of it.
-    pub(super) fn secret(&self) -> &Secret {
-        match self {
-            Self::Basic { password, .. } => password,
-            Self::Identity(secret) | Self::Bearer(secret) => secret,
-        }
-    }
-}
+use super::{Error, Options};
 
 /// The credentials for a repository: those of the command line, then `--authfile`, then the files of Podman and Docker.
 /// Those of the command line are for the registry the user named, so not for its mirrors. None where none are to be used.

@@ -9,7 +9,7 @@ use std::path::Path;
 use base64::Engine;
 use serde_json::{Map, Value};
 
-use super::credentials::Credential;
+use super::credential::Credential;
 use super::go_json::{self, NoText};
 use super::{Error, Secret, helper};
 use crate::image::DEFAULT_REGISTRY;

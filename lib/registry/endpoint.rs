@@ -8,29 +8,14 @@ use reqwest::{Method, StatusCode};
 use super::answer::Answer;
 use super::auth::Auth;
 use super::challenge::Challenge;
+use super::client::Security;
 use super::destination::Sender;
 use super::error::Failure;
 use super::mirrors::Location;
-use super::transport::{self, Request, Security, Transport};
+use super::token::Route;
+use super::transport::{self, Request, Transport};
 use super::url::{self, Url};
 use super::{Error, Options};
-use crate::image::DEFAULT_REGISTRY;
-
-/// The host behind the name `docker.io`.
-pub(super) const DOCKER_HOST: &str = "registry-1.docker.io";
-
-/// The host that serves a place.
-pub(super) fn host(place: &Location) -> &str {
-    if place.registry == DEFAULT_REGISTRY { DOCKER_HOST } else { &place.registry }
-}
-
-/// How a token server is asked: by whom, how safely, and sent by whom.
-#[derive(Clone, Copy)]
-pub(super) struct Route<'a> {
-    pub transport: &'a Transport,
-    pub security: Security,
-    pub sender: Option<Sender>,
-}
 
 /// What the first answer tells of a host.
 #[derive(Clone, Copy)]
@@ -55,7 +40,7 @@ pub(super) struct Endpoint {
 impl Endpoint {
     pub(super) fn new(place: &Location, options: &Options, transport: &Arc<Transport>) -> Self {
         Self {
-            host: host(place).to_owned(),
+            host: place.host().to_owned(),
             repository: place.repository.clone(),
             security: Security {
                 plain_http: options.insecure || place.insecure,

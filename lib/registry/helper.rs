@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
-use super::credentials::Credential;
+use super::credential::Credential;
 use super::{Secret, go_json};
 
 /// A helper may ask a person for a passphrase, but not for ever.

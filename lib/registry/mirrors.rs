@@ -6,6 +6,9 @@ use super::Error;
 use super::registries_conf::{self, Pull, Registry, plain};
 use crate::image::{DEFAULT_REGISTRY, Reference};
 
+/// The host behind the name `docker.io`.
+pub(super) const DOCKER_HOST: &str = "registry-1.docker.io";
+
 /// One place where the repository can be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Location {
@@ -19,6 +22,13 @@ pub(super) struct Location {
     pub is_mirror: bool,
     /// What may be asked of it.
     pub pull: Pull,
+}
+
+impl Location {
+    /// The host that serves it.
+    pub(super) fn host(&self) -> &str {
+        if self.registry == DEFAULT_REGISTRY { DOCKER_HOST } else { &self.registry }
+    }
 }
 
 /// Where to look for a repository, in order: its mirrors, then the place itself.
@@ -38,7 +48,7 @@ fn by_prefix(entries: Vec<Registry>) -> BTreeMap<String, Registry> {
 fn comparable(name: &str) -> String {
     let (host, path) = name.split_at(name.find('/').unwrap_or(name.len()));
     let host = match host.to_ascii_lowercase().as_str() {
-        "index.docker.io" | "registry-1.docker.io" => DEFAULT_REGISTRY.to_owned(),
+        "index.docker.io" | DOCKER_HOST => DEFAULT_REGISTRY.to_owned(),
         other => other.to_owned(),
     };
     host + path
@@ -117,7 +127,7 @@ fn parse(location: &str, rest: &str) -> Result<(String, String), Error> {
     if probe.digest.is_some() || probe.tag.as_deref() != Some("latest") || repository.ends_with(":latest") {
         return Err(bad());
     }
-    match probe.registry == host || host == "index.docker.io" || host == "registry-1.docker.io" {
+    match probe.registry == host || host == "index.docker.io" || host == DOCKER_HOST {
         true => Ok((probe.registry, probe.repository)),
         false => Ok((host.to_owned(), repository.to_owned())),
     }

@@ -15,6 +15,7 @@ mod auth;
 mod cancel;
 mod challenge;
 mod client;
+mod credential;
 mod credentials;
 mod destination;
 mod docker_config;

@@ -10,7 +10,7 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use super::answer::Answer;
 use super::credentials;
 use super::download::{Download, Sink};
-use super::endpoint::{self, Endpoint};
+use super::endpoint::Endpoint;
 use super::error::Failure;
 use super::mirrors;
 use super::registries_conf::Pull;
@@ -59,7 +59,7 @@ impl Repository {
     pub fn new(reference: &Reference, options: &Options, cancel: &Arc<Cancel>) -> Result<Self, Error> {
         credentials::authfile(options)?;
         let places = mirrors::locations(reference)?;
-        let transport = Arc::new(Transport::new(options.clone(), places.iter().map(endpoint::host))?);
+        let transport = Arc::new(Transport::new(options.clone(), places.iter().map(mirrors::Location::host))?);
         let by_digest = reference.digest.is_some();
         let places = places.into_iter().filter(|place| match place.pull {
             Pull::All => true,

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::endpoint::DOCKER_HOST;
+use super::mirrors::DOCKER_HOST;
 use super::roots::Roots;
 use super::{Error, p521};
 use crate::image::DEFAULT_REGISTRY;

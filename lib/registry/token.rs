@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::credentials::Credential;
-use super::endpoint::Route;
-use super::transport::Request;
+use super::client::Security;
+use super::credential::Credential;
+use super::destination::Sender;
+use super::transport::{Request, Transport};
 use super::url::{self, Url};
 use super::{Error, Secret};
 
@@ -19,6 +20,14 @@ const DEFAULT_LIFE: u64 = 60;
 
 /// A token is renewed so long before its end.
 const MARGIN: Duration = Duration::from_secs(10);
+
+/// How a token server is asked: by whom, how safely, and sent by whom.
+#[derive(Clone, Copy)]
+pub(super) struct Route<'a> {
+    pub transport: &'a Transport,
+    pub security: Security,
+    pub sender: Option<Sender>,
+}
 
 /// What is asked of a token server.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, H
 use reqwest::{Method, Response};
 
 use super::answer::Answer;
-use super::client::Host;
+use super::client::{Host, Security};
 use super::destination::{Sender, Zone};
 use super::runtime::Runtime;
 use super::url::{self, Url};
@@ -36,15 +36,6 @@ pub(super) struct Transport {
 
 /// What tells clients apart: origin, security, and whether a server sent us there.
 type Way = (String, Security, Option<Zone>);
-
-/// What a connection may lack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Security {
-    /// Plain HTTP is allowed off loopback.
-    pub plain_http: bool,
-    /// Any certificate is accepted.
-    pub any_certificate: bool,
-}
 
 /// A request without what the transport adds.
 #[derive(Clone, Debug)]

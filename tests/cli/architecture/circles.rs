@@ -20,20 +20,6 @@ const ARGUED: &[(&[&str], &str)] = &[
     ),
     (
         &[
-            "lib/registry/auth.rs",
-            "lib/registry/endpoint.rs",
-            "lib/registry/tls.rs",
-            "lib/registry/token.rs",
-            "lib/registry/transport.rs",
-        ],
-        "older than this test",
-    ),
-    (
-        &["lib/registry/credentials.rs", "lib/registry/docker_config.rs", "lib/registry/helper.rs"],
-        "older than this test",
-    ),
-    (
-        &[
             "lib/source/archive/docker.rs",
             "lib/source/archive/mod.rs",
             "lib/source/archive/unpack.rs",
