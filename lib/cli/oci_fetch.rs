@@ -45,6 +45,9 @@ pub struct OciFetch {
     /// The blob store [default: $XDG_CACHE_HOME/oci-fetch]
     #[arg(short, long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// Use the blob store though others may write to it
+    #[arg(long)]
+    pub shared_store: bool,
     /// The platform: OS/ARCH[/VARIANT] [default: linux and this machine's architecture]
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<Platform>,
@@ -118,6 +121,7 @@ impl OciFetch {
         };
         Ok(source::Options {
             store: self.store()?,
+            shared_store: self.shared_store,
             platform: self.platform.clone(),
             jobs: self.jobs.into(),
             offline: self.offline,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::resolve::Image;
-use crate::image::layer_manifest::{self, ImageRecord, LayerRecord, Record, VERSION};
+use crate::image::layer_manifest::{self, FetchingRecord, ImageRecord, LayerRecord, Record, VERSION};
 
 /// The first record.
 pub(super) fn image<W: Write>(
@@ -44,6 +44,18 @@ pub(super) fn layer<W: Write>(
         annotations: descriptor.annotations.clone(),
     };
     Ok(out.write(&Record::Layer(record))?)
+}
+
+/// The record of layer `index`, whose bytes are arriving at `path` (M4).
+pub(super) fn fetching<W: Write>(
+    out: &mut layer_manifest::Writer<W>,
+    image: &Image,
+    index: usize,
+    path: PathBuf,
+) -> Result<(), Error> {
+    require_utf8(&path)?;
+    let record = FetchingRecord { index: count(index, "layer")?, path, size: image.manifest.layers[index].size };
+    Ok(out.write(&Record::Fetching(record))?)
 }
 
 /// JSON holds text only, so a path must be.

@@ -1,3 +1,4 @@
+use std::io;
 use std::path::PathBuf;
 
 use crate::image::select::SelectError;
@@ -90,6 +91,14 @@ pub enum Error {
         digest: Digest,
         /// The numbers.
         what: String,
+    },
+    /// There is no thread to be had that could fetch.
+    #[error("{image}: no thread can be started: {source}")]
+    Thread {
+        /// What was asked for.
+        image: String,
+        /// What the system said.
+        source: io::Error,
     },
     /// The layer manifest cannot be written.
     #[error("cannot write the layer manifest")]

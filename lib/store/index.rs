@@ -1,7 +1,6 @@
 //! `index.json`: what the images in the store are called.
 
-use std::fs;
-use std::io;
+use std::io::Read;
 
 use serde_json::{Map, Value, json};
 
@@ -113,13 +112,8 @@ impl Store {
     }
 
     fn read_index(&self) -> Result<Option<Vec<u8>>, Error> {
-        use io::Read;
-        let path = self.root().join("index.json");
-        let file = match fs::File::open(&path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::at(&path, "cannot open")(e)),
-        };
+        let (root, path) = (&self.0.root, self.root().join("index.json"));
+        let Some(file) = root.file("index.json")? else { return Ok(None) };
         let mut bytes = Vec::new();
         file.take(MAX_INDEX + 1).read_to_end(&mut bytes).map_err(Error::at(&path, "cannot read"))?;
         if bytes.len() as u64 > MAX_INDEX {
