@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::resolve::Image;
-use crate::image::layer_manifest::{self, FetchingRecord, ImageRecord, LayerRecord, Record, VERSION};
+use crate::image::layer_manifest::{self, ImageRecord, LayerRecord, Record, VERSION};
 
 /// The first record.
 pub(super) fn image<W: Write>(
@@ -31,19 +31,7 @@ pub(super) fn layer<W: Write>(
     index: usize,
     path: PathBuf,
 ) -> Result<(), Error> {
-    let descriptor = &image.manifest.layers[index];
-    require_utf8(&path)?;
-    let record = LayerRecord {
-        index: count(index, "layer")?,
-        media_type: descriptor.media_type.clone(),
-        digest: Some(descriptor.digest.clone()),
-        size: Some(descriptor.size),
-        diff_id: Some(image.config.diff_ids[index].clone()),
-        chain_id: Some(image.config.chain_ids[index].clone()),
-        path,
-        annotations: descriptor.annotations.clone(),
-    };
-    Ok(out.write(&Record::Layer(record))?)
+    Ok(out.write(&Record::Layer(record(image, index, path)?))?)
 }
 
 /// The record of layer `index`, whose bytes are arriving at `path` (M4).
@@ -53,9 +41,22 @@ pub(super) fn fetching<W: Write>(
     index: usize,
     path: PathBuf,
 ) -> Result<(), Error> {
+    Ok(out.write(&Record::Fetching(record(image, index, path)?))?)
+}
+
+fn record(image: &Image, index: usize, path: PathBuf) -> Result<LayerRecord, Error> {
+    let descriptor = &image.manifest.layers[index];
     require_utf8(&path)?;
-    let record = FetchingRecord { index: count(index, "layer")?, path, size: image.manifest.layers[index].size };
-    Ok(out.write(&Record::Fetching(record))?)
+    Ok(LayerRecord {
+        index: count(index, "layer")?,
+        media_type: descriptor.media_type.clone(),
+        digest: Some(descriptor.digest.clone()),
+        size: Some(descriptor.size),
+        diff_id: Some(image.config.diff_ids[index].clone()),
+        chain_id: Some(image.config.chain_ids[index].clone()),
+        path,
+        annotations: descriptor.annotations.clone(),
+    })
 }
 
 /// JSON holds text only, so a path must be.

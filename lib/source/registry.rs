@@ -125,9 +125,7 @@ impl Remote {
     /// A document of the store; one that is broken counts as absent and is fetched again.
     fn cached(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
         match self.store.document(digest, MAX_DOCUMENT) {
-            Err(
-                error @ (store::Error::Mismatch { .. } | store::Error::NotAFile { .. } | store::Error::TooLong { .. }),
-            ) => {
+            Err(error) if is_spoilt(&error) => {
                 log::warn!("{error}; fetching it again");
                 self.store.discard(digest)?;
                 Ok(None)
@@ -136,13 +134,8 @@ impl Remote {
         }
     }
 
-    /// Brings a blob into the store; returns its path. `begins` is told the file that its bytes arrive in, if any have to.
-    fn blob(
-        &self,
-        descriptor: &Descriptor,
-        layer: Option<usize>,
-        begins: impl FnOnce(&Path),
-    ) -> Result<PathBuf, Error> {
+    /// Brings a blob into the store; returns its path. `begins` is told each file that its bytes arrive in, if any have to.
+    fn blob(&self, descriptor: &Descriptor, layer: Option<usize>, begins: impl Fn(&Path)) -> Result<PathBuf, Error> {
         let transfer = Transfer { layer, digest: Some(descriptor.digest.clone()), size: Some(descriptor.size) };
         let mut meter = self.progress.start(&transfer);
         let partial = match self.store.claim(&descriptor.digest, descriptor.size)? {
@@ -155,12 +148,12 @@ impl Remote {
         begins(partial.path());
         meter.at(partial.offset());
         let (since, before) = (Instant::now(), partial.offset());
-        let mut sink = Metered { partial, meter };
+        let mut sink = Metered { partial, meter, begins };
         let fetched = match layer {
             Some(_) => self.repository.blob(descriptor, &mut sink),
             None => self.repository.config(descriptor, &mut sink),
         };
-        let Metered { partial, meter } = sink;
+        let Metered { partial, meter, .. } = sink;
         meter.end(if fetched.is_ok() { Outcome::Done } else { Outcome::Failed });
         fetched.map_err(|source| match layer {
             Some(layer) => {
@@ -188,6 +181,12 @@ impl Remote {
         let name = Name::new(reference.store_name(), top, &bytes, image.platform.as_ref());
         Ok(self.store.remember(&name)?)
     }
+}
+
+/// Whether something else stands under a blob's name, which can be replaced.
+fn is_spoilt(error: &store::Error) -> bool {
+    use store::Error as E;
+    matches!(error, E::Mismatch { .. } | E::TooLong { .. } | E::NotAFile { .. } | E::OpenToOthers { .. })
 }
 
 /// An index's own media type, OCI's when it has none.
@@ -247,8 +246,8 @@ fn layers<W: Write>(
     let (sender, receiver) = mpsc::channel();
     // The threads are not joined after a failure: they end by the cancellation, or with the process.
     for count in 0..jobs.clamp(1, work.len().max(1)) {
-        let (remote, work, next, sender) = (remote.clone(), work.clone(), next.clone(), sender.clone());
-        let fetch = move || fetch_all(&remote, &work, &next, &sender);
+        let (fetcher, work, next, sender) = (remote.clone(), work.clone(), next.clone(), sender.clone());
+        let fetch = move || fetch_all(&fetcher, &work, &next, &sender);
         // Fewer will do; without a single one there would be nobody to wait for.
         match thread::Builder::new().name("layer".to_owned()).spawn(fetch) {
             Ok(_) => {}
@@ -284,12 +283,14 @@ fn fetch_all(remote: &Remote, work: &[(usize, Descriptor)], next: &AtomicUsize, 
 }
 
 /// A partial blob that reports how far it is.
-struct Metered {
+struct Metered<B> {
     partial: Box<Partial>,
     meter: Box<dyn Meter>,
+    /// Is told where the bytes arrive from now on.
+    begins: B,
 }
 
-impl Sink for Metered {
+impl<B: Fn(&Path)> Sink for Metered<B> {
     fn size(&self) -> u64 {
         self.partial.size()
     }
@@ -305,7 +306,9 @@ impl Sink for Metered {
     }
 
     fn restart(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        self.partial.restart()?;
+        if self.partial.restart()? {
+            (self.begins)(self.partial.path());
+        }
         self.meter.at(0);
         Ok(())
     }

@@ -148,7 +148,7 @@ impl Partial {
             return Ok(());
         }
         if len > self.size {
-            return self.restart();
+            return self.restart().map(drop);
         }
         let mut buffer = PageBuffer::with_capacity(256 << 10);
         loop {
@@ -167,13 +167,15 @@ impl Partial {
         Ok(())
     }
 
-    /// Throws away what has arrived, and starts again in a new file: somebody may be reading the old one (M4).
+    /// Throws away what has arrived, and starts again in a new file, if there was anything: somebody may be reading the old
+    /// one (M4). Says whether there is a new one.
     ///
     /// # Errors
     /// When no file can be made.
-    pub fn restart(&mut self) -> Result<(), Error> {
+    pub fn restart(&mut self) -> Result<bool, Error> {
         let fail = |e| Error::at(&self.path, "cannot restart the partial blob")(e);
-        if self.file.metadata().map_err(fail)?.len() > 0 {
+        let had_bytes = self.file.metadata().map_err(fail)?.len() > 0;
+        if had_bytes {
             let directory = self.store.partial()?;
             let (file, name) = loop {
                 let name = private(&self.name);
@@ -195,7 +197,7 @@ impl Partial {
         }
         self.hash = HashBehind::new(self.digest.algorithm());
         self.offset = 0;
-        Ok(())
+        Ok(had_bytes)
     }
 
     /// Adds the next bytes.

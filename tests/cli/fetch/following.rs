@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::one;
 use crate::support::registry::{Image, Layer, Puller, Registry, get};
@@ -63,7 +63,7 @@ fn a_layer_is_told_of_when_its_transfer_begins() {
     for (index, layer) in image.layers.iter().enumerate() {
         let fetching = &records[at("fetching", index)];
         assert!(at("fetching", index) < at("layer", index));
-        assert_eq!(fetching["size"], layer.bytes.len());
+        assert_eq!((&fetching["size"], &fetching["digest"]), (&json!(layer.bytes.len()), &json!(layer.digest)));
         assert!(path(fetching).is_absolute() && path(fetching).starts_with(puller.store()));
     }
     assert!(at("fetching", 2) < at("layer", 0), "several arrive at once");
@@ -87,7 +87,7 @@ fn the_bytes_are_in_the_file_that_becomes_the_blob() {
     let blob = puller.store().join("blobs").join(image.layers[0].digest.replace(':', "/"));
     assert!(!blob.exists(), "it is told of too late");
     let seen = watch(&mut file, || blob.exists());
-    assert_eq!(seen, image.layers[0].bytes);
+    assert_eq!(seen, &*image.layers[0].bytes);
     assert_eq!(file.metadata().unwrap().ino(), fs::metadata(&blob).unwrap().ino());
     drop(running.wait().succeeds());
 }
@@ -108,10 +108,12 @@ fn a_transfer_that_starts_over_does_so_in_another_file() {
     let mut file = File::open(path(&record)).unwrap();
     let blob = puller.store().join("blobs").join(image.layers[0].digest.replace(':', "/"));
     let seen = watch(&mut file, || blob.exists());
-    assert_ne!(seen, image.layers[0].bytes);
+    assert_ne!(seen, &*image.layers[0].bytes);
     assert_ne!(file.metadata().unwrap().ino(), fs::metadata(&blob).unwrap().ino());
     assert_eq!(fs::read(&blob).unwrap(), &*image.layers[0].bytes);
     drop(running.wait().succeeds());
+    let text = fs::read_to_string(&out).unwrap();
+    assert_eq!(text.lines().filter(|line| line.contains("\"fetching\"")).count(), 2, "a record for each file\n{text}");
 }
 
 /// What an earlier run left is read, and goes on in the same file.

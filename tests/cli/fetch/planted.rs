@@ -56,6 +56,29 @@ fn a_store_that_others_may_write_is_used_only_when_it_is_shared() {
     }
 }
 
+/// As /tmp is, and a tmpfs that was just mounted: what somebody adds there is not ours.
+#[test]
+fn in_a_sticky_directory_the_owner_counts() {
+    needs_root("give files to another user");
+    let (image, registry, puller) = one();
+    fs::create_dir(puller.store()).unwrap();
+    chmod(puller.store(), 0o1777);
+    puller.pull(registry.name("demo")).run().quietly().gets(&image);
+    puller.pull(registry.name("demo")).run().quietly().gets(&image);
+    for place in ["index.json", "partial", ".lock", "blobs"] {
+        chown(puller.store().join(place), Some(1001), None).unwrap();
+        registry.push("demo", "latest", &Image::small(place));
+        let told = format!("store/{place}");
+        puller.pull(registry.name("demo")).run().fails(&[&told, "user 1001", "--shared-store"]);
+        chown(puller.store().join(place), Some(0), None).unwrap();
+    }
+    // A blob that is somebody's can be fetched again.
+    registry.push("demo", "latest", &image);
+    chown(blob(&puller.store(), &image.layers[0].digest), Some(1001), None).unwrap();
+    puller.pull(registry.name("demo")).run().warns("fetching it again").gets(&image);
+    puller.pull(registry.name("demo")).run().quietly().gets(&image);
+}
+
 #[test]
 fn a_store_is_nobody_elses_whatever_the_umask() {
     let (image, registry, puller) = one();
