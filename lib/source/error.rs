@@ -23,6 +23,16 @@ pub enum Error {
         /// What it is or is not.
         what: String,
     },
+    /// The name says another tool's way to keep images.
+    #[error("{text}: images of {prefix} are not read; this is: {instead}")]
+    Transport {
+        /// The name.
+        text: String,
+        /// How it begins.
+        prefix: &'static str,
+        /// What to type.
+        instead: String,
+    },
     /// The source has no such image.
     #[error("{image}: {what}")]
     NotFound {

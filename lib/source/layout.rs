@@ -50,7 +50,7 @@ pub(super) fn choose(
     name: Option<&str>,
     options: &Options,
 ) -> Result<Image, Error> {
-    let resolver = Resolver::new(store, shown.to_owned(), options.platform.as_ref());
+    let resolver = Resolver::new(store, shown.to_owned(), options.platform.as_ref()).only_present();
     let chosen = match name {
         Some(name) => named(entries, name),
         None => entries.iter().collect(),
@@ -73,7 +73,7 @@ pub(super) fn choose(
             let chosen: Vec<Descriptor> = chosen.into_iter().cloned().collect();
             resolver.resolve_among(&chosen)
         }
-        _ => error(format!("several images, so name one: {}", offered(entries))),
+        _ => error(format!("several images, so name one behind a colon: {}", offered(entries))),
     }
 }
 
@@ -127,6 +127,11 @@ fn layer_path(store: &Store, shown: &str, layer: &Descriptor) -> Result<PathBuf,
 }
 
 impl Documents for Store {
+    fn may_have(&self, descriptor: &Descriptor) -> bool {
+        // What cannot be opened is an error for who needs it.
+        !matches!(self.open_blob(&descriptor.digest), Ok(None))
+    }
+
     fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         self.manifest(descriptor)
     }

@@ -8,8 +8,10 @@
 //! ```
 
 mod archive;
+mod beneath;
 mod emit;
 mod error;
+mod foreign;
 mod layout;
 mod locator;
 mod overlay2;
@@ -20,13 +22,14 @@ mod resolve;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use error::Error;
 pub use locator::Locator;
 pub use progress::{Meter, NoProgress, Outcome, Progress, Transfer};
 
 use crate::image::{Platform, layer_manifest};
-use crate::store;
+use crate::store::{self, Pruned, Store};
 
 /// How an image is fetched.
 #[derive(Clone, Debug)]
@@ -52,6 +55,17 @@ impl Options {
         let access = if self.shared_store { store::Access::Shared } else { store::Access::Private };
         store::Options { access, patience: self.registry.timeout }
     }
+}
+
+/// Removes from the blob store what was not used for `age` (R10).
+///
+/// # Errors
+/// When there is no store, or it cannot be read or written.
+pub fn prune(options: &Options, age: Duration) -> Result<Pruned, Error> {
+    let pruned = Store::open(&options.store, options.of_store())?.prune(age)?;
+    let Pruned { names, files, bytes } = pruned;
+    log::info!("{}: {names} names, {files} files of {bytes} bytes removed", options.store.display());
+    Ok(pruned)
 }
 
 /// Fetches the image and writes its layer manifest to `out`, each record as soon as it is true, all but the `end` record:

@@ -65,6 +65,7 @@ fn offline<W: Write>(
         what: format!("not in the blob store {}: fetch it once without --offline", store.root().display()),
     })?;
     let image = Resolver::new(&store, shown.clone(), options.platform.as_ref()).resolve(&top)?;
+    store.mark_used(&reference.store_name());
     layout::emit_all(&store, &shown, image, out)
 }
 
@@ -199,6 +200,10 @@ fn own_media_type(bytes: &[u8]) -> String {
 }
 
 impl Documents for Remote {
+    fn may_have(&self, _: &Descriptor) -> bool {
+        true
+    }
+
     fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         if let Some(bytes) = self.cached(&descriptor.digest)? {
             return Ok(bytes);

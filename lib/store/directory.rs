@@ -7,16 +7,14 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Access, Error};
+use super::Error;
+use super::access::{Access, WRITE_BY_OTHERS};
 
 /// The bit of a directory's mode that lets owners alone remove and rename.
 const STICKY: u32 = 0o1000;
-
-/// Bits of a mode that let the group and everybody write.
-const WRITE_BY_OTHERS: u32 = 0o022;
 
 /// An open directory of a store or a layout.
 #[derive(Debug)]
@@ -213,15 +211,5 @@ fn named(kind: fs::FileType) -> &'static str {
         kind if kind.is_fifo() => "a FIFO",
         kind if kind.is_socket() => "a socket",
         _ => "a device",
-    }
-}
-
-impl Access {
-    /// The mode that something new gets, before the umask.
-    pub(super) fn mode(self, full: RawMode) -> Mode {
-        match self {
-            Self::Shared => Mode::from_raw_mode(full),
-            Self::Private | Self::InPlace => Mode::from_raw_mode(full & !0o022),
-        }
     }
 }

@@ -6,6 +6,7 @@
 //! DIR/blobs/sha256/HEX      whole and right, always
 //! DIR/partial/sha256.HEX    what has arrived of a blob; locked by the process that fetches it
 //! DIR/.lock                 held while index.json is rewritten
+//! DIR/.in-use               held together by all who fetch, alone by who prunes
 //! ```
 //!
 //! A blob comes to its name by a rename after its digest was checked. Partial files survive a kill, and the next run
@@ -15,6 +16,7 @@
 //! regular one and no link, who else may write to it is asked first ([`Access`]), locks are waited for within bounds
 //! ([`wait`]), and a blob that was written to since it was verified is verified again ([`verified`]).
 
+mod access;
 mod directory;
 mod error;
 mod flush;
@@ -22,6 +24,7 @@ mod hash_behind;
 mod import;
 mod index;
 mod partial;
+mod prune;
 mod verified;
 mod wait;
 
@@ -30,19 +33,20 @@ use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 
+pub use access::{Access, Options};
 pub use error::{Error, Mismatch};
 pub use import::Import;
 pub use index::{Name, REF_NAME};
 pub use partial::{Claim, Partial};
+pub use prune::Pruned;
 
 use directory::Directory;
 
 use crate::image::{Algorithm, Digest, Hasher};
-use crate::sys::NewFile;
+use crate::sys::{NewFile, try_lock, try_lock_shared};
 
 /// What `oci-layout` holds.
 const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
@@ -50,27 +54,6 @@ const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 /// The `index.json` of a store without images.
 const EMPTY_INDEX: &str =
     "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[]}";
-
-/// Who may write to a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// This user and root alone, else it is not used.
-    Private,
-    /// Others too, on purpose. Blobs and documents are verified where they are used; what a name stands for is what any of
-    /// those who may write says.
-    Shared,
-    /// Whoever made it: an image layout that the user names and that is only read, links and all.
-    InPlace,
-}
-
-/// How a store is used.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Who may write to it.
-    pub access: Access,
-    /// How long another process is waited for that holds a lock and gets no further.
-    pub patience: Duration,
-}
 
 /// A blob store. Cheap to clone; every method may be called from any thread and process at once.
 #[derive(Clone, Debug)]
@@ -80,6 +63,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     options: Options,
     root: Directory,
+    /// Locked together with all who fetch, until the store is closed; absent where it is only read or cannot be locked.
+    in_use: Option<File>,
     /// Absent in a layout that is only read.
     partial: Option<Directory>,
     sha256: Option<Directory>,
@@ -101,11 +86,12 @@ impl Store {
         if is_new {
             require_empty(&root)?;
         }
+        let in_use = use_together(&root, options, OFlags::CREATE)?;
         let partial = root.make_directory("partial")?;
         let blobs = root.make_directory("blobs")?;
         let blobs = |algorithm: Algorithm| blobs.make_directory(algorithm.name()).map(Some);
         let (sha256, sha512) = (blobs(Algorithm::Sha256)?, blobs(Algorithm::Sha512)?);
-        let store = Self(Arc::new(Inner { options, root, partial: Some(partial), sha256, sha512 }));
+        let store = Self(Arc::new(Inner { options, root, in_use, partial: Some(partial), sha256, sha512 }));
         if is_new {
             let _lock = store.lock()?;
             if store.0.root.file("index.json")?.is_none() {
@@ -126,9 +112,11 @@ impl Store {
         if root.file("index.json")?.is_none() {
             return Err(Error::NotALayout { path: root.path().to_path_buf() });
         }
-        let partial = match options.access {
-            Access::InPlace => None,
-            Access::Private | Access::Shared => root.directory("partial")?,
+        let (partial, in_use) = match options.access {
+            Access::InPlace => (None, None),
+            Access::Private | Access::Shared => {
+                (root.directory("partial")?, use_together(&root, options, OFlags::empty())?)
+            }
         };
         let blobs = root.directory("blobs")?;
         let of = |algorithm: Algorithm| match &blobs {
@@ -136,7 +124,7 @@ impl Store {
             None => Ok(None),
         };
         let (sha256, sha512) = (of(Algorithm::Sha256)?, of(Algorithm::Sha512)?);
-        Ok(Self(Arc::new(Inner { options, root, partial, sha256, sha512 })))
+        Ok(Self(Arc::new(Inner { options, root, in_use, partial, sha256, sha512 })))
     }
 
     /// The store's directory, absolute.
@@ -185,6 +173,9 @@ impl Store {
         }
         if self.0.options.access != Access::InPlace {
             verified::check(&file, &meta, digest, &path)?;
+            if !verified::keep(&file, &meta).map_err(Error::at(&path, "cannot lock the blob"))? {
+                return Ok(None);
+            }
         }
         Ok(Some(path))
     }
@@ -288,16 +279,11 @@ impl Store {
     /// The lock over everything but blobs, until it is dropped.
     fn lock(&self) -> Result<File, Error> {
         let root = &self.0.root;
-        // Whoever can open a file can lock it, so nobody else can open this one.
-        let mode = match self.0.options.access {
-            Access::Shared => Mode::from_raw_mode(0o666),
-            Access::Private | Access::InPlace => Mode::from_raw_mode(0o600),
-        };
         let path = root.join(".lock");
-        let lock = root.open_file(".lock", OFlags::RDWR | OFlags::CREATE, mode)?;
+        let lock = root.open_file(".lock", OFlags::RDWR | OFlags::CREATE, lock_mode(self.0.options.access))?;
         let lock = lock.ok_or_else(|| Error::at(&path, "cannot open the lock")(io::ErrorKind::NotFound.into()))?;
         let what = || format!("{}: waiting for another process that changes the store", self.root().display());
-        let locked = wait::lock(&lock, self.0.options.patience, || 0, what);
+        let locked = wait::lock(|| try_lock(&lock), self.0.options.patience, || 0, what);
         match locked.map_err(Error::at(&path, "cannot lock the store"))? {
             true => Ok(lock),
             false => Err(Error::Locked { path, seconds: self.0.options.patience.as_secs() }),
@@ -319,9 +305,39 @@ impl Store {
     }
 }
 
+/// The mode of a lock: whoever can open a file can lock it, so nobody else can open this one.
+fn lock_mode(access: Access) -> Mode {
+    match access {
+        Access::Shared => Mode::from_raw_mode(0o666),
+        Access::Private | Access::InPlace => Mode::from_raw_mode(0o600),
+    }
+}
+
+/// Takes the lock of those who use a store, so that nobody prunes it as if he were alone. Who may not open the lock, because
+/// he can only read the store, goes without.
+fn use_together(root: &Directory, options: Options, create: OFlags) -> Result<Option<File>, Error> {
+    let path = root.join(".in-use");
+    let lock = match root.open_file(".in-use", OFlags::RDWR | create, lock_mode(options.access)) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return Ok(None),
+        Err(Error::Io { source, .. }) if is_read_only(&source) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let what = || format!("{}: waiting for another process that prunes the store", root.path().display());
+    let locked = wait::lock(|| try_lock_shared(&lock), options.patience, || 0, what);
+    match locked.map_err(Error::at(&path, "cannot lock the store"))? {
+        true => Ok(Some(lock)),
+        false => Err(Error::Locked { path, seconds: options.patience.as_secs() }),
+    }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
 /// Nothing of others may stand where a store is made: a mistyped directory must not be strewn with blobs.
 fn require_empty(root: &Directory) -> Result<(), Error> {
-    let ours = [".lock", "partial", "blobs", "oci-layout", "index.json", "lost+found"];
+    let ours = [".lock", ".in-use", "partial", "blobs", "oci-layout", "index.json", "lost+found"];
     let (names, others) = root.names()?;
     match others == 0 && names.iter().all(|name| ours.contains(&name.as_str())) {
         true => Ok(()),

@@ -64,7 +64,7 @@ pub(super) fn claim(store: &Store, digest: &Digest, size: u64) -> Result<Claim, 
         let what = || {
             format!("{digest}: waiting for another process that fetches it, {} of {size} bytes are there", arrived())
         };
-        let locked = wait::lock(&file, store.0.options.patience, arrived, what);
+        let locked = wait::lock(|| try_lock(&file), store.0.options.patience, arrived, what);
         if !locked.map_err(Error::at(&path, "cannot lock the partial blob"))? {
             log::warn!("{digest}: the process that fetches it gets no further; fetching it here too");
             (name, is_private) = (private(&name), true);

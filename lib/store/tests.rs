@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::image::{Descriptor, media_type};

@@ -9,11 +9,16 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Error, Mismatch};
 use crate::image::{Digest, Hasher};
 use crate::relay::PageBuffer;
+use crate::sys::try_lock_shared;
+
+/// How long a blob counts as just used, in seconds: much less than what those spare who prune.
+const GRAIN: u64 = 3600;
 
 /// How far the time of the last write is set into the past.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -40,6 +45,26 @@ pub(super) fn check(file: &File, meta: &Metadata, digest: &Digest, path: &Path) 
     // Others' files stay as they are, and are verified every time.
     let _ = mark(file);
     Ok(())
+}
+
+/// Lets a blob that is about to be used look as if it were new, so that nobody prunes it; `false` when somebody just did.
+pub(super) fn keep(file: &File, meta: &Metadata) -> io::Result<bool> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let changed = u64::try_from(meta.ctime()).unwrap_or(0);
+    if now.saturating_sub(changed) < GRAIN {
+        return Ok(true);
+    }
+    // Who prunes holds it for an instant; another may hold it for ever, which then does no harm.
+    for _ in 0..100 {
+        if try_lock_shared(file)? {
+            let is_there = file.metadata()?.nlink() > 0;
+            // A blob that is somebody else's stays as it is.
+            let _ = mark(file);
+            return Ok(is_there);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(true)
 }
 
 fn hash(mut file: &File, digest: &Digest) -> io::Result<Digest> {

@@ -3,12 +3,9 @@
 //! A lock ends with the process that holds it, however that ends, so waiting is right; but whoever waits for long wants
 //! to know what for. And whoever may read a file can lock it and keep the lock, so waiting ends when nothing goes on.
 
-use std::fs::File;
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
-
-use crate::sys::try_lock;
 
 /// How long the log is told alone.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -17,10 +14,10 @@ const REMINDER: Duration = Duration::from_secs(60);
 /// The longest pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Locks `file`, alone; `false` when that could not be had for as long as `patience` while `progress` stood still. `what`
-/// tells what is being waited for, if there is need to wait.
+/// Takes a lock by `lock`, which says whether it could; `false` when it could not for as long as `patience` while `progress`
+/// stood still. `what` tells what is being waited for, if there is need to wait.
 pub(super) fn lock(
-    file: &File,
+    lock: impl Fn() -> io::Result<bool>,
     patience: Duration,
     progress: impl Fn() -> u64,
     what: impl Fn() -> String,
@@ -29,7 +26,7 @@ pub(super) fn lock(
     let (mut pause, mut next) = (Duration::from_millis(5), None);
     let (mut seen, mut since) = (progress(), start);
     loop {
-        if try_lock(file)? {
+        if lock()? {
             return Ok(true);
         }
         let now = progress();

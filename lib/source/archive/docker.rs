@@ -123,7 +123,7 @@ fn choose<'a>(saved: &'a [Saved], name: Option<&str>) -> Result<&'a Saved, Strin
         return match saved {
             [] => Err("the archive holds no image".into()),
             [only] => Ok(only),
-            _ => Err(format!("several images, so name one: {}", offered(saved))),
+            _ => Err(format!("several images, so name one behind a colon: {}", offered(saved))),
         };
     };
     if let Some(number) = name.strip_prefix('@').and_then(|number| number.parse::<usize>().ok()) {
