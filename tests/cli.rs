@@ -43,6 +43,8 @@ mod flatten_run;
 mod flatten_scale;
 #[path = "cli/fuzz_corpus.rs"]
 mod fuzz_corpus;
+#[path = "cli/hostile_costs.rs"]
+mod hostile_costs;
 #[path = "cli/install.rs"]
 mod install;
 #[path = "cli/messages.rs"]

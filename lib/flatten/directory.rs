@@ -20,7 +20,7 @@ use super::member_index::{IndexedMember, MemberIndex};
 use super::overlay::{self, Overlay};
 use super::warnings::{Warnings, is_lookalike};
 use super::xattr_visibility::XattrVisibility;
-use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Shown, Timestamp, Xattr, Xattrs};
+use crate::meta::{Device, Entry, Metadata, Named, NodeKind, SharedXattrs, Shown, Timestamp, Xattr, Xattrs};
 use crate::sys::{Node, data_segments, open_beneath};
 use crate::tar::Segment;
 use crate::tree::{WhiteoutFormat, Whiteouts};
@@ -57,6 +57,7 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning) -> Result
         whiteouts: Whiteouts::new(format),
         files: Files::new(opened.try_clone().map_err(fail)?),
         first_names: HashMap::new(),
+        shared: SharedXattrs::default(),
         warnings: Warnings::default(),
     };
     if meaning != (DirectoryMeaning::Tar { with_root: false }) {
@@ -94,6 +95,7 @@ struct Reader<'r> {
     files: Files,
     /// The first name of each inode that has several.
     first_names: HashMap<(u64, u64), Box<[u8]>>,
+    shared: SharedXattrs,
     warnings: Warnings,
 }
 
@@ -156,7 +158,8 @@ impl Reader<'_> {
         let mtime = Timestamp { secs: stat.mtime(), nanos };
         let meta = Metadata { mode, uid: stat.uid(), gid: stat.gid(), mtime };
         let name = if path.is_empty() { b"./" } else { path };
-        let member = Named { path: name, entry, meta, xattrs: Xattrs::new(xattrs) };
+        let xattrs = self.shared.share(Xattrs::new(xattrs));
+        let member = Named { path: name, entry, meta, xattrs };
         self.index.push(IndexedMember { offset: 0, member });
         Ok(stat.is_dir())
     }

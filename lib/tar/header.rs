@@ -145,10 +145,14 @@ impl Header {
         unsigned("size", &self.raw.as_old().size)
     }
 
-    /// Seconds since the epoch, negative ones too.
+    /// Seconds since the epoch, negative ones too; beyond what can be said, the last or first that can.
     pub(super) fn mtime(&self) -> Result<i64, Problem> {
         let field = &self.raw.as_old().mtime;
-        number::field(field).map_err(|e| malformed("mtime", field, e))
+        match number::field(field) {
+            Err(NumberError::Range) if field[0] & 0xc0 == 0xc0 => Ok(i64::MIN),
+            Err(NumberError::Range) => Ok(i64::MAX),
+            seconds => seconds.map_err(|e| malformed("mtime", field, e)),
+        }
     }
 
     /// Major and minor number; none in v7 headers.
