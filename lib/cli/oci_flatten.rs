@@ -32,12 +32,12 @@ pub struct OciFlatten {
     /// The layer manifest; standard input without it or with -
     #[arg(value_name = "MANIFEST", conflicts_with = "no_manifest")]
     pub manifest: Option<PathBuf>,
-    /// Stack one more layer on top: a tar (plain, gzip or zstd), - for one on standard input, or a directory, perhaps
-    /// below PREFIX; repeatable
-    #[arg(short, long = "layer", value_name = "PATH[:/PREFIX]", value_parser = extra_layer())]
+    /// Stack one more layer on top: a tar (plain, gzip or zstd), - for one on standard input, or a directory; PATH:/DIR
+    /// puts it below DIR; repeatable
+    #[arg(short, long = "layer", value_name = "PATH", value_parser = extra_layer())]
     pub layers: Vec<ExtraLayer>,
-    /// Whom everything belongs to that directories given with -l bring [default: as on disk for root, else 0:0]
-    #[arg(long, value_name = "UID:GID", value_parser = parse_owner, requires = "layers")]
+    /// Owner of all that directories given with -l bring [default: as on disk for root, else 0:0]
+    #[arg(long, value_name = "ID:ID", value_parser = parse_owner, requires = "layers")]
     pub owner: Option<(u32, u32)>,
     /// Read no manifest: the layers are those of -l alone
     #[arg(short, long, requires = "layers")]

@@ -30,11 +30,13 @@
 //!   nothing but these bits, and an ACL that is malformed as raw attribute stays what it is.
 
 pub mod acl;
+mod body;
 mod data;
 mod encode;
 mod error;
 mod extensions;
 mod header;
+mod limits;
 mod member;
 pub mod number;
 pub mod pax;
@@ -46,12 +48,14 @@ mod stream;
 mod writer;
 pub mod xattr;
 
+pub use body::{Body, WriteError};
 pub use data::Data;
 pub use encode::encode;
 pub use error::{Error, Part, Problem};
+pub use limits::{MAX_GLOBAL_NAMES, MAX_GLOBALS, MAX_NAME, MAX_PAX};
 pub use read_tar::{MemberSink, read_tar};
-pub use reader::{MAX_GLOBAL_NAMES, MAX_GLOBALS, MAX_NAME, MAX_PAX, Reader};
-pub use writer::{Body, END_MARKER, WriteError, Writer};
+pub use reader::Reader;
+pub use writer::{END_MARKER, Writer};
 
 use crate::meta::{Entry, Metadata, Xattrs};
 

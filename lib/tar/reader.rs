@@ -3,18 +3,8 @@ use std::io::BufRead;
 use super::extensions::{Extensions, Globals, until_nul};
 use super::header::{self, Block, Header, is_zero};
 use super::stream::Stream;
-use super::{BLOCK, Data, End, Error, Member, Part, Problem, Skipped, TrailingSlash, Warning};
+use super::{BLOCK, End, Error, MAX_NAME, MAX_PAX, Member, Part, Problem, Skipped, TrailingSlash, Warning};
 use crate::meta::SharedXattrs;
-
-/// The longest name or link target that an `L` or `K` member may hold, and a PAX record in effect: sixteen times
-/// Linux' `PATH_MAX`.
-pub const MAX_NAME: u64 = 16 * 4096;
-/// The most that a PAX header may hold: 16 MiB.
-pub const MAX_PAX: u64 = 1 << 24;
-/// The most that may be in effect from `g` members: 64 KiB, for every member may take a copy.
-pub const MAX_GLOBALS: usize = 1 << 16;
-/// The most of it that may be names and sparse maps: 4 KiB.
-pub const MAX_GLOBAL_NAMES: usize = 1 << 12;
 
 /// Reads a tar stream of any dialect, member by member (I1 to I4).
 ///
@@ -92,11 +82,6 @@ impl<R: BufRead> Reader<R> {
         let result = self.advance();
         self.failed = result.is_err();
         result
-    }
-
-    /// The data of the current member, holes left out; nothing for all but files.
-    pub fn data(&mut self) -> Data<'_, R> {
-        Data { reader: self }
     }
 
     /// How the stream ended, once [`Reader::next_member`] has returned `None`.

@@ -264,7 +264,7 @@ fn a_tar_on_standard_input() {
     let run = |args: &[&OsStr]| Filter::oci_flatten().args(args).stdin(tar.clone()).run();
     let stacked = run(&[OsStr::new("-l"), OsStr::new("-"), manifest.as_os_str()]).succeeds().quiet();
     assert_eq!(lines(&stacked.stdout, &["sbin", "usr/sbin/my-init"]).lines().count(), 2);
-    let alone = run(&[OsStr::new("-n"), OsStr::new("-l"), OsStr::new("-:/opt")]).succeeds().quiet();
+    let alone = run(&[OsStr::new("-n"), OsStr::new("--layer=-:/opt")]).succeeds().quiet();
     assert_eq!(lines(&alone.stdout, &["opt/sbin/my-init"]), "0 opt/sbin/my-init 0755 0:0 @0 0\n");
     run(&[OsStr::new("-l"), OsStr::new("-")]).fails_with(2, "standard input is the layer manifest already").one_line();
     let twice = ["-n", "-l", "-", "-l", "-"].map(OsStr::new);
