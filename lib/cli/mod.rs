@@ -1,7 +1,6 @@
 //! What the three bins share: exit status, messages, sizes, progress, atomic output (S rules).
 
 mod advice;
-mod age;
 mod at;
 mod command_line;
 mod completions;
@@ -20,7 +19,6 @@ mod oci_flatten;
 mod output;
 mod pack_progress;
 mod progress;
-mod reader;
 mod report;
 mod size;
 mod status;
@@ -29,7 +27,6 @@ mod uuid_choice;
 mod verity;
 
 pub use advice::advice;
-pub use age::{AgeError, parse_age};
 pub use at::At;
 pub use command_line::command_line;
 use completions::completions;
@@ -46,7 +43,6 @@ pub use oci_flatten::OciFlatten;
 pub use output::{Output, OutputError};
 pub use pack_progress::{WatchedInput, packed};
 pub use progress::clear_progress;
-pub use reader::{require_reader, while_read};
 pub use size::{SizeError, parse_size};
 pub use status::{Failure, run};
 pub use tar2ext4::Tar2ext4;

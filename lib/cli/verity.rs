@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -72,7 +73,10 @@ impl Tar2ext4 {
         if own_room.is_some_and(|room| room < levels.bytes()) {
             return Err(at(io::Error::other(format!("the hash tree needs {} bytes", levels.bytes()))));
         }
+        let begun = Instant::now();
         let root = verity::write_tree(data, to, &superblock, output.is_in_place()).map_err(at)?;
+        let (blocks, seconds) = (levels.data_blocks(), begun.elapsed().as_secs_f64());
+        log::info!("hash tree over {blocks} blocks in {seconds:.2} s");
         Ok(VerityReport { root, hash_offset, superblock })
     }
 

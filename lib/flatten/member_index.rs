@@ -3,6 +3,8 @@
 //! A million entries may wait here, so names share what they have in common with the one before, numbers take as many
 //! bytes as they need, and what most members share costs nothing (S5).
 
+use std::collections::HashSet;
+
 use super::content::FileRange;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
 use crate::tar::Segment;
@@ -12,6 +14,8 @@ use crate::tar::Segment;
 pub(super) struct MemberIndex {
     bytes: Vec<u8>,
     xattrs: Vec<Xattrs>,
+    /// Those that were seen so far: a label that every file has is kept once.
+    known: HashSet<Xattrs>,
     last: Last,
     /// How many members there are.
     pub(super) len: u64,
@@ -112,7 +116,14 @@ impl MemberIndex {
         self.last.offset = offset;
         self.last.meta = Some(member.meta);
         if !member.xattrs.is_empty() {
-            self.xattrs.push(member.xattrs);
+            let known = match self.known.get(&member.xattrs) {
+                Some(known) => known.clone(),
+                None => {
+                    self.known.insert(member.xattrs.clone());
+                    member.xattrs
+                }
+            };
+            self.xattrs.push(known);
         }
         self.len += 1;
     }
@@ -121,6 +132,7 @@ impl MemberIndex {
     pub(super) fn end(&mut self) {
         self.bytes.shrink_to_fit();
         self.xattrs.shrink_to_fit();
+        self.known = HashSet::new();
         self.last = Last::default();
     }
 

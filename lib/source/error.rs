@@ -1,4 +1,3 @@
-use std::io;
 use std::path::PathBuf;
 
 use crate::image::select::SelectError;
@@ -22,16 +21,6 @@ pub enum Error {
         path: PathBuf,
         /// What it is or is not.
         what: String,
-    },
-    /// The name says another tool's way to keep images.
-    #[error("{text}: images of {prefix} are not read; this is: {instead}")]
-    Transport {
-        /// The name.
-        text: String,
-        /// How it begins.
-        prefix: &'static str,
-        /// What to type.
-        instead: String,
     },
     /// The source has no such image.
     #[error("{image}: {what}")]
@@ -101,14 +90,6 @@ pub enum Error {
         digest: Digest,
         /// The numbers.
         what: String,
-    },
-    /// There is no thread to be had that could fetch.
-    #[error("{image}: no thread can be started: {source}")]
-    Thread {
-        /// What was asked for.
-        image: String,
-        /// What the system said.
-        source: io::Error,
     },
     /// The layer manifest cannot be written.
     #[error("cannot write the layer manifest")]

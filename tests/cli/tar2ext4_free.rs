@@ -6,12 +6,27 @@ use std::path::Path;
 
 use crate::support::{Filter, LoopMount, e2fsck_clean, scratch, shell};
 
-/// Writes into a new file until there is no space; tells how many bytes went in.
-fn fill(directory: &Path) -> u64 {
-    let mut file = fs::File::create(directory.join("new")).unwrap();
+/// Writes into new files of at most `each` bytes until there is no space; tells how many bytes went in.
+fn fill(directory: &Path, each: u64) -> u64 {
+    let mut all = 0;
+    for number in 0.. {
+        let written = fill_one(&directory.join(format!("new {number}")), each);
+        all += written;
+        if written < each {
+            break;
+        }
+    }
+    all
+}
+
+fn fill_one(path: &Path, most: u64) -> u64 {
+    let mut file = match fs::File::create(path) {
+        Err(error) if error.kind() == ErrorKind::StorageFull => return 0,
+        file => file.unwrap(),
+    };
     let buffer = [0x5a; 4096];
     let mut written = 0;
-    loop {
+    while written < most {
         match file.write(&buffer) {
             Ok(length) => written += length as u64,
             Err(error) if error.kind() == ErrorKind::StorageFull => break,
@@ -42,17 +57,19 @@ fn what_was_asked_for_can_be_written() {
         (0, &["--free", "1M"][..], 1 << 20),
         (5 << 20, &["--free", "10M"], 10 << 20),
         (1000 << 20, &["--free", "10M"], 10 << 20),
-        (900 << 20, &["--free", "10M", "-J", "-m", "1"], 10 << 20),
+        (900 << 20, &["--free", "10M", "-J", "-m", "1"], 10 << 20), // root may write what -m keeps, too
         (60 << 20, &["--free", "200M", "--compat"], 200 << 20),
         (100 << 20, &[], 16 << 20),
     ] {
-        let image = packed(scratch.path(), content, flags);
-        let mount = LoopMount::read_write(&image);
-        // Blocks that -m keeps for root are root's to write: as another user they would not count.
-        let written = fill(mount.path());
-        mount.unmount();
-        assert!(written >= asked, "{content} bytes of content, {flags:?}: {written} of {asked} bytes could be written");
-        e2fsck_clean(&image);
+        // In one file, as dd would, and in many, as cp -r would.
+        for each in [u64::MAX, 128 << 10] {
+            let image = packed(scratch.path(), content, flags);
+            let mount = LoopMount::read_write(&image);
+            let written = fill(mount.path(), each);
+            mount.unmount();
+            assert!(written >= asked, "{content} bytes of content, {flags:?}: {written} of {asked} bytes were written");
+            e2fsck_clean(&image);
+        }
     }
 }
 
@@ -63,7 +80,7 @@ fn a_percentage_is_one_of_the_image() {
         let image = packed(scratch.path(), 30 << 20, &["--free", percent]);
         let size = fs::metadata(&image).unwrap().len();
         let mount = LoopMount::read_write(&image);
-        let written = fill(mount.path());
+        let written = fill(mount.path(), u64::MAX);
         mount.unmount();
         assert!(written >= size * part / 100, "--free {percent} of {size} bytes: {written} could be written");
         // And not much more.

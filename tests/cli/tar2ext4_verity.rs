@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Filter, LoopDevice, Ran, e2fsck_clean, needs, scratch, shell};
+use crate::support::{
+    Filter, LoopDevice, PeakMemory, Ran, Tmpfs, e2fsck_clean, least_costs, needs, processor_seconds, scratch, shell,
+};
 
 /// A tar of random files, some with holes.
 fn random_tar(directory: &Path, random: &mut fastrand::Rng) -> Vec<u8> {
@@ -212,4 +214,58 @@ fn a_large_sparse_image_takes_seconds() {
     assert!(on_disk < 2200 << 20, "{on_disk} bytes on disk");
     // Reading all of it would take minutes.
     assert!(took.as_secs() < 60, "{took:?}");
+}
+
+#[test]
+fn a_full_disk_leaves_neither_image_nor_tree() {
+    let scratch = scratch();
+    let mut random = fastrand::Rng::with_seed(7);
+    let tar = random_tar(scratch.path(), &mut random);
+    let disk = scratch.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let tmpfs = Tmpfs::at(&disk, "size=64m");
+    let (image, own) = (disk.join("image"), disk.join("tree.verity"));
+    let in_a_file = format!("--verity={}", own.display());
+    for verity in ["--verity", &in_a_file] {
+        pack(&image, &tar, &["--size", "40M", verity]).succeeds();
+        let taken = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.blocks() * 512);
+        let needed = taken(&image) + taken(&own);
+        // From one that has no room for the image to one that lacks a block of the tree.
+        for missing in [needed - 8192, 400 << 10, 100 << 10, 8192, 4096] {
+            fs::write(&image, "old").unwrap();
+            fs::write(&own, "old").unwrap();
+            tmpfs.remount(&format!("size={}", needed + 8192 - missing));
+            let ran = pack(&image, &tar, &["--size", "40M", verity]);
+            ran.fails_with(1, "No space left").one_line();
+            assert_eq!((fs::read(&image).unwrap(), fs::read(&own).unwrap()), (b"old".to_vec(), b"old".to_vec()));
+            assert_eq!(fs::read_dir(&disk).unwrap().count(), 2, "something is left");
+        }
+        tmpfs.remount("size=64m");
+        fs::remove_file(&own).unwrap();
+    }
+}
+
+#[test]
+fn hashing_costs_in_proportion_and_no_memory() {
+    let scratch = scratch();
+    let memory = PeakMemory::new(scratch.path());
+    let make = |name: &str, mib: u32| {
+        let tar = scratch.path().join(name);
+        let script = format!("head -c {mib}M /dev/urandom > \"$0.data\"; tar -cf \"$0\" -C \"$1\" {name}.data");
+        shell(&script).arg(&tar).arg(scratch.path()).run().succeeds();
+        tar
+    };
+    let (small, large) = (make("small", 32), make("large", 128));
+    let image = scratch.path().join("image");
+    let cost =
+        |tar: &Path| processor_seconds("tar2ext4 -q --verity -o \"$0\" \"$1\" 2>/dev/null; true", &[&image, tar]);
+    let (least, most) = least_costs(|| cost(&small), || cost(&large));
+    assert!(most < 5.0 * least, "32 MiB: {least} s, 128 MiB: {most} s");
+    let peak = |name: &str, tar: &Path| {
+        let script = format!("{} tar2ext4 --verity -o \"$0\" \"$1\"", memory.of(name));
+        shell(&script).arg(&image).arg(tar).run().succeeds();
+        memory.kib(name)
+    };
+    let (least, most) = (peak("small", &small), peak("large", &large));
+    assert!(most < least + (8 << 10) && most < 64 << 10, "32 MiB: {least} KiB, 128 MiB: {most} KiB");
 }

@@ -7,7 +7,7 @@ use std::mem;
 use crate::ext4::error::{Error, Origin};
 use crate::ext4::number::BlockNumber;
 use crate::ext4::write::target::Target;
-use crate::ext4::write::write_behind::{Late, QUEUE};
+use crate::ext4::write::write_behind::{DeferredError, QUEUE};
 use crate::relay::PageBuffer;
 
 /// Bytes gathered before they are written.
@@ -128,8 +128,9 @@ impl<T: Target> Disk<T> {
         }
         self.handed_over.push_back((offset, self.pending_from.take()));
         let written = self.target.write_buffer(buffer, offset);
-        self.pending = written
-            .map_err(|source| self.lost(source.downcast().unwrap_or_else(|source| Late { offset, len, source })))?;
+        self.pending = written.map_err(|source| {
+            self.lost(source.downcast().unwrap_or_else(|source| DeferredError { offset, len, source }))
+        })?;
         Ok(())
     }
 
@@ -171,14 +172,14 @@ impl<T: Target> Disk<T> {
 
     /// The error of a call that writes at once, content from `origin` or none, or of a buffer that was handed over before.
     fn failed(&self, offset: u64, len: u64, origin: Option<&Origin>, source: io::Error) -> Error {
-        match source.downcast::<Late>() {
+        match source.downcast::<DeferredError>() {
             Ok(late) => self.lost(late),
             Err(source) => Error::Write { offset, len, origin: origin.cloned().map(Box::new), source },
         }
     }
 
     /// The error of a buffer that could not be written, with the content that it began with.
-    fn lost(&self, Late { offset, len, source }: Late) -> Error {
+    fn lost(&self, DeferredError { offset, len, source }: DeferredError) -> Error {
         let buffer = self.handed_over.iter().rev().find(|(start, _)| *start == offset);
         let origin = buffer.and_then(|(_, origin)| origin.clone()).map(Box::new);
         Error::Write { offset, len, origin, source }

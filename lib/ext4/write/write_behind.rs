@@ -34,13 +34,15 @@ struct Shared<T> {
 struct Progress {
     /// Buffers that were handed over and are not yet written.
     begun: usize,
-    error: Option<Late>,
+    error: Option<DeferredError>,
+    /// The thread panicked: what was begun stays so.
+    dead: bool,
 }
 
 /// An error of a write that was begun by an earlier call.
 #[derive(Debug, thiserror::Error)]
 #[error("writing {len} bytes at byte {offset}: {source}")]
-pub(crate) struct Late {
+pub(crate) struct DeferredError {
     /// Byte offset in the target.
     pub(crate) offset: u64,
     /// Bytes that were to be written.
@@ -75,10 +77,13 @@ impl<T: Target + Send + 'static> WriteBehind<T> {
 
     /// The target, when all that was begun is written.
     fn settled(&mut self) -> io::Result<MutexGuard<'_, T>> {
-        let busy = |progress: &mut Progress| progress.begun > 0 && progress.error.is_none();
+        let busy = |progress: &mut Progress| progress.begun > 0 && progress.error.is_none() && !progress.dead;
         let mut progress = wait(self.shared.idle.wait_while(lock(&self.shared.progress), busy));
         if let Some(late) = progress.error.take() {
             return Err(io::Error::new(late.source.kind(), late));
+        }
+        if progress.dead {
+            return Err(dead());
         }
         drop(progress);
         Ok(lock(&self.shared.target))
@@ -88,15 +93,35 @@ impl<T: Target + Send + 'static> WriteBehind<T> {
 impl<T: Target> Shared<T> {
     /// After an error nothing more is written.
     fn write(&self, buffer: &[u8], offset: u64) {
+        let mut begun = Begun { shared: self, offset, len: buffer.len() as u64, written: None };
         let failed = lock(&self.progress).error.is_some();
-        let written = if failed { Ok(()) } else { lock(&self.target).write_at(buffer, offset) };
-        let mut progress = lock(&self.progress);
-        progress.begun -= 1;
-        if let Err(source) = written {
-            progress.error = Some(Late { offset, len: buffer.len() as u64, source });
-        }
-        self.idle.notify_all();
+        begun.written = Some(if failed { Ok(()) } else { lock(&self.target).write_at(buffer, offset) });
     }
+}
+
+/// A write that was begun. Whatever becomes of it, whoever waits for it hears of it.
+struct Begun<'s, T> {
+    shared: &'s Shared<T>,
+    offset: u64,
+    len: u64,
+    /// None when the target panicked.
+    written: Option<io::Result<()>>,
+}
+
+impl<T> Drop for Begun<'_, T> {
+    fn drop(&mut self) {
+        let mut progress = lock(&self.shared.progress);
+        progress.begun -= 1;
+        progress.dead |= self.written.is_none();
+        if let Err(source) = self.written.take().unwrap_or_else(|| Err(dead())) {
+            progress.error = Some(DeferredError { offset: self.offset, len: self.len, source });
+        }
+        self.shared.idle.notify_all();
+    }
+}
+
+fn dead() -> io::Error {
+    io::Error::other("the writing thread died")
 }
 
 impl<T: Target + Send + 'static> Target for WriteBehind<T> {
@@ -109,12 +134,15 @@ impl<T: Target + Send + 'static> Target for WriteBehind<T> {
         if let Some(late) = progress.error.take() {
             return Err(io::Error::new(late.source.kind(), late));
         }
+        if progress.dead {
+            return Err(dead());
+        }
         progress.begun += 1;
         drop(progress);
         let order = self.orders.as_ref().map(|orders| orders.send((buffer, offset)));
         match order {
             Some(Ok(())) => Ok(self.spare.try_recv().unwrap_or_default()),
-            _ => Err(io::Error::other("the writing thread died")),
+            _ => Err(dead()),
         }
     }
 
@@ -212,7 +240,50 @@ mod tests {
         target.write_buffer(PageBuffer::from(&[1; 20][..]), 90).unwrap();
         let late = target.barrier().unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::StorageFull);
-        let late: Late = late.downcast().unwrap();
+        let late: DeferredError = late.downcast().unwrap();
         assert_eq!((late.offset, late.len), (90, 20));
+    }
+
+    /// Never writes.
+    struct Panics;
+
+    impl Target for Panics {
+        fn write_at(&mut self, _: &[u8], _: u64) -> io::Result<()> {
+            panic!("a fault of the target's");
+        }
+
+        fn clear(&mut self, _: u64, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn punch(&mut self, _: u64, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn extend_to(&mut self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn barrier(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_target_that_panicked() {
+        let mut target = WriteBehind::new(Panics).unwrap();
+        let buffer = || {
+            let mut buffer = PageBuffer::with_capacity(10);
+            buffer.push(&[1; 10]);
+            buffer
+        };
+        let written = (0..5).map(|_| target.write_buffer(buffer(), 0)).find_map(Result::err);
+        let first = written.map_or_else(|| target.barrier(), Err).unwrap_err();
+        assert!(first.to_string().contains("the writing thread died"), "{first}");
+        for _ in 0..2 {
+            target.barrier().unwrap_err();
+            target.finish().unwrap_err();
+            target.write_buffer(buffer(), 0).unwrap_err();
+        }
     }
 }

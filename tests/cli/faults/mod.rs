@@ -11,7 +11,6 @@
 mod full_disks;
 mod io_errors;
 mod kills;
-mod misbehaving;
 mod pipeline;
 mod read_only;
 mod scene;
