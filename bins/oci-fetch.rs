@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use oci2ext4::cli::{self, At, Failure, OciFetch, Output};
 use oci2ext4::image::layer_manifest::{Record, Writer};
-use oci2ext4::source::{self, Locator};
+use oci2ext4::source;
 use oci2ext4::sys::Replaced;
 
 const TOOL: &str = "oci-fetch";
@@ -16,23 +16,30 @@ fn main() -> ExitCode {
 
 fn fetch(options: &OciFetch) -> Result<(), Failure> {
     options.common.start_logging(TOOL);
-    let locator = Locator::parse(&options.image).map_err(Failure::failed)?;
+    if let Some(age) = options.prune {
+        return source::prune(&options.options()?, age).map(drop).map_err(Failure::failed);
+    }
+    let locator = options.locator()?;
     let config = options.config.as_deref().map(Output::create).transpose().map_err(Failure::failed)?;
     let progress = cli::fetch_progress(options.common.progress(), TOOL);
-    let mut manifest = Writer::new(io::stdout().lock());
-    let fetched = source::fetch(&locator, &options.options()?, &progress, &mut manifest);
-    cli::clear_progress();
-    let fetched = fetched.map_err(Failure::failed)?;
-    let config = config.map(|output| {
-        let Some(bytes) = &fetched else {
-            return Err(Failure::failed(format!("{locator}: has no image config for --config")));
-        };
-        output.file().write_all(bytes).map_err(|error| Failure::failed(At::new(output.target(), error)))?;
-        output.replace().map_err(Failure::failed)
-    });
-    let config = config.transpose()?;
-    // Whoever reads the end of the manifest may count on the config; without the end the old one is back (S9).
-    manifest.write(&Record::End).map_err(Failure::failed)?;
-    config.into_iter().for_each(Replaced::keep);
-    Ok(())
+    let options = options.options()?;
+    cli::while_read(move || {
+        let mut manifest = Writer::new(io::stdout());
+        let fetched = source::fetch(&locator, &options, &progress, &mut manifest);
+        cli::clear_progress();
+        let fetched = fetched.map_err(Failure::failed)?;
+        cli::require_reader()?;
+        let config = config.map(|output| {
+            let Some(bytes) = &fetched else {
+                return Err(Failure::failed(format!("{locator}: has no image config for --config")));
+            };
+            output.file().write_all(bytes).map_err(|error| Failure::failed(At::new(output.target(), error)))?;
+            output.replace().map_err(Failure::failed)
+        });
+        let config = config.transpose()?;
+        // Whoever reads the end of the manifest may count on the config; without the end the old one is back (S9).
+        manifest.write(&Record::End).map_err(Failure::failed)?;
+        config.into_iter().for_each(Replaced::keep);
+        Ok(())
+    })
 }

@@ -39,7 +39,7 @@
 //! # let dir = tempfile::tempdir()?;
 //! # let tree = dir.path().to_path_buf();
 //! std::fs::write(tree.join("motd"), "Welcome\n")?;
-//! let options = flatten::Options { layers: vec![tree], ..Default::default() };
+//! let options = flatten::Options { layers: vec![tree.into()], ..Default::default() };
 //! let (reader, writer) = std::io::pipe()?;
 //! let flattening = std::thread::spawn(move || flatten::flatten(None::<&[u8]>, &options)?.write_to(writer));
 //!

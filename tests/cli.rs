@@ -41,8 +41,12 @@ mod flatten_random;
 mod flatten_run;
 #[path = "cli/flatten_scale.rs"]
 mod flatten_scale;
+#[path = "cli/flatten_stack.rs"]
+mod flatten_stack;
 #[path = "cli/fuzz_corpus.rs"]
 mod fuzz_corpus;
+#[path = "cli/hostile_costs.rs"]
+mod hostile_costs;
 #[path = "cli/install.rs"]
 mod install;
 #[path = "cli/messages.rs"]

@@ -104,6 +104,10 @@ fn on_store(error: &crate::store::Error) -> Option<String> {
             Some("--dir can name another store".into())
         }
         Error::NotEmpty { .. } => Some("--dir can name another store".into()),
+        Error::OpenToOthers { .. } => {
+            Some("chown and chmod go-w make it yours alone; --shared-store takes what others write".into())
+        }
+        Error::Locked { .. } => Some("fuser(1) tells which; with --timeout it is waited for longer".into()),
         _ => None,
     }
 }

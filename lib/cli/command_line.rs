@@ -2,6 +2,7 @@
 
 use std::io;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 
 use super::{Failure, completions};
@@ -17,7 +18,11 @@ pub fn command_line<T: Parser + CommandFactory>() -> Result<Option<T>, Failure> 
     match T::try_parse() {
         Ok(flags) => Ok(Some(flags)),
         Err(answer) if !answer.use_stderr() => answer.print().map(|()| None).map_err(Failure::failed),
-        Err(error) => Err(Failure::Usage(one_line(&error.render().to_string(), T::command().get_name()))),
+        Err(mut error) => {
+            // That what is no flag can be given as a value is true, and helps nobody.
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(Vec::new()));
+            Err(Failure::Usage(one_line(&error.render().to_string(), T::command().get_name())))
+        }
     }
 }
 

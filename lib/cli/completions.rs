@@ -10,8 +10,7 @@ use super::Failure;
 
 /// Answers a command line that is `--completions SHELL` and nothing else; `false` for any other.
 ///
-/// It is asked before the flags are parsed, since the other flags may be mandatory. It is for `make install`, not
-/// for users, and no flag of the help.
+/// It is asked before the flags are parsed, since the other flags may be mandatory.
 ///
 /// # Errors
 /// When the shell is unknown (usage), or `out` cannot be written.
@@ -19,12 +18,19 @@ pub(super) fn completions<T: CommandFactory>(
     mut words: impl Iterator<Item = OsString>,
     out: &mut impl Write,
 ) -> Result<bool, Failure> {
-    if words.nth(1).is_none_or(|flag| flag != "--completions") {
-        return Ok(false);
+    let flag = words.nth(1).unwrap_or_default();
+    let name = match flag.to_str().and_then(|flag| flag.strip_prefix("--completions")) {
+        Some("") => words.next().unwrap_or_default().to_string_lossy().into_owned(),
+        Some(rest) if rest.starts_with('=') => rest[1..].to_owned(),
+        _ => return Ok(false),
+    };
+    if words.next().is_some() {
+        return Err(Failure::Usage("--completions SHELL goes alone".into()));
     }
-    let name = words.next().unwrap_or_default();
-    let shell = Shell::from_str(&name.to_string_lossy(), false)
-        .map_err(|_| Failure::Usage("--completions takes one of bash, zsh, fish".into()))?;
+    let shell = Shell::from_str(&name, false).map_err(|_| {
+        let shells = Shell::value_variants().iter().map(ToString::to_string).collect::<Vec<_>>();
+        Failure::Usage(format!("--completions takes one of {}", shells.join(", ")))
+    })?;
     let mut command = T::command();
     let tool = command.get_name().to_owned();
     let mut script = Vec::new();

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use clap::{Args, ValueEnum};
+use clap_complete::Shell;
 use log::LevelFilter;
 
 /// When progress is shown.
@@ -29,6 +30,9 @@ pub struct Common {
     /// Say more on stderr; twice for details (as RUST_LOG=info, debug)
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Write completions for this shell, and do nothing else
+    #[arg(long, value_enum, value_name = "SHELL", exclusive = true)]
+    pub completions: Option<Shell>,
 }
 
 impl Common {

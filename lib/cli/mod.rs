@@ -1,6 +1,7 @@
 //! What the three bins share: exit status, messages, sizes, progress, atomic output (S rules).
 
 mod advice;
+mod age;
 mod at;
 mod command_line;
 mod completions;
@@ -19,6 +20,7 @@ mod oci_flatten;
 mod output;
 mod pack_progress;
 mod progress;
+mod reader;
 mod report;
 mod size;
 mod status;
@@ -27,6 +29,7 @@ mod uuid_choice;
 mod verity;
 
 pub use advice::advice;
+pub use age::{AgeError, parse_age};
 pub use at::At;
 pub use command_line::command_line;
 use completions::completions;
@@ -43,6 +46,7 @@ pub use oci_flatten::OciFlatten;
 pub use output::{Output, OutputError};
 pub use pack_progress::{WatchedInput, packed};
 pub use progress::clear_progress;
+pub use reader::{require_reader, while_read};
 pub use size::{SizeError, parse_size};
 pub use status::{Failure, run};
 pub use tar2ext4::Tar2ext4;

@@ -1,16 +1,16 @@
 //! The command line of `oci-fetch`, as oci-fetch(1) has it.
 
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 
 use super::output::output_name;
-use super::{Common, Failure};
+use super::{Common, Failure, parse_age};
 use crate::image::Platform;
 use crate::registry::{self, Secret};
-use crate::source;
+use crate::source::{self, Locator};
 use crate::sys::WaitingReader;
 
 const ABOUT: &str = "Fetch a container image and say where its layers are";
@@ -40,11 +40,17 @@ Exit status: 0 done, 1 failed (then no 'end' record is written), 2 wrong usage."
 #[command(name = "oci-fetch", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
 pub struct OciFetch {
     /// The image
-    #[arg(value_name = "IMAGE")]
-    pub image: String,
+    #[arg(value_name = "IMAGE", required_unless_present = "prune")]
+    pub image: Option<String>,
     /// The blob store [default: $XDG_CACHE_HOME/oci-fetch]
     #[arg(short, long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// Use the blob store though others may write to it
+    #[arg(long)]
+    pub shared_store: bool,
+    /// Fetch nothing: remove from the blob store what was not used for AGE (30d, 12h)
+    #[arg(long, value_name = "AGE", value_parser = parse_age, conflicts_with = "image")]
+    pub prune: Option<Duration>,
     /// The platform: OS/ARCH[/VARIANT] [default: linux and this machine's architecture]
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<Platform>,
@@ -96,6 +102,19 @@ pub struct OciFetch {
 }
 
 impl OciFetch {
+    /// Where the image is.
+    ///
+    /// # Errors
+    /// When its name makes no sense, or it should come from a terminal.
+    pub fn locator(&self) -> Result<Locator, Failure> {
+        let locator = Locator::parse(self.image.as_deref().unwrap_or_default()).map_err(Failure::failed)?;
+        if locator.is_stdin() && io::stdin().is_terminal() {
+            let what = "standard input is a terminal: pipe an archive in, as in docker save app | oci-fetch -";
+            return Err(Failure::Usage(what.into()));
+        }
+        Ok(locator)
+    }
+
     /// The options in the library's terms.
     ///
     /// # Errors
@@ -118,6 +137,7 @@ impl OciFetch {
         };
         Ok(source::Options {
             store: self.store()?,
+            shared_store: self.shared_store,
             platform: self.platform.clone(),
             jobs: self.jobs.into(),
             offline: self.offline,

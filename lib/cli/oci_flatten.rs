@@ -1,11 +1,13 @@
 //! The command line of `oci-flatten`, as oci-flatten(1) has it.
 
-use std::path::PathBuf;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use super::Common;
-use crate::flatten::{Exclude, Options};
+use super::{Common, Failure};
+use crate::flatten::{Exclude, ExtraLayer, ExtraSource, Options};
 use crate::meta::Timestamp;
 
 const ABOUT: &str = "Squash the layers of an image into one tar";
@@ -30,9 +32,13 @@ pub struct OciFlatten {
     /// The layer manifest; standard input without it or with -
     #[arg(value_name = "MANIFEST", conflicts_with = "no_manifest")]
     pub manifest: Option<PathBuf>,
-    /// Stack one more layer on top: a tar (plain, gzip or zstd) or a directory; repeatable
-    #[arg(short, long = "layer", value_name = "PATH")]
-    pub layers: Vec<PathBuf>,
+    /// Stack one more layer on top: a tar (plain, gzip or zstd), - for one on standard input, or a directory; PATH:/DIR
+    /// puts it below DIR; repeatable
+    #[arg(short, long = "layer", value_name = "PATH", value_parser = extra_layer())]
+    pub layers: Vec<ExtraLayer>,
+    /// Owner of all that directories given with -l bring [default: as on disk for root, else 0:0]
+    #[arg(long, value_name = "ID:ID", value_parser = parse_owner, requires = "layers")]
+    pub owner: Option<(u32, u32)>,
     /// Read no manifest: the layers are those of -l alone
     #[arg(short, long, requires = "layers")]
     pub no_manifest: bool,
@@ -57,12 +63,33 @@ pub struct OciFlatten {
 }
 
 impl OciFlatten {
+    /// Refuses command lines that want two things of standard input.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]
+    pub fn check_standard_input(&self) -> Result<(), Failure> {
+        let layers = self.layers.iter().filter(|layer| layer.source == ExtraSource::StandardInput).count();
+        let manifest = !self.no_manifest && self.manifest.as_deref().is_none_or(|path| path == Path::new("-"));
+        if layers > 0 && manifest {
+            let hint = "name a MANIFEST, or use -n";
+            return Err(Failure::Usage(format!("-l -: standard input is the layer manifest already: {hint}")));
+        }
+        if layers > 1 {
+            return Err(Failure::Usage("-l -: standard input can be read once only".to_owned()));
+        }
+        if layers > 0 && io::stdin().is_terminal() {
+            return Err(Failure::Usage("-l -: standard input is a terminal: pipe a tar into it".to_owned()));
+        }
+        Ok(())
+    }
+
     /// The options in the library's terms; `epoch` is what `SOURCE_DATE_EPOCH` says.
     #[must_use]
     pub fn options(&self, epoch: Option<Timestamp>) -> Options {
         let defaults = Options::default();
         Options {
             layers: self.layers.clone(),
+            owner: self.owner,
             exclude: self.exclude.clone(),
             clamp_mtime: self.clamp_mtime.or(epoch),
             tmpdir: self.tmpdir.clone(),
@@ -71,6 +98,17 @@ impl OciFlatten {
             progress: None,
         }
     }
+}
+
+fn extra_layer() -> impl TypedValueParser<Value = ExtraLayer> {
+    OsStringValueParser::new().try_map(|text| ExtraLayer::parse(&text))
+}
+
+/// Two numbers, as chown(1) has them.
+fn parse_owner(text: &str) -> Result<(u32, u32), String> {
+    let number = |text: &str| text.parse::<u32>().ok().filter(|id| *id != u32::MAX);
+    let owner = text.split_once(':').and_then(|(user, group)| Some((number(user)?, number(group)?)));
+    owner.ok_or_else(|| format!("{text:?} is no owner: two numbers are, such as 0:0"))
 }
 
 /// Seconds since 1970, with a decimal fraction perhaps, and with an `@` before them as date(1) has it.
@@ -114,6 +152,23 @@ mod tests {
         assert!(parse(&["-n"]).is_err());
         assert!(parse(&["-n", "-l", "a", "manifest"]).is_err());
         assert_eq!(parse(&["manifest"]).unwrap().manifest, Some("manifest".into()));
+    }
+
+    #[test]
+    fn standard_input_is_read_once() {
+        let check = |args: &[&str]| parse(args).unwrap().check_standard_input().is_ok();
+        assert!(!check(&["-l", "-"]));
+        assert!(!check(&["-l", "-", "-"]));
+        assert!(!check(&["-n", "-l", "-", "-l", "-:/opt"]));
+        assert!(check(&["-l", "a", "-l", "b"]));
+    }
+
+    #[test]
+    fn owners_are_two_numbers() {
+        assert_eq!(parse_owner("0:4294967294"), Ok((0, 4_294_967_294)));
+        for bad in ["", "0", "root:root", "0:", ":0", "-1:0", "0:4294967295", "0:0:0"] {
+            assert!(parse_owner(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

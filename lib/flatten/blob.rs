@@ -33,6 +33,15 @@ impl Blob {
         let size = stat.is_file().then_some(stat.len());
         Ok(Self { size, is_plain, version: (&stat).into(), file: Arc::new(file) })
     }
+
+    /// A stream that may begin anywhere in a file: all of its content is spooled.
+    pub(super) fn streamed(file: File) -> io::Result<Self> {
+        let stat = file.metadata()?;
+        if stat.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Ok(Self { size: None, is_plain: false, version: (&stat).into(), file: Arc::new(file) })
+    }
 }
 
 fn is_plain(file: &File) -> io::Result<bool> {

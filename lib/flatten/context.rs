@@ -17,6 +17,8 @@ const MAX_IN_PLACE: usize = 256;
 pub(super) struct ReadContext {
     /// Whether content is held against what the image says of it (F12).
     pub(super) verify: bool,
+    /// Whom all that directories given by the user bring belongs to (F16).
+    pub(super) owner: Option<(u32, u32)>,
     pub(super) spool_dir: Arc<SpoolDir>,
     /// Another layer has failed, or nobody wants the result.
     pub(super) cancelled: Arc<AtomicBool>,
@@ -33,6 +35,7 @@ impl ReadContext {
     pub(super) fn new(options: &Options, helpers: Tasks) -> Self {
         Self {
             verify: options.verify,
+            owner: options.owner,
             spool_dir: Arc::new(SpoolDir::new(default_dir(options.tmpdir.as_deref()))),
             cancelled: Arc::new(AtomicBool::new(false)),
             progress: options.progress.clone(),

@@ -14,27 +14,37 @@ use rustix::fs::Dir;
 
 use super::LayerError;
 use super::content::{ContentSource, FileRange};
+use super::extra_layer::below;
 use super::files::{Files, Version};
 use super::layer::IndexedLayer;
 use super::member_index::{IndexedMember, MemberIndex};
 use super::overlay::{self, Overlay};
 use super::warnings::{Warnings, is_lookalike};
 use super::xattr_visibility::XattrVisibility;
-use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Shown, Timestamp, Xattr, Xattrs};
+use crate::meta::{Device, Entry, Metadata, Named, NodeKind, SharedXattrs, Shown, Timestamp, Xattr, Xattrs};
 use crate::sys::{Node, data_segments, open_beneath};
 use crate::tar::Segment;
-use crate::tree::{WhiteoutFormat, Whiteouts};
+use crate::tree::{ExistingDirectories, WhiteoutFormat, Whiteouts};
 
 /// What the names, devices and attributes in a directory mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DirectoryMeaning {
+pub(super) enum DirectoryMeaning<'a> {
     /// What overlay2 means by them (F15), as far as they are seen.
     Overlay(XattrVisibility),
     /// What they would mean in a tar of the directory.
-    Tar {
-        /// Whether the directory's own inode is an entry.
-        with_root: bool,
-    },
+    Tar(StackedDirectory<'a>),
+}
+
+/// A directory that a user stacks on top (F16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StackedDirectory<'a> {
+    /// Nothing is below it, so it is an entry itself. Stacked on something it is only the place where its entries are, or
+    /// one made by mktemp would close a whole image to its users.
+    pub(super) at_bottom: bool,
+    /// Whom everything belongs to; `None` for whom it belongs to on disk.
+    pub(super) owner: Option<(u32, u32)>,
+    /// What it is put below; nothing for the root.
+    pub(super) prefix: &'a [u8],
 }
 
 /// Why a layer is refused when nobody can say what it hides, and whether its files have content of their own.
@@ -42,11 +52,12 @@ const BLIND: &str = "what overlayfs noted of it (trusted.overlay.*) is not shown
                      run as root, or in the user namespace that the layers were made in";
 
 /// Lists a directory; its files are read when they are written out.
-pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning) -> Result<IndexedLayer, LayerError> {
-    let format = match meaning {
-        DirectoryMeaning::Overlay(_) => WhiteoutFormat::Other,
-        DirectoryMeaning::Tar { .. } => WhiteoutFormat::Names,
+pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning<'_>) -> Result<IndexedLayer, LayerError> {
+    let (format, with_root) = match meaning {
+        DirectoryMeaning::Overlay(_) => (WhiteoutFormat::Other, true),
+        DirectoryMeaning::Tar(stacked) => (WhiteoutFormat::Names, stacked.at_bottom),
     };
+    let existing = if with_root { ExistingDirectories::TakeAttributes } else { ExistingDirectories::Stay };
     let fail = |source| LayerError::Io { path: root.into(), source };
     let opened = File::open(root).map_err(fail)?;
     let mut reader = Reader {
@@ -57,9 +68,10 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning) -> Result
         whiteouts: Whiteouts::new(format),
         files: Files::new(opened.try_clone().map_err(fail)?),
         first_names: HashMap::new(),
+        shared: SharedXattrs::default(),
         warnings: Warnings::default(),
     };
-    if meaning != (DirectoryMeaning::Tar { with_root: false }) {
+    if with_root {
         let node = Node::new(opened.as_fd(), OsStr::new("."), root.into()).map_err(fail)?;
         reader.entry(b"", &node)?;
     }
@@ -69,7 +81,7 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning) -> Result
     }
     let Reader { mut index, whiteouts, files, warnings, .. } = reader;
     index.end();
-    Ok(IndexedLayer { members: index, whiteouts, content: ContentSource::Directory(files), warnings })
+    Ok(IndexedLayer { members: index, whiteouts, content: ContentSource::Directory(files), existing, warnings })
 }
 
 /// The names in a directory, sorted, so that the same directory gives the same layer everywhere (S6).
@@ -88,16 +100,17 @@ fn names(directory: &File) -> io::Result<Vec<OsString>> {
 struct Reader<'r> {
     layer: u32,
     root: &'r Path,
-    meaning: DirectoryMeaning,
+    meaning: DirectoryMeaning<'r>,
     index: MemberIndex,
     whiteouts: Whiteouts,
     files: Files,
     /// The first name of each inode that has several.
     first_names: HashMap<(u64, u64), Box<[u8]>>,
+    shared: SharedXattrs,
     warnings: Warnings,
 }
 
-impl Reader<'_> {
+impl<'r> Reader<'r> {
     /// Adds what is in the directory at `path`; the directories in there go to `directories`. Whoever exchanges one for a
     /// symbolic link meanwhile leads nowhere, and a directory that changes is no layer.
     fn list(&mut self, root: BorrowedFd<'_>, path: &[u8], directories: &mut Vec<Vec<u8>>) -> Result<(), LayerError> {
@@ -132,7 +145,7 @@ impl Reader<'_> {
                 return Ok(false);
             }
         } else if !path.is_empty() {
-            let collected = self.whiteouts.collect(position, path);
+            let collected = self.whiteouts.collect(position, &self.name(path));
             if collected.map_err(|source| LayerError::Member { offset: 0, source })? {
                 return Ok(false);
             }
@@ -149,16 +162,31 @@ impl Reader<'_> {
             None => Entry::Node(self.kind(path, node, stat)?),
         };
         if is_first && stat.nlink() > 1 && !stat.is_dir() {
-            self.first_names.insert(key, path.into());
+            self.first_names.insert(key, self.name(path).into());
         }
         let nanos = u32::try_from(stat.mtime_nsec()).unwrap_or_default();
         let mode = u16::try_from(stat.mode() & 0o7777).unwrap_or_default();
         let mtime = Timestamp { secs: stat.mtime(), nanos };
-        let meta = Metadata { mode, uid: stat.uid(), gid: stat.gid(), mtime };
-        let name = if path.is_empty() { b"./" } else { path };
-        let member = Named { path: name, entry, meta, xattrs: Xattrs::new(xattrs) };
+        let (uid, gid) = self.stacked().and_then(|stacked| stacked.owner).unwrap_or((stat.uid(), stat.gid()));
+        let meta = Metadata { mode, uid, gid, mtime };
+        let xattrs = self.shared.share(Xattrs::new(xattrs));
+        let name = self.name(path);
+        let member = Named { path: &name, entry, meta, xattrs };
         self.index.push(IndexedMember { offset: 0, member });
         Ok(stat.is_dir())
+    }
+
+    fn stacked(&self) -> Option<StackedDirectory<'r>> {
+        match self.meaning {
+            DirectoryMeaning::Tar(stacked) => Some(stacked),
+            DirectoryMeaning::Overlay(_) => None,
+        }
+    }
+
+    /// What the entry at `path` is called in the layer.
+    fn name(&self, path: &[u8]) -> Vec<u8> {
+        let path = if path.is_empty() { b"./" } else { path };
+        below(self.stacked().map_or(b"", |stacked| stacked.prefix), path.to_vec())
     }
 
     /// What overlayfs would do with an entry; says whether it is one.

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use super::LayerError;
 use super::content::ContentSource;
+use super::extra_layer::{ExtraLayer, ExtraSource};
 use super::member_index::MemberIndex;
 use super::warnings::Warnings;
 use crate::image::Digest;
 use crate::image::layer_manifest::{DIRECTORY_MEDIA_TYPE, LayerRecord};
-use crate::tree::Whiteouts;
+use crate::tree::{ExistingDirectories, Whiteouts};
 
 /// The annotation that eStargz layers carry (F14).
 const STARGZ: &str = "containerd.io/snapshot/stargz/toc.digest";
@@ -33,8 +34,8 @@ pub(super) enum LayerKind {
     Blob { size: Option<u64>, expected: ExpectedDigests, stargz: bool },
     /// A directory as overlay2 has it (F15).
     Overlay,
-    /// A tar or directory given by the user, read as a tar of it would be.
-    Extra,
+    /// A tar or directory given by the user, read as a tar of it would be (F16).
+    Extra(ExtraLayer),
 }
 
 /// What a layer's bytes must be.
@@ -62,6 +63,8 @@ pub(super) struct IndexedLayer {
     pub(super) members: MemberIndex,
     pub(super) whiteouts: Whiteouts,
     pub(super) content: ContentSource,
+    /// What becomes of the directories of lower layers (F5, F16).
+    pub(super) existing: ExistingDirectories,
     pub(super) warnings: Warnings,
 }
 
@@ -83,14 +86,18 @@ impl Layer {
     }
 
     /// One more layer that the user wants on top.
-    pub(super) fn extra(number: u32, path: PathBuf) -> Self {
-        Self { number, label: format!("layer {}", path.display()), path, kind: LayerKind::Extra }
+    pub(super) fn extra(number: u32, extra: ExtraLayer) -> Self {
+        let path = match &extra.source {
+            ExtraSource::Path(path) => path.clone(),
+            ExtraSource::StandardInput => PathBuf::from("-"),
+        };
+        Self { number, label: extra.label(), path, kind: LayerKind::Extra(extra) }
     }
 
     pub(super) fn io(&self, source: io::Error) -> LayerError {
         match self.kind {
             // Its label is its path.
-            LayerKind::Extra => LayerError::Unreadable(source),
+            LayerKind::Extra(_) => LayerError::Unreadable(source),
             _ => LayerError::Io { path: self.path.clone(), source },
         }
     }

@@ -3,8 +3,6 @@
 //! A million entries may wait here, so names share what they have in common with the one before, numbers take as many
 //! bytes as they need, and what most members share costs nothing (S5).
 
-use std::collections::HashSet;
-
 use super::content::FileRange;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
 use crate::tar::Segment;
@@ -14,8 +12,6 @@ use crate::tar::Segment;
 pub(super) struct MemberIndex {
     bytes: Vec<u8>,
     xattrs: Vec<Xattrs>,
-    /// Those that were seen so far: a label that every file has is kept once.
-    known: HashSet<Xattrs>,
     last: Last,
     /// How many members there are.
     pub(super) len: u64,
@@ -116,14 +112,7 @@ impl MemberIndex {
         self.last.offset = offset;
         self.last.meta = Some(member.meta);
         if !member.xattrs.is_empty() {
-            let known = match self.known.get(&member.xattrs) {
-                Some(known) => known.clone(),
-                None => {
-                    self.known.insert(member.xattrs.clone());
-                    member.xattrs
-                }
-            };
-            self.xattrs.push(known);
+            self.xattrs.push(member.xattrs);
         }
         self.len += 1;
     }
@@ -132,7 +121,6 @@ impl MemberIndex {
     pub(super) fn end(&mut self) {
         self.bytes.shrink_to_fit();
         self.xattrs.shrink_to_fit();
-        self.known = HashSet::new();
         self.last = Last::default();
     }
 

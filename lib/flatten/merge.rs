@@ -3,19 +3,20 @@
 use super::LayerError;
 use super::content::{ContentSource, FileRange};
 use super::layer::IndexedLayer;
-use crate::tree::Tree;
+use crate::tree::{ExistingDirectories, Tree};
 
 /// Applies the layer with this number; what is left of it is where its content stands.
 pub(super) fn apply(tree: &mut Tree<FileRange>, number: u32, layer: IndexedLayer) -> Result<ContentSource, LayerError> {
-    let IndexedLayer { members, mut whiteouts, content, .. } = layer;
+    let IndexedLayer { members, mut whiteouts, content, existing, .. } = layer;
     tree.look_up(&mut whiteouts);
-    if whiteouts.lead_through_symlinks() {
+    // Where a directory's entry leaves a symlink in its place, whiteouts are behind it too.
+    if whiteouts.lead_through_symlinks() && existing == ExistingDirectories::TakeAttributes {
         let mut entries = members.read(number);
         while let Some(entry) = entries.next() {
             whiteouts.see(entry.member.path, entry.is_directory());
         }
     }
-    let mut layer = tree.layer(whiteouts).map_err(LayerError::Tree)?;
+    let mut layer = tree.layer(whiteouts).map_err(LayerError::Tree)?.existing_directories(existing);
     let mut entries = members.read(number);
     while let Some(entry) = entries.next() {
         let offset = entry.offset;

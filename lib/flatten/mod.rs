@@ -17,6 +17,7 @@ mod context;
 mod directory;
 mod error;
 mod exclude;
+mod extra_layer;
 mod files;
 mod layer;
 mod member_index;
@@ -46,6 +47,7 @@ use std::time::Instant;
 
 pub use error::{Error, LayerError};
 pub use exclude::{Exclude, PatternError};
+pub use extra_layer::{ExtraLayer, ExtraLayerError, ExtraSource};
 pub use progress::{Meter, Progress};
 
 use crate::image::layer_manifest::{self, Record};
@@ -62,7 +64,10 @@ use warnings::Warnings;
 pub struct Options {
     /// More layers, stacked on top of the manifest's: tars of any compression, or directories, which are read as a tar
     /// of them would be.
-    pub layers: Vec<PathBuf>,
+    pub layers: Vec<ExtraLayer>,
+    /// User and group that all belongs to which directories among these bring; by default they keep their owners if
+    /// root reads them, and are root's if anyone else does (F16).
+    pub owner: Option<(u32, u32)>,
     /// Names to leave out of the result.
     pub exclude: Vec<Exclude>,
     /// Times of modification after this one become it.
@@ -82,6 +87,7 @@ impl Default for Options {
         let jobs = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             layers: Vec::new(),
+            owner: None,
             exclude: Vec::new(),
             clamp_mtime: None,
             tmpdir: None,
@@ -125,7 +131,7 @@ pub struct Flattened {
 /// std::fs::write(top.join("etc/motd"), "Welcome\n")?;
 ///
 /// // Two directories; a manifest would come first: Some(std::io::stdin().lock()), or bytes that `fetch` wrote.
-/// let options = Options { layers: vec![base, top], ..Options::default() };
+/// let options = Options { layers: vec![base.into(), top.into()], ..Options::default() };
 /// let merged = flatten(None::<&[u8]>, &options)?;
 /// let mut tar = Vec::new(); // any writer; `write_to_fd` is faster where there is a file or a pipe
 /// let totals = merged.write_to(&mut tar)?;
@@ -163,7 +169,7 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
 /// Queues layers as the manifest brings them, on a thread of its own because that may take as long as a download.
 fn queue(
     manifest: Option<impl BufRead + Send + 'static>,
-    extra: Vec<PathBuf>,
+    extra: Vec<ExtraLayer>,
     queue: Queue,
 ) -> Result<Receiver<Result<Reading, Error>>, Error> {
     let (sender, readings) = channel();
@@ -188,8 +194,8 @@ fn queue(
                 }
             }
         }
-        for path in extra {
-            if sender.send(Ok(queue.add(Layer::extra(number, path)))).is_err() {
+        for extra in extra {
+            if sender.send(Ok(queue.add(Layer::extra(number, extra)))).is_err() {
                 return;
             }
             number += 1;

@@ -1,34 +1,54 @@
 //! Reading one layer, whatever it is.
 
 use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::fs::OFlags;
 
+use super::LayerError;
 use super::blob::Blob;
 use super::context::ReadContext;
-use super::directory::{self, DirectoryMeaning};
+use super::directory::{self, DirectoryMeaning, StackedDirectory};
+use super::extra_layer::{ExtraLayer, ExtraSource};
 use super::layer::{ExpectedDigests, IndexedLayer, Layer, LayerKind};
-use super::{LayerError, tarball};
+use super::tarball::{self, TarNames};
+use crate::tree::ExistingDirectories;
 
 /// Reads a layer to its end, verifies it, and keeps what its entries are and where their content is.
 pub(super) fn read(layer: &Layer, context: &ReadContext) -> Result<IndexedLayer, LayerError> {
     match &layer.kind {
         LayerKind::Overlay => directory::read(layer.number, &layer.path, DirectoryMeaning::Overlay(context.visibility)),
-        LayerKind::Extra if fs::metadata(&layer.path).map_err(|e| layer.io(e))?.is_dir() => {
-            // Stacked on something, a directory is only the place where its entries are: the root keeps its own
-            // attributes, or a directory made by mktemp would close a whole image to its users.
-            directory::read(layer.number, &layer.path, DirectoryMeaning::Tar { with_root: layer.number == 0 })
-        }
-        LayerKind::Extra => {
-            let file = File::open(&layer.path).map_err(|e| layer.io(e))?;
-            let blob = Blob::new(file).map_err(|e| layer.io(e))?;
-            tarball::read(layer, &blob, context, &ExpectedDigests::NONE, false)
-        }
+        LayerKind::Extra(extra) => read_extra(layer, extra, context),
         LayerKind::Blob { size, expected, stargz } => {
-            tarball::read(layer, &open_blob(layer, *size)?, context, expected, *stargz)
+            let names = TarNames { stargz: *stargz, prefix: b"" };
+            tarball::read(layer, &open_blob(layer, *size)?, context, expected, names)
         }
     }
+}
+
+/// Reads what a user stacks on top (F16).
+fn read_extra(layer: &Layer, extra: &ExtraLayer, context: &ReadContext) -> Result<IndexedLayer, LayerError> {
+    let blob = match &extra.source {
+        ExtraSource::StandardInput => {
+            let input = io::stdin().as_fd().try_clone_to_owned().map_err(|e| layer.io(e))?;
+            Blob::streamed(input.into()).map_err(|e| layer.io(e))?
+        }
+        ExtraSource::Path(path) if fs::metadata(path).map_err(|e| layer.io(e))?.is_dir() => {
+            let is_root = rustix::process::geteuid().is_root();
+            let owner = context.owner.or(if is_root { None } else { Some((0, 0)) });
+            let stacked = StackedDirectory { at_bottom: layer.number == 0, owner, prefix: &extra.prefix };
+            return directory::read(layer.number, path, DirectoryMeaning::Tar(stacked));
+        }
+        ExtraSource::Path(path) => {
+            let file = File::open(path).map_err(|e| layer.io(e))?;
+            Blob::new(file).map_err(|e| layer.io(e))?
+        }
+    };
+    let expected = ExpectedDigests::NONE;
+    let layer = tarball::read(layer, &blob, context, &expected, TarNames { stargz: false, prefix: &extra.prefix })?;
+    Ok(IndexedLayer { existing: ExistingDirectories::BehindSymlinks, ..layer })
 }
 
 /// Opens what a manifest calls a blob: a regular file of the stated size, for anything else may never end.

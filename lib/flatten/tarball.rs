@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::blob::{Blob, Stored};
 use super::content::{ContentSource, FileRange, InPlace};
 use super::context::ReadContext;
+use super::extra_layer::below;
 use super::layer::{ExpectedDigests, IndexedLayer, Layer};
 use super::member_index::{IndexedMember, MemberIndex};
 use super::spool::Spool;
@@ -14,9 +15,9 @@ use super::warnings::Warnings;
 use super::{LayerError, progress};
 use crate::codec::Decoder;
 use crate::image::{Digest, Hasher};
-use crate::meta::{Named, Shown};
+use crate::meta::{Entry, Named, Shown};
 use crate::tar::{self, Data, End, Member, MemberSink, StoredFile};
-use crate::tree::{self, WhiteoutFormat, Whiteouts};
+use crate::tree::{self, ExistingDirectories, WhiteoutFormat, Whiteouts};
 
 /// What eStargz adds at the root of a layer (F14).
 const STARGZ_NAMES: [&[u8]; 3] = [b"stargz.index.json", b".prefetch.landmark", b".no.prefetch.landmark"];
@@ -28,7 +29,7 @@ pub(super) fn read(
     blob: &Blob,
     context: &ReadContext,
     expected: &ExpectedDigests,
-    stargz: bool,
+    names: TarNames<'_>,
 ) -> Result<IndexedLayer, LayerError> {
     let verified = to_verify(blob, expected, context.verify);
     let hasher = |digest: &Option<Digest>| digest.as_ref().map(|digest| Hasher::new(digest.algorithm()));
@@ -42,7 +43,7 @@ pub(super) fn read(
 
     let mut reader = tar::Reader::new(decoded);
     let whiteouts = Whiteouts::new(WhiteoutFormat::Names);
-    let mut sink = IndexSink { layer: layer.number, stargz, members: MemberIndex::default(), whiteouts };
+    let mut sink = IndexSink { layer: layer.number, names, members: MemberIndex::default(), whiteouts };
     let end = tar::read_tar(&mut reader, &mut sink);
     let offset = reader.offset();
     let mut decoded = reader.into_inner();
@@ -80,7 +81,8 @@ pub(super) fn read(
             ContentSource::Tar(InPlace { file, version: blob.version, label })
         }
     };
-    Ok(IndexedLayer { members, whiteouts, content, warnings: Warnings::default() })
+    let existing = ExistingDirectories::TakeAttributes;
+    Ok(IndexedLayer { members, whiteouts, content, existing, warnings: Warnings::default() })
 }
 
 /// What the bytes of a blob are held against: the diffId if there is one, else the blob's own digest.
@@ -96,21 +98,36 @@ fn to_verify(blob: &Blob, expected: &ExpectedDigests, verify: bool) -> ExpectedD
     }
 }
 
+/// What becomes of the names of a tar's members.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TarNames<'a> {
+    /// Those that eStargz adds are left out (F14).
+    pub(super) stargz: bool,
+    /// All are put below this directory (F16).
+    pub(super) prefix: &'a [u8],
+}
+
 /// Gathers what a layer's members are; their data passes by, to the spool.
-struct IndexSink {
+struct IndexSink<'a> {
     layer: u32,
-    stargz: bool,
+    names: TarNames<'a>,
     members: MemberIndex,
     whiteouts: Whiteouts,
 }
 
-impl<R: BufRead> MemberSink<R> for IndexSink {
+impl<R: BufRead> MemberSink<R> for IndexSink<'_> {
     type Error = LayerError;
 
     fn member(&mut self, member: Member, _: Data<'_, R>) -> Result<(), LayerError> {
         let Member { offset, path, entry, meta, xattrs } = member;
+        let prefix = self.names.prefix;
+        let path = below(prefix, path);
+        let entry = match entry {
+            Entry::HardLink(target) => Entry::HardLink(below(prefix, target.into()).into()),
+            entry => entry,
+        };
         let fail = |source: tree::Error| LayerError::Member { offset, source };
-        if self.stargz && is_stargz(&path) {
+        if self.names.stargz && is_stargz(&path) {
             return Ok(());
         }
         let position = u32::try_from(self.members.len);

@@ -37,7 +37,11 @@ fn manifest(path: &Path, size: usize, tar: &[u8]) -> Vec<u8> {
 }
 
 fn merged(manifest: Option<Vec<u8>>, layers: &[&Path]) -> Result<Flattened, Error> {
-    let options = Options { layers: layers.iter().map(PathBuf::from).collect(), jobs: 2, ..Options::default() };
+    let options = Options {
+        layers: layers.iter().map(|layer| PathBuf::from(layer).into()).collect(),
+        jobs: 2,
+        ..Options::default()
+    };
     flatten(manifest.map(io::Cursor::new), &options)
 }
 

@@ -19,9 +19,40 @@ pub struct Platform {
     pub features: Vec<String>,
 }
 
+/// Architectures that stand for Linux on them when they stand alone, with their usual other names.
+const ARCHITECTURES: &[&str] = &[
+    "386",
+    "aarch64",
+    "amd64",
+    "arm",
+    "arm64",
+    "armel",
+    "armhf",
+    "i386",
+    "i486",
+    "i586",
+    "i686",
+    "loong64",
+    "loongarch64",
+    "mips",
+    "mips64",
+    "mips64le",
+    "mipsle",
+    "ppc64",
+    "ppc64le",
+    "riscv64",
+    "s390x",
+    "wasm",
+    "x86",
+    "x86-64",
+    "x86_64",
+];
+
 /// Why a text is no platform.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no platform: OS/ARCH or OS/ARCH/VARIANT is, such as linux/amd64 or linux/arm/v7")]
+#[error(
+    "{0:?} is no platform: OS/ARCH or OS/ARCH/VARIANT is, such as linux/amd64 or linux/arm/v7, or arm64 for linux/arm64"
+)]
 pub struct PlatformError(String);
 
 impl Platform {
@@ -102,6 +133,10 @@ fn level(architecture: &str, variant: Option<&str>) -> Option<u32> {
     major.checked_mul(1000)?.checked_add(minor.min(999))
 }
 
+fn is_architecture(text: &str) -> bool {
+    ARCHITECTURES.contains(&text.to_ascii_lowercase().as_str())
+}
+
 impl FromStr for Platform {
     type Err = PlatformError;
 
@@ -115,6 +150,10 @@ impl FromStr for Platform {
             return Err(error());
         }
         match parts[..] {
+            [architecture] if is_architecture(architecture) => Ok(Self::new("linux", architecture, None)),
+            [architecture, variant] if is_architecture(architecture) => {
+                Ok(Self::new("linux", architecture, Some(variant)))
+            }
             [os, architecture] => Ok(Self::new(os, architecture, None)),
             [os, architecture, variant] => Ok(Self::new(os, architecture, Some(variant))),
             _ => Err(error()),
@@ -174,11 +213,17 @@ mod tests {
             ("linux/armhf", "linux/arm/v7"),
             ("Linux/AMD64/v1", "linux/amd64"),
             ("linux/386", "linux/386"),
+            ("arm64", "linux/arm64"),
+            ("AMD64", "linux/amd64"),
+            ("aarch64", "linux/arm64"),
+            ("arm", "linux/arm/v7"),
+            ("arm/v6", "linux/arm/v6"),
+            ("riscv64", "linux/riscv64"),
             ("linux/riscv64", "linux/riscv64"),
         ] {
             assert_eq!(platform(given).to_string(), normal);
         }
-        for bad in ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux/am d64", "linux/\u{1b}"] {
+        for bad in ["", "linux", "armada", "linux/", "/amd64", "a/b/c/d", "linux/am d64", "linux/\u{1b}"] {
             assert!(bad.parse::<Platform>().is_err(), "{bad}");
         }
     }

@@ -15,4 +15,4 @@ pub use entry::{Entry, Named};
 pub use node::{Device, Metadata, NodeKind};
 pub use shown::{Shown, escape};
 pub use timestamp::Timestamp;
-pub use xattrs::{Xattr, Xattrs};
+pub use xattrs::{SharedXattrs, Xattr, Xattrs};

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// One extended attribute: full name (`security.capability`) and raw value. An empty value is a value (F10).
@@ -52,6 +53,27 @@ impl Xattrs {
     }
 }
 
+/// Sets of attributes, each held once: most files of a labelled system have one of a few labels.
+#[derive(Debug, Default)]
+pub struct SharedXattrs(HashSet<Xattrs>);
+
+impl SharedXattrs {
+    /// The same set, held together with all that are equal.
+    #[must_use]
+    pub fn share(&mut self, xattrs: Xattrs) -> Xattrs {
+        if xattrs.is_empty() {
+            return xattrs;
+        }
+        match self.0.get(&xattrs) {
+            Some(known) => known.clone(),
+            None => {
+                self.0.insert(xattrs.clone());
+                xattrs
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +88,14 @@ mod tests {
         assert_eq!(set.as_slice(), [xattr("user.a", "2"), xattr("user.b", "")]);
         assert_eq!(set.get(b"user.b"), Some(&b""[..]));
         assert_eq!(set.get(b"user.c"), None);
+    }
+
+    #[test]
+    fn equal_sets_are_held_once() {
+        let mut shared = SharedXattrs::default();
+        let set = || Xattrs::new(vec![xattr("user.a", "1")]);
+        let (first, second) = (shared.share(set()), shared.share(set()));
+        assert!(std::ptr::eq(first.as_slice(), second.as_slice()));
+        assert_eq!(shared.share(Xattrs::NONE), Xattrs::NONE);
     }
 }

@@ -2,23 +2,54 @@
 
 use super::error::Problem;
 use crate::ext4::{self, FileType, check_xattr_name};
-use crate::meta::{Entry, Metadata, NodeKind, Shown, Xattr, Xattrs};
+use crate::meta::{Acl, Entry, Metadata, NodeKind, SharedXattrs, Shown, Xattr, Xattrs};
 use crate::tar::Member;
 
 /// Refuses what no ext4 image can hold; leaves attributes out that Linux would not set either, with a warning.
-pub(super) fn check(member: &mut Member) -> Result<(), Problem> {
+pub(super) fn check(member: &mut Member, shared: &mut SharedXattrs) -> Result<(), Problem> {
     let Entry::Node(kind) = &member.entry else {
         return Ok(ext4::check_path(&member.path)?); // a link changes no attributes (F8)
     };
     let file_type = FileType::from(kind);
-    let supported = |xattr: &&Xattr| check_xattr_name(&xattr.name, file_type).is_ok();
-    if !member.xattrs.as_slice().iter().all(|xattr| supported(&xattr)) {
-        for reason in member.xattrs.as_slice().iter().filter_map(|x| check_xattr_name(&x.name, file_type).err()) {
-            log::warn!("{} at byte {}: {reason}; left out", Shown(&member.path), member.offset);
-        }
-        member.xattrs = Xattrs::new(member.xattrs.as_slice().iter().filter(supported).cloned().collect());
+    let list = member.xattrs.as_slice();
+    let mut left_out = 0;
+    for reason in list.iter().filter_map(|xattr| unsettable(xattr, file_type)) {
+        log::warn!("{} at byte {}: {reason}; left out", Shown(&member.path), member.offset);
+        left_out += 1;
+    }
+    if left_out > 0 {
+        let kept = list.iter().filter(|xattr| unsettable(xattr, file_type).is_none()).cloned().collect();
+        member.xattrs = shared.share(Xattrs::new(kept));
     }
     check_node(&member.path, kind, member.meta, &member.xattrs)
+}
+
+/// Why Linux would not set this attribute on such a file, as setxattr(2) tells; `None` when it would.
+fn unsettable(xattr: &Xattr, file_type: FileType) -> Option<String> {
+    if let Err(reason) = check_xattr_name(&xattr.name, file_type) {
+        return Some(reason.to_string());
+    }
+    match &*xattr.name {
+        b"security.capability" if !is_capability(&xattr.value) => {
+            Some("attribute security.capability: malformed, and a file that has it cannot be run".to_owned())
+        }
+        b"system.posix_acl_access" | b"system.posix_acl_default" => {
+            let error = Acl::parse(&xattr.value).err()?;
+            Some(format!("attribute {}: {error}", Shown(&xattr.name)))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a value has the form of `struct vfs_cap_data` (20 bytes, revision 2) or `vfs_ns_cap_data` (24 bytes, revision
+/// 3) of the kernel's `uapi/linux/capability.h`, which are all that it takes.
+fn is_capability(value: &[u8]) -> bool {
+    const EFFECTIVE: u8 = 1; // the only flag
+    match value {
+        [flags, 0, 0, 2, ..] => value.len() == 20 && flags & !EFFECTIVE == 0,
+        [flags, 0, 0, 3, ..] => value.len() == 24 && flags & !EFFECTIVE == 0,
+        _ => false,
+    }
 }
 
 /// Refuses what no ext4 image can hold.
@@ -29,4 +60,30 @@ pub(super) fn check_node<C, T: AsRef<[u8]>>(
     xattrs: &Xattrs,
 ) -> Result<(), Problem> {
     Ok(ext4::check(path, kind, meta, xattrs)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_linux_would_not_set_is_told() {
+        let reason = |name: &str, value: &[u8], file_type| {
+            unsettable(&Xattr { name: name.as_bytes().into(), value: value.into() }, file_type)
+        };
+        let capability = |revision: u8, flags: u8, len: usize| {
+            let mut value = vec![0; len];
+            (value[0], value[3]) = (flags, revision);
+            reason("security.capability", &value, FileType::File)
+        };
+        assert_eq!([capability(2, 1, 20), capability(2, 0, 20), capability(3, 1, 24)], [None, None, None]);
+        for bad in [capability(1, 1, 12), capability(2, 1, 24), capability(3, 1, 20), capability(2, 2, 20)] {
+            assert!(bad.is_some_and(|reason| reason.contains("malformed")));
+        }
+        assert!(reason("security.capability", b"", FileType::File).is_some());
+        assert!(reason("system.posix_acl_access", b"x", FileType::File).is_some());
+        assert_eq!(reason("system.posix_acl_access", b"\x02\0\0\0", FileType::File), None);
+        assert!(reason("system.posix_acl_access", b"\x02\0\0\0", FileType::Symlink).is_some());
+        assert_eq!(reason("user.a", b"", FileType::Directory), None);
+    }
 }

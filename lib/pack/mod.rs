@@ -21,8 +21,8 @@ pub use error::{Error, Problem};
 
 use crate::codec::Decoder;
 use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target, clamp_time};
-use crate::meta::{Entry, Named, Shown, Timestamp};
-use crate::tar::{Data, End, Member, MemberSink, Reader, Segment, StoredFile, Warning, read_tar};
+use crate::meta::{Entry, Named, SharedXattrs, Shown, Timestamp};
+use crate::tar::{Data, End, Member, MemberSink, Reader, Segment, StoredFile, TrailingSlash, Warning, read_tar};
 use crate::tree::{Layer, Tree, WhiteoutFormat, Whiteouts};
 use content_hash::Hashing;
 use identity::Digests;
@@ -107,10 +107,10 @@ fn read_tree<T: Target>(
     digests: &mut Option<Digests>,
     allow_missing_eof: bool,
 ) -> Result<Tree<FileData>, Error> {
-    let mut reader = Reader::new(input);
+    let mut reader = Reader::new(input).trailing_slash(TrailingSlash::Directory);
     let mut tree = Tree::new();
     let layer = tree.layer(Whiteouts::new(WhiteoutFormat::Other)).map_err(Error::Links)?;
-    let mut sink = ImageSink { writer, layer, digests, cut_times: 0 };
+    let mut sink = ImageSink { writer, layer, digests, shared: SharedXattrs::default(), cut_times: 0 };
     let end = read_tar(&mut reader, &mut sink)?;
     if reader.offset() == 0 {
         return Err(Error::Empty); // no whole member, so no flag makes it an archive
@@ -132,6 +132,8 @@ struct ImageSink<'s, T> {
     writer: &'s mut ImageWriter<T>,
     layer: Layer<'s, FileData>,
     digests: &'s mut Option<Digests>,
+    /// The attributes of members from which some were left out.
+    shared: SharedXattrs,
     /// How many members had times that ext4 has no number for (E10).
     cut_times: u64,
 }
@@ -140,7 +142,7 @@ impl<R: BufRead, T: Target> MemberSink<R> for ImageSink<'_, T> {
     type Error = Error;
 
     fn member(&mut self, mut member: Member, mut data: Data<'_, R>) -> Result<(), Error> {
-        let fits = limits::check(&mut member);
+        let fits = limits::check(&mut member, &mut self.shared);
         let Member { offset, path, entry, mut meta, xattrs } = member;
         if matches!(entry, Entry::Node(_)) && clamp_time(meta.mtime) != meta.mtime {
             meta.mtime = clamp_time(meta.mtime);

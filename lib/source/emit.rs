@@ -31,9 +31,23 @@ pub(super) fn layer<W: Write>(
     index: usize,
     path: PathBuf,
 ) -> Result<(), Error> {
+    Ok(out.write(&Record::Layer(record(image, index, path)?))?)
+}
+
+/// The record of layer `index`, whose bytes are arriving at `path` (M4).
+pub(super) fn fetching<W: Write>(
+    out: &mut layer_manifest::Writer<W>,
+    image: &Image,
+    index: usize,
+    path: PathBuf,
+) -> Result<(), Error> {
+    Ok(out.write(&Record::Fetching(record(image, index, path)?))?)
+}
+
+fn record(image: &Image, index: usize, path: PathBuf) -> Result<LayerRecord, Error> {
     let descriptor = &image.manifest.layers[index];
     require_utf8(&path)?;
-    let record = LayerRecord {
+    Ok(LayerRecord {
         index: count(index, "layer")?,
         media_type: descriptor.media_type.clone(),
         digest: Some(descriptor.digest.clone()),
@@ -42,8 +56,7 @@ pub(super) fn layer<W: Write>(
         chain_id: Some(image.config.chain_ids[index].clone()),
         path,
         annotations: descriptor.annotations.clone(),
-    };
-    Ok(out.write(&Record::Layer(record))?)
+    })
 }
 
 /// JSON holds text only, so a path must be.

@@ -1,3 +1,4 @@
+use std::io;
 use std::path::PathBuf;
 
 use crate::image::select::SelectError;
@@ -21,6 +22,16 @@ pub enum Error {
         path: PathBuf,
         /// What it is or is not.
         what: String,
+    },
+    /// The name says another tool's way to keep images.
+    #[error("{text}: images of {prefix} are not read; this is: {instead}")]
+    Transport {
+        /// The name.
+        text: String,
+        /// How it begins.
+        prefix: &'static str,
+        /// What to type.
+        instead: String,
     },
     /// The source has no such image.
     #[error("{image}: {what}")]
@@ -90,6 +101,14 @@ pub enum Error {
         digest: Digest,
         /// The numbers.
         what: String,
+    },
+    /// There is no thread to be had that could fetch.
+    #[error("{image}: no thread can be started: {source}")]
+    Thread {
+        /// What was asked for.
+        image: String,
+        /// What the system said.
+        source: io::Error,
     },
     /// The layer manifest cannot be written.
     #[error("cannot write the layer manifest")]

@@ -8,7 +8,7 @@ use super::resolve::{Documents, Image, Resolver};
 use super::{Error, Locator, Options, emit};
 use crate::image::layer_manifest;
 use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Reference};
-use crate::store::{REF_NAME, Store};
+use crate::store::{self, REF_NAME, Store};
 
 /// The annotation with which containerd keeps an image's full name.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
@@ -20,7 +20,7 @@ pub(super) fn fetch<W: Write>(
     options: &Options,
     out: &mut layer_manifest::Writer<W>,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let store = Store::open(dir)?;
+    let store = Store::open(dir, store::Options { access: store::Access::InPlace, ..options.of_store() })?;
     let image = choose(&store, &locator.to_string(), &store.entries()?, name, options)?;
     emit_all(&store, &locator.to_string(), image, out).map(Some)
 }
@@ -50,15 +50,15 @@ pub(super) fn choose(
     name: Option<&str>,
     options: &Options,
 ) -> Result<Image, Error> {
-    let resolver = Resolver::new(store, shown.to_owned(), options.platform.as_ref());
+    let resolver = Resolver::new(store, shown.to_owned(), options.platform.as_ref()).only_present();
     let chosen = match name {
         Some(name) => named(entries, name),
         None => entries.iter().collect(),
     };
     if let (Some(Ok(digest)), true) = (name.map(str::parse::<Digest>), chosen.is_empty()) {
         // A digest need not stand in index.json: an index of it may lead there.
-        if let Ok(meta) = store.blob_path(&digest).metadata() {
-            return resolver.resolve(&Descriptor::new("", digest, meta.len()));
+        if let Some(size) = store.blob_size(&digest)? {
+            return resolver.resolve(&Descriptor::new("", digest, size));
         }
     }
     let names: BTreeSet<&str> = chosen.iter().filter_map(|entry| full_name(entry)).collect();
@@ -73,7 +73,7 @@ pub(super) fn choose(
             let chosen: Vec<Descriptor> = chosen.into_iter().cloned().collect();
             resolver.resolve_among(&chosen)
         }
-        _ => error(format!("several images, so name one: {}", offered(entries))),
+        _ => error(format!("several images, so name one behind a colon: {}", offered(entries))),
     }
 }
 
@@ -116,18 +116,22 @@ fn offered(entries: &[Descriptor]) -> String {
 }
 
 fn layer_path(store: &Store, shown: &str, layer: &Descriptor) -> Result<PathBuf, Error> {
-    if let Some(path) = store.blob(&layer.digest, layer.size) {
+    if let Some(path) = store.blob(&layer.digest, layer.size)? {
         return Ok(path);
     }
-    let path = store.blob_path(&layer.digest);
-    let what = match path.metadata() {
-        Ok(meta) => format!("the layer has {} bytes where {} are due", meta.len(), layer.size),
-        Err(_) => "the layer is not there".into(),
+    let what = match store.blob_size(&layer.digest)? {
+        Some(size) => format!("the layer has {size} bytes where {} are due", layer.size),
+        None => "the layer is not there".into(),
     };
     Err(Error::Size { image: shown.to_owned(), digest: layer.digest.clone(), what })
 }
 
 impl Documents for Store {
+    fn may_have(&self, descriptor: &Descriptor) -> bool {
+        // What cannot be opened is an error for who needs it.
+        !matches!(self.open_blob(&descriptor.digest), Ok(None))
+    }
+
     fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         self.manifest(descriptor)
     }

@@ -1,9 +1,10 @@
 //! What the user calls the image: which kind of source, and where.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::{Error, foreign};
 use crate::image::Reference;
 
 /// An image's place.
@@ -46,6 +47,12 @@ pub enum ArchiveKind {
 }
 
 impl Locator {
+    /// Whether the image comes from standard input.
+    #[must_use]
+    pub fn is_stdin(&self) -> bool {
+        matches!(self, Self::Archive { file, .. } if file == Path::new("-"))
+    }
+
     /// Reads an IMAGE argument. A path (it starts with `/`, `./` or `../`, or is `-`) is recognised by its content;
     /// anything without a known prefix is a registry's.
     ///
@@ -69,15 +76,21 @@ impl Locator {
         if text == "-" || [".", ".."].contains(&text) || ["/", "./", "../"].iter().any(|p| text.starts_with(p)) {
             return Self::detect(text);
         }
+        foreign::refuse(text)?;
         Ok(Self::Registry(text.parse()?))
     }
 
     fn detect(text: &str) -> Result<Self, Error> {
         let (path, name) = split(text, Path::exists);
-        if text != "-" && !path.exists() {
-            return Err(Error::Path { path, what: "no such file or directory".into() });
-        }
-        if !path.is_dir() {
+        let is_directory = match path.metadata() {
+            Ok(meta) => meta.is_dir(),
+            Err(_) if path == Path::new("-") => false,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::Path { path, what: "no such file or directory".into() });
+            }
+            Err(error) => return Err(Error::Path { path, what: error.to_string() }),
+        };
+        if !is_directory {
             return Ok(Self::Archive { kind: ArchiveKind::Any, file: path, name });
         }
         if path.join("oci-layout").is_file() || path.join("index.json").is_file() {

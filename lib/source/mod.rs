@@ -8,8 +8,10 @@
 //! ```
 
 mod archive;
+mod beneath;
 mod emit;
 mod error;
+mod foreign;
 mod layout;
 mod locator;
 mod overlay2;
@@ -20,18 +22,22 @@ mod resolve;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use error::Error;
 pub use locator::Locator;
 pub use progress::{Meter, NoProgress, Outcome, Progress, Transfer};
 
 use crate::image::{Platform, layer_manifest};
+use crate::store::{self, Pruned, Store};
 
 /// How an image is fetched.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Directory of the blob store.
     pub store: PathBuf,
+    /// Others may write to the store, on purpose.
+    pub shared_store: bool,
     /// The wanted platform; `None` is Linux on this machine's architecture, and then an image that is for one
     /// platform only is taken as it is.
     pub platform: Option<Platform>,
@@ -41,6 +47,25 @@ pub struct Options {
     pub offline: bool,
     /// How registries are talked to.
     pub registry: crate::registry::Options,
+}
+
+impl Options {
+    /// How the blob store is used; a process that is waited for may be as silent as a registry.
+    fn of_store(&self) -> store::Options {
+        let access = if self.shared_store { store::Access::Shared } else { store::Access::Private };
+        store::Options { access, patience: self.registry.timeout }
+    }
+}
+
+/// Removes from the blob store what was not used for `age` (R10).
+///
+/// # Errors
+/// When there is no store, or it cannot be read or written.
+pub fn prune(options: &Options, age: Duration) -> Result<Pruned, Error> {
+    let pruned = Store::open(&options.store, options.of_store())?.prune(age)?;
+    let Pruned { names, files, bytes } = pruned;
+    log::info!("{}: {names} names, {files} files of {bytes} bytes removed", options.store.display());
+    Ok(pruned)
 }
 
 /// Fetches the image and writes its layer manifest to `out`, each record as soon as it is true, all but the `end` record:
@@ -74,7 +99,7 @@ pub struct Options {
 /// # let (layout, store) = (dir.path().to_str().unwrap(), dir.path().join("store"));
 /// let locator = Locator::parse(&format!("oci:{layout}"))?; // or a registry's `nginx:1.27`
 /// let registry = oci2ext4::registry::Options::default();
-/// let options = Options { store, platform: None, jobs: 4, offline: false, registry };
+/// let options = Options { store, shared_store: false, platform: None, jobs: 4, offline: false, registry };
 /// let progress: Arc<dyn Progress> = Arc::new(NoProgress);
 ///
 /// let mut manifest = Vec::new(); // or a pipe

@@ -5,13 +5,19 @@
 //! overlay2/ID/lower      l/SHORT:l/SHORT... the layers below, the nearest first; absent at the bottom
 //! overlay2/l/SHORT       a symlink to ../ID/diff
 //! ```
+//!
+//! Nothing outside of the storage, the directory that holds `ID`, is read ([`beneath`](super::beneath)).
 
-use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::beneath::Beneath;
 use super::{Error, Locator, emit};
 use crate::image::layer_manifest::{self, DIRECTORY_MEDIA_TYPE, ImageRecord, LayerRecord, Record, VERSION};
+
+/// What stands beside `diff` where containers/storage keeps files by their digests and names in a composefs image
+/// (storage, drivers/overlay/overlay.go).
+const COMPOSEFS: &str = "composefs-data";
 
 /// Longest `lower` file that is read, in bytes; the drivers stop at 128 layers.
 const MAX_LOWER: u64 = 1 << 20;
@@ -43,42 +49,53 @@ pub(super) fn fetch<W: Write>(locator: &Locator, dir: &Path, out: &mut layer_man
     Ok(())
 }
 
-/// The directories of the chain, bottom first.
+/// The directories of the chain, bottom first. None of them is outside of the storage that holds `dir`, wherever `lower`
+/// and the links in the storage point.
 fn chain(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let dir = dir.canonicalize().map_err(|e| Error::Path { path: dir.into(), what: e.to_string() })?;
-    if fs::metadata(dir.join("diff")).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+    let fail = |path: &Path, what: String| Error::Path { path: path.into(), what };
+    let dir = dir.canonicalize().map_err(|e| fail(dir, e.to_string()))?;
+    let (Some(storage), Some(name)) = (dir.parent(), dir.file_name()) else {
+        return Err(fail(&dir, "is no layer of overlay2".into()));
+    };
+    let storage = Beneath::open(storage).map_err(|e| fail(storage, e.to_string()))?;
+    let layer = storage.directory(Path::new(name)).map_err(|e| fail(&dir, e.to_string()))?;
+    if !layer.has("diff") {
         let what = "no layer of overlay2: it has no directory diff (docker inspect names one: UpperDir, without /diff)";
-        return Err(Error::Path { path: dir, what: what.into() });
+        return Err(fail(&dir, what.into()));
     }
-    let mut layers = vec![directory(&dir.join("diff"))?];
-    let root = dir.parent().unwrap_or(&dir);
-    for entry in lower(&dir.join("lower"))?.split(':').filter(|entry| !entry.is_empty()) {
-        layers.push(directory(&root.join(entry))?);
+    let mut layers = vec![diff(&storage, &Path::new(name).join("diff"))?];
+    for entry in lower(&layer)?.split(':').filter(|entry| !entry.is_empty()) {
+        layers.push(diff(&storage, Path::new(entry))?);
     }
     layers.reverse();
     Ok(layers)
 }
 
-fn lower(path: &Path) -> Result<String, Error> {
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
-        Err(e) => return Err(Error::Path { path: path.into(), what: e.to_string() }),
-    };
+/// What `lower` in a layer's directory says; nothing when there is none.
+fn lower(layer: &Beneath) -> Result<String, Error> {
+    let path = layer.path().join("lower");
+    let fail = |what: String| Error::Path { path: path.clone(), what };
+    let Some(file) = layer.file("lower").map_err(|e| fail(e.to_string()))? else { return Ok(String::new()) };
     let mut text = String::new();
-    let read = file.take(MAX_LOWER).read_to_string(&mut text);
-    match read {
+    match file.take(MAX_LOWER).read_to_string(&mut text) {
         Ok(n) if (n as u64) < MAX_LOWER => Ok(text.trim_end_matches(['\n', '\0']).to_owned()),
-        Ok(_) => Err(Error::Path { path: path.into(), what: format!("longer than {MAX_LOWER} bytes") }),
-        Err(e) => Err(Error::Path { path: path.into(), what: e.to_string() }),
+        Ok(_) => Err(fail(format!("longer than {MAX_LOWER} bytes"))),
+        Err(e) => Err(fail(e.to_string())),
     }
 }
 
-fn directory(path: &Path) -> Result<PathBuf, Error> {
-    let found = path.canonicalize().map_err(|e| Error::Path { path: path.into(), what: e.to_string() })?;
-    if !found.is_dir() {
-        return Err(Error::Path { path: path.into(), what: "not a directory".into() });
+/// A layer's directory, at `path` in the storage; returns its own path.
+fn diff(storage: &Beneath, path: &Path) -> Result<PathBuf, Error> {
+    let shown = storage.path().join(path);
+    let fail = |what: String| Error::Path { path: shown.clone(), what };
+    let found = storage.directory(path).map_err(|e| fail(e.to_string()))?;
+    let layer = found.path().parent().unwrap_or(found.path());
+    let beside = layer.strip_prefix(storage.path()).ok().map(|layer| storage.directory(layer));
+    if beside.is_some_and(|layer| layer.is_ok_and(|layer| layer.has(COMPOSEFS))) {
+        let what = "its files are kept with composefs, under the names of their digests, which is not read (podman save \
+                    writes an image that is)";
+        return Err(fail(what.into()));
     }
-    emit::require_utf8(&found)?;
-    Ok(found)
+    emit::require_utf8(found.path())?;
+    Ok(found.path().to_path_buf())
 }

@@ -1,8 +1,8 @@
 //! Images of a registry, by way of the store.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -25,7 +25,7 @@ pub(super) fn fetch<W: Write>(
     if options.offline {
         return offline(reference, options, out);
     }
-    let store = Store::create(&options.store)?;
+    let store = Store::create(&options.store, options.of_store())?;
     let cancel = Arc::new(Cancel::default());
     let repository = Repository::new(reference, &options.registry, &cancel);
     let repository = repository.map_err(|e| Error::Registry { image: reference.to_string(), source: Box::new(e) })?;
@@ -48,13 +48,16 @@ fn offline<W: Write>(
     out: &mut layer_manifest::Writer<W>,
 ) -> Result<Vec<u8>, Error> {
     let shown = reference.to_string();
-    let absent = |_| Error::NotFound {
-        image: shown.clone(),
-        what: "the blob store is empty: fetch it once without --offline".into(),
+    let store = match Store::open(&options.store, options.of_store()) {
+        // Only what is not there at all is empty; anything else is wrong.
+        Err(store::Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            let what = format!("there is no blob store {}: fetch it once without --offline", options.store.display());
+            return Err(Error::NotFound { image: shown, what });
+        }
+        opened => opened?,
     };
-    let store = Store::open(&options.store).map_err(absent)?;
     let top = match &reference.digest {
-        Some(digest) => store.blob_path(digest).metadata().ok().map(|m| Descriptor::new("", digest.clone(), m.len())),
+        Some(digest) => store.blob_size(digest)?.map(|size| Descriptor::new("", digest.clone(), size)),
         None => store.lookup(&reference.store_name())?.map(|name| name.target),
     };
     let top = top.ok_or_else(|| Error::NotFound {
@@ -62,6 +65,7 @@ fn offline<W: Write>(
         what: format!("not in the blob store {}: fetch it once without --offline", store.root().display()),
     })?;
     let image = Resolver::new(&store, shown.clone(), options.platform.as_ref()).resolve(&top)?;
+    store.mark_used(&reference.store_name());
     layout::emit_all(&store, &shown, image, out)
 }
 
@@ -122,17 +126,17 @@ impl Remote {
     /// A document of the store; one that is broken counts as absent and is fetched again.
     fn cached(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
         match self.store.document(digest, MAX_DOCUMENT) {
-            Err(store::Error::Mismatch { path, mismatch }) => {
-                log::warn!("{}: {mismatch}; fetching it again", path.display());
-                std::fs::remove_file(&path).map_err(|e| Error::Path { path, what: e.to_string() })?;
+            Err(error) if is_spoilt(&error) => {
+                log::warn!("{error}; fetching it again");
+                self.store.discard(digest)?;
                 Ok(None)
             }
             other => Ok(other?),
         }
     }
 
-    /// Brings a blob into the store; returns its path.
-    fn blob(&self, descriptor: &Descriptor, layer: Option<usize>) -> Result<PathBuf, Error> {
+    /// Brings a blob into the store; returns its path. `begins` is told each file that its bytes arrive in, if any have to.
+    fn blob(&self, descriptor: &Descriptor, layer: Option<usize>, begins: impl Fn(&Path)) -> Result<PathBuf, Error> {
         let transfer = Transfer { layer, digest: Some(descriptor.digest.clone()), size: Some(descriptor.size) };
         let mut meter = self.progress.start(&transfer);
         let partial = match self.store.claim(&descriptor.digest, descriptor.size)? {
@@ -142,14 +146,15 @@ impl Remote {
             }
             Claim::Partial(partial) => partial,
         };
+        begins(partial.path());
         meter.at(partial.offset());
         let (since, before) = (Instant::now(), partial.offset());
-        let mut sink = Metered { partial, meter };
+        let mut sink = Metered { partial, meter, begins };
         let fetched = match layer {
             Some(_) => self.repository.blob(descriptor, &mut sink),
             None => self.repository.config(descriptor, &mut sink),
         };
-        let Metered { partial, meter } = sink;
+        let Metered { partial, meter, .. } = sink;
         meter.end(if fetched.is_ok() { Outcome::Done } else { Outcome::Failed });
         fetched.map_err(|source| match layer {
             Some(layer) => {
@@ -179,6 +184,12 @@ impl Remote {
     }
 }
 
+/// Whether something else stands under a blob's name, which can be replaced.
+fn is_spoilt(error: &store::Error) -> bool {
+    use store::Error as E;
+    matches!(error, E::Mismatch { .. } | E::TooLong { .. } | E::NotAFile { .. } | E::OpenToOthers { .. })
+}
+
 /// An index's own media type, OCI's when it has none.
 fn own_media_type(bytes: &[u8]) -> String {
     match crate::image::Document::parse(bytes, None) {
@@ -189,6 +200,10 @@ fn own_media_type(bytes: &[u8]) -> String {
 }
 
 impl Documents for Remote {
+    fn may_have(&self, _: &Descriptor) -> bool {
+        true
+    }
+
     fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         if let Some(bytes) = self.cached(&descriptor.digest)? {
             return Ok(bytes);
@@ -202,13 +217,21 @@ impl Documents for Remote {
         if let Some(bytes) = self.cached(&descriptor.digest)? {
             return Ok(bytes);
         }
-        self.blob(descriptor, None)?;
+        self.blob(descriptor, None, |_| {})?;
         let bytes = self.cached(&descriptor.digest)?;
         bytes.ok_or_else(|| Error::NotFound {
             image: self.shown.clone(),
             what: format!("{} vanished from the blob store", descriptor.digest),
         })
     }
+}
+
+/// What the threads that fetch layers tell.
+enum Event {
+    /// The bytes of this layer begin to arrive in a file.
+    Begun(usize, PathBuf),
+    /// The blob of this digest is whole at a path, or does not come.
+    Ended(Digest, Result<PathBuf, Error>),
 }
 
 /// Fetches the layers, several at once, and writes their records in order.
@@ -227,37 +250,52 @@ fn layers<W: Write>(
     let next = Arc::new(AtomicUsize::new(0));
     let (sender, receiver) = mpsc::channel();
     // The threads are not joined after a failure: they end by the cancellation, or with the process.
-    for _ in 0..jobs.clamp(1, work.len().max(1)) {
-        let (remote, work, next, sender) = (remote.clone(), work.clone(), next.clone(), sender.clone());
-        thread::spawn(move || {
-            while let Some((index, descriptor)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let done = remote.blob(descriptor, Some(*index));
-                if sender.send((descriptor.digest.clone(), done)).is_err() {
-                    return;
-                }
-            }
-        });
+    for count in 0..jobs.clamp(1, work.len().max(1)) {
+        let (fetcher, work, next, sender) = (remote.clone(), work.clone(), next.clone(), sender.clone());
+        let fetch = move || fetch_all(&fetcher, &work, &next, &sender);
+        // Fewer will do; without a single one there would be nobody to wait for.
+        match thread::Builder::new().name("layer".to_owned()).spawn(fetch) {
+            Ok(_) => {}
+            Err(_) if count > 0 => break,
+            Err(source) => return Err(Error::Thread { image: remote.shown.clone(), source }),
+        }
     }
     drop(sender);
     let mut paths: HashMap<Digest, PathBuf> = HashMap::new();
     for (index, descriptor) in all.iter().enumerate() {
         while !paths.contains_key(&descriptor.digest) {
             let ended = |_| Error::NotFound { image: remote.shown.clone(), what: "a download ended early".into() };
-            let (digest, done) = receiver.recv().map_err(ended)?;
-            paths.insert(digest, done?);
+            match receiver.recv().map_err(ended)? {
+                Event::Begun(index, path) => emit::fetching(out, image, index, path)?,
+                Event::Ended(digest, done) => drop(paths.insert(digest, done?)),
+            }
         }
         emit::layer(out, image, index, paths[&descriptor.digest].clone())?;
     }
     Ok(())
 }
 
-/// A partial blob that reports how far it is.
-struct Metered {
-    partial: Box<Partial>,
-    meter: Box<dyn Meter>,
+/// Fetches what nobody has begun yet, until nothing is left or nobody listens.
+fn fetch_all(remote: &Remote, work: &[(usize, Descriptor)], next: &AtomicUsize, events: &mpsc::Sender<Event>) {
+    while let Some((index, descriptor)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+        // Who does not listen any more is told in vain.
+        let begins = |path: &Path| drop(events.send(Event::Begun(*index, path.to_path_buf())));
+        let done = remote.blob(descriptor, Some(*index), begins);
+        if events.send(Event::Ended(descriptor.digest.clone(), done)).is_err() {
+            return;
+        }
+    }
 }
 
-impl Sink for Metered {
+/// A partial blob that reports how far it is.
+struct Metered<B> {
+    partial: Box<Partial>,
+    meter: Box<dyn Meter>,
+    /// Is told where the bytes arrive from now on.
+    begins: B,
+}
+
+impl<B: Fn(&Path)> Sink for Metered<B> {
     fn size(&self) -> u64 {
         self.partial.size()
     }
@@ -273,7 +311,9 @@ impl Sink for Metered {
     }
 
     fn restart(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        self.partial.restart()?;
+        if self.partial.restart()? {
+            (self.begins)(self.partial.path());
+        }
         self.meter.at(0);
         Ok(())
     }

@@ -12,6 +12,8 @@ const MAX_DOCUMENTS: u32 = 256;
 
 /// Where documents come from: a layout, or a registry with a store before it.
 pub(super) trait Documents {
+    /// Whether the document may be there. An index on disk may name more images than came with it.
+    fn may_have(&self, descriptor: &Descriptor) -> bool;
     /// The verified bytes of an index or a manifest.
     fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error>;
     /// The verified bytes of a config.
@@ -36,6 +38,8 @@ pub(super) struct Resolver<'a, D> {
     image: String,
     wanted: Platform,
     explicit: bool,
+    /// What is not there is not looked for elsewhere: an index may name more images than came with it.
+    only_present: bool,
     left: u32,
 }
 
@@ -43,7 +47,12 @@ impl<'a, D: Documents> Resolver<'a, D> {
     /// For `image` as the user calls it; `platform` is `None` when the user does not say.
     pub(super) fn new(documents: &'a D, image: String, platform: Option<&Platform>) -> Self {
         let wanted = platform.cloned().unwrap_or_else(Platform::host);
-        Self { documents, image, wanted, explicit: platform.is_some(), left: MAX_DOCUMENTS }
+        Self { documents, image, wanted, explicit: platform.is_some(), only_present: false, left: MAX_DOCUMENTS }
+    }
+
+    /// Lets those images of an index alone count whose manifests are there, as far as any is.
+    pub(super) fn only_present(self) -> Self {
+        Self { only_present: true, ..self }
     }
 
     /// Finds the image that `top` leads to.
@@ -77,6 +86,10 @@ impl<'a, D: Documents> Resolver<'a, D> {
             let what = format!("image indexes nest deeper than {MAX_DEPTH}");
             return Err(Error::NotFound { image: self.image.clone(), what });
         }
+        let is_there = |entry: &&Descriptor| !self.only_present || self.documents.may_have(entry);
+        let there: Vec<Descriptor> = entries.iter().filter(is_there).cloned().collect();
+        // Where none came along, the one that is chosen says so.
+        let entries = if there.iter().all(Descriptor::is_attestation) { entries } else { &there };
         let (mut seen, mut unsure, mut no_image) = (Vec::new(), None, None);
         let candidates = select::candidates(entries, &self.wanted).map_err(|error| self.select(error))?;
         for entry in candidates {

@@ -29,6 +29,38 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// Something else stands where a file of the store is due.
+    #[error("{path}: is {found} where a regular file is due", path = .path.display())]
+    NotAFile {
+        /// Where.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// Something else stands where a directory of the store is due.
+    #[error("{path}: is {found} where a directory is due", path = .path.display())]
+    NotADirectory {
+        /// Where.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// Others may write to a store that is not shared with them.
+    #[error("{path}: not used as a blob store, since {writers}", path = .path.display())]
+    OpenToOthers {
+        /// The directory or file.
+        path: PathBuf,
+        /// Who.
+        writers: String,
+    },
+    /// Another process keeps a lock.
+    #[error("{path}: another process has held this lock for more than {seconds} s", path = .path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// A document is longer than documents may be.
     #[error("{path}: longer than {max} bytes", path = .path.display())]
     TooLong {

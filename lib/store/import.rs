@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::flush::Flusher;
 use super::partial::{hash_zeros, skip};
-use super::{Error, Store};
+use super::{Error, Store, verified};
 use crate::image::{Algorithm, Digest, Hasher};
 use crate::sys::NewFile;
 
@@ -21,8 +21,9 @@ pub struct Import {
 
 impl Import {
     pub(super) fn new(store: &Store) -> Result<Self, Error> {
-        let dir = store.root.join("partial");
-        let new = NewFile::new_in(&dir, "import").map_err(Error::at(&dir, "cannot make a file"))?;
+        let dir = store.partial()?;
+        let new = NewFile::new_in(&dir.through(""), "import").and_then(|new| dir.keep(new.file()).map(|()| new));
+        let new = new.map_err(Error::at(dir.path(), "cannot make a file"))?;
         let (store, hasher, flusher) = (store.clone(), Hasher::new(Algorithm::Sha256), Flusher::default());
         Ok(Self { store, new, hasher, size: 0, flusher })
     }
@@ -34,7 +35,7 @@ impl Import {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let file = self.new.file_mut();
         let written = file.write_all(bytes).and_then(|()| self.flusher.wrote(file, bytes.len()));
-        written.map_err(Error::at(&self.store.root, "cannot write a blob"))?;
+        written.map_err(Error::at(self.store.root(), "cannot write a blob"))?;
         self.hasher.update(bytes);
         self.size = self.size.saturating_add(bytes.len() as u64);
         Ok(())
@@ -46,7 +47,7 @@ impl Import {
     /// When the file cannot become so long.
     pub fn write_hole(&mut self, count: u64) -> Result<(), Error> {
         self.size = self.size.saturating_add(count);
-        skip(self.new.file_mut(), self.size).map_err(Error::at(&self.store.root, "cannot write a blob"))?;
+        skip(self.new.file_mut(), self.size).map_err(Error::at(self.store.root(), "cannot write a blob"))?;
         hash_zeros(&mut self.hasher, count);
         Ok(())
     }
@@ -58,14 +59,15 @@ impl Import {
     pub fn finish(self) -> Result<(Digest, u64, PathBuf), Error> {
         let Self { store, new, hasher, size, mut flusher } = self;
         let digest = hasher.finish();
-        if let Some(path) = store.blob(&digest, size) {
+        if let Some(path) = store.whole_blob(&digest, size)? {
             return Ok((digest, size, path));
         }
-        flusher.finish(new.file()).map_err(Error::at(&store.root, "cannot sync a blob"))?;
-        let path = store.blob_path(&digest);
+        flusher.finish(new.file()).map_err(Error::at(store.root(), "cannot sync a blob"))?;
+        let (blobs, path) = (store.blobs_to_write(&digest)?, store.blob_path(&digest));
         // A wrong blob of another size may have the name.
         let _lock = store.lock()?;
-        new.persist(&path).map_err(Error::at(&path, "cannot give the blob its name"))?;
+        verified::mark(new.file()).map_err(Error::at(&path, "cannot set the blob's time"))?;
+        new.persist(&blobs.through(digest.hex())).map_err(Error::at(&path, "cannot give the blob its name"))?;
         Ok((digest, size, path))
     }
 }

@@ -1,7 +1,7 @@
 //! `index.json`: what the images in the store are called.
 
-use std::fs;
-use std::io;
+use std::io::Read;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
@@ -21,6 +21,11 @@ const MAX_INDEX: u64 = 64 << 20;
 const SOURCE_DIGEST: &str = "vnd.oci-fetch.source.digest";
 const SOURCE_TYPE: &str = "vnd.oci-fetch.source.mediaType";
 const SOURCE_SIZE: &str = "vnd.oci-fetch.source.size";
+
+/// The annotation of ours that says when an entry was last used, in seconds since 1970 (R10). It is written at most once in
+/// so many seconds, so that what is used all the time costs nothing.
+const USED: &str = "vnd.oci-fetch.used";
+const USED_GRAIN: u64 = 3600;
 
 /// A name in the store and what it stands for.
 #[derive(Clone, Debug)]
@@ -81,29 +86,92 @@ impl Store {
     /// # Errors
     /// When `index.json` cannot be read or written.
     pub(super) fn set_name(&self, name: &Name) -> Result<(), Error> {
-        // Nothing to do needs no lock: a store that cannot be written still serves what it has.
-        if self.entries_as_written()?.contains(&entry(name)) {
+        let now = seconds(SystemTime::now());
+        let new = entry(name, now);
+        let old = self.entries_as_written()?.into_iter().find(|entry| name_of(entry) == Some(&name.name));
+        let is_same = old.as_ref().is_some_and(|old| without_use(old) == without_use(&new));
+        if is_same && old.is_some_and(|old| is_fresh(&old, now)) {
             return Ok(());
         }
-        let _lock = self.lock()?;
+        let written = self.lock().and_then(|_lock| {
+            self.rewrite_entries(|entries| {
+                entries.retain(|entry| name_of(entry) != Some(&name.name));
+                entries.push(new);
+            })
+        });
+        match written {
+            // A store that cannot be written still serves what it has.
+            Err(error) if is_same => {
+                log::info!("the use of {} is not remembered: {error}", name.name);
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    /// Remembers that `name` is used now, if the store can be written.
+    pub fn mark_used(&self, name: &str) {
+        let now = seconds(SystemTime::now());
+        let is_due = |entry: &Value| name_of(entry) == Some(name) && !is_fresh(entry, now);
+        let mark = || {
+            if !self.entries_as_written()?.iter().any(is_due) {
+                return Ok(());
+            }
+            let _lock = self.lock()?;
+            self.rewrite_entries(|entries| {
+                entries.iter_mut().filter(|entry| is_due(entry)).for_each(|entry| set_used(entry, now));
+            })
+        };
+        if let Err(error) = mark() {
+            log::info!("the use of {name} is not remembered: {error}");
+        }
+    }
+
+    /// Forgets the names that were not used for `age` seconds, and those of other tools that old since they were first seen
+    /// here; only under the lock. Returns what the others lead to, and how many are forgotten.
+    pub(super) fn forget(&self, now: u64, age: u64) -> Result<(Vec<Digest>, u64), Error> {
+        let (mut kept, mut forgotten) = (Vec::new(), 0);
+        let digest = |value: &Value| value.as_str().and_then(|text| text.parse::<Digest>().ok());
+        self.rewrite_entries(|entries| {
+            entries.retain_mut(|entry| {
+                let used = used(entry).unwrap_or(now);
+                let is_kept = now.saturating_sub(used) < age;
+                set_used(entry, used);
+                match is_kept {
+                    true => {
+                        kept.extend(digest(&entry["digest"]));
+                        kept.extend(digest(&entry["annotations"][SOURCE_DIGEST]));
+                    }
+                    false => forgotten += 1,
+                }
+                is_kept
+            });
+        })?;
+        Ok((kept, forgotten))
+    }
+
+    /// Changes the entries of `index.json`; only under the lock.
+    fn rewrite_entries(&self, change: impl FnOnce(&mut Vec<Value>)) -> Result<(), Error> {
         let bytes = self.read_index()?;
         let parsed: Option<Value> =
             bytes.as_deref().map(serde_json::from_slice).transpose().map_err(|e| self.index_error(e))?;
-        let entry = entry(name);
         let mut index = match parsed {
             Some(Value::Object(index)) => index,
             _ => Map::new(),
         };
         index.entry("schemaVersion").or_insert(json!(2));
-        let list = index.entry("manifests").or_insert(json!([]));
-        if !list.is_array() {
-            *list = json!([]);
+        let mut entries = match index.remove("manifests") {
+            Some(Value::Array(entries)) => entries,
+            _ => Vec::new(),
+        };
+        let before = entries.clone();
+        change(&mut entries);
+        let is_changed = before != entries;
+        index.insert("manifests".into(), Value::Array(entries));
+        match is_changed {
+            true => self.replace("index.json", Value::Object(index).to_string().as_bytes()),
+            false => Ok(()),
         }
-        if let Value::Array(list) = list {
-            list.retain(|e| e["annotations"][REF_NAME].as_str() != Some(&name.name));
-            list.push(entry);
-        }
-        self.replace("index.json", Value::Object(index).to_string().as_bytes())
     }
 
     fn entries_as_written(&self) -> Result<Vec<Value>, Error> {
@@ -113,13 +181,8 @@ impl Store {
     }
 
     fn read_index(&self) -> Result<Option<Vec<u8>>, Error> {
-        use io::Read;
-        let path = self.root().join("index.json");
-        let file = match fs::File::open(&path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::at(&path, "cannot open")(e)),
-        };
+        let (root, path) = (&self.0.root, self.root().join("index.json"));
+        let Some(file) = root.file("index.json")? else { return Ok(None) };
         let mut bytes = Vec::new();
         file.take(MAX_INDEX + 1).read_to_end(&mut bytes).map_err(Error::at(&path, "cannot read"))?;
         if bytes.len() as u64 > MAX_INDEX {
@@ -133,10 +196,48 @@ impl Store {
     }
 }
 
-fn entry(name: &Name) -> Value {
+/// The name of an entry.
+fn name_of(entry: &Value) -> Option<&str> {
+    entry["annotations"][REF_NAME].as_str()
+}
+
+/// When an entry was last used, in seconds since 1970.
+fn used(entry: &Value) -> Option<u64> {
+    entry["annotations"][USED].as_str()?.parse().ok()
+}
+
+/// Whether the time of its last use need not be written anew.
+fn is_fresh(entry: &Value, now: u64) -> bool {
+    used(entry).is_some_and(|used| now.saturating_sub(used) < USED_GRAIN)
+}
+
+fn set_used(entry: &mut Value, time: u64) {
+    if let Value::Object(fields) = entry {
+        let annotations = fields.entry("annotations").or_insert(json!({}));
+        if let Value::Object(annotations) = annotations {
+            annotations.insert(USED.into(), json!(time.to_string()));
+        }
+    }
+}
+
+fn without_use(entry: &Value) -> Value {
+    let mut entry = entry.clone();
+    if let Some(annotations) = entry["annotations"].as_object_mut() {
+        annotations.remove(USED);
+    }
+    entry
+}
+
+/// Seconds since 1970.
+pub(super) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn entry(name: &Name, used: u64) -> Value {
     let shown = name.wrapper.as_ref().unwrap_or(&name.target);
     let mut annotations = Map::new();
     annotations.insert(REF_NAME.into(), json!(name.name));
+    annotations.insert(USED.into(), json!(used.to_string()));
     if name.wrapper.is_some() {
         annotations.insert(SOURCE_DIGEST.into(), json!(name.target.digest));
         annotations.insert(SOURCE_TYPE.into(), json!(name.target.media_type));

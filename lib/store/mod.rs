@@ -6,30 +6,47 @@
 //! DIR/blobs/sha256/HEX      whole and right, always
 //! DIR/partial/sha256.HEX    what has arrived of a blob; locked by the process that fetches it
 //! DIR/.lock                 held while index.json is rewritten
+//! DIR/.in-use               held together by all who fetch, alone by who prunes
 //! ```
 //!
 //! A blob comes to its name by a rename after its digest was checked. Partial files survive a kill, and the next run
-//! carries on from them.
+//! carries on from them. A transfer that starts over does so in a new file, since somebody may be reading the old one (M4).
+//!
+//! Nothing in a store is believed because it stands there: its directories are held open ([`directory`]), every file is a
+//! regular one and no link, who else may write to it is asked first ([`Access`]), locks are waited for within bounds
+//! ([`wait`]), and a blob that was written to since it was verified is verified again ([`verified`]).
 
+mod access;
+mod directory;
 mod error;
 mod flush;
 mod hash_behind;
 mod import;
 mod index;
 mod partial;
+mod prune;
+mod verified;
 mod wait;
 
-use std::fs::{self, File};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rustix::fs::{Mode, OFlags};
+
+pub use access::{Access, Options};
 pub use error::{Error, Mismatch};
 pub use import::Import;
 pub use index::{Name, REF_NAME};
 pub use partial::{Claim, Partial};
+pub use prune::Pruned;
+
+use directory::Directory;
 
 use crate::image::{Algorithm, Digest, Hasher};
-use crate::sys::NewFile;
+use crate::sys::{NewFile, try_lock, try_lock_shared};
 
 /// What `oci-layout` holds.
 const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
@@ -40,65 +57,141 @@ const EMPTY_INDEX: &str =
 
 /// A blob store. Cheap to clone; every method may be called from any thread and process at once.
 #[derive(Clone, Debug)]
-pub struct Store {
-    root: PathBuf,
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    root: Directory,
+    /// Locked together with all who fetch, until the store is closed; absent where it is only read or cannot be locked.
+    in_use: Option<File>,
+    /// Absent in a layout that is only read.
+    partial: Option<Directory>,
+    sha256: Option<Directory>,
+    sha512: Option<Directory>,
 }
 
 impl Store {
     /// Opens the store in `dir`, and makes it when it is not there.
     ///
     /// # Errors
-    /// When `dir` holds something that is no image layout, or cannot be made or read.
-    pub fn create(dir: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(dir).map_err(Error::at(dir, "cannot make the blob store"))?;
-        let store = Self { root: dir.canonicalize().map_err(Error::at(dir, "cannot open the blob store"))? };
-        let layout = store.root.join("oci-layout");
-        if !layout.is_file() {
-            store.require_empty()?;
+    /// When `dir` holds something that is no image layout, is open to others, or cannot be made or read.
+    pub fn create(dir: &Path, options: Options) -> Result<Self, Error> {
+        let mode = if options.access == Access::Shared { 0o777 } else { 0o755 };
+        let made = DirBuilder::new().recursive(true).mode(mode).create(dir);
+        made.map_err(Error::at(dir, "cannot make the blob store"))?;
+        let root = dir.canonicalize().map_err(Error::at(dir, "cannot open the blob store"))?;
+        let root = Directory::open(&root, options.access)?;
+        let is_new = root.file("oci-layout")?.is_none();
+        if is_new {
+            require_empty(&root)?;
+        }
+        let in_use = use_together(&root, options, OFlags::CREATE)?;
+        let partial = root.make_directory("partial")?;
+        let blobs = root.make_directory("blobs")?;
+        let blobs = |algorithm: Algorithm| blobs.make_directory(algorithm.name()).map(Some);
+        let (sha256, sha512) = (blobs(Algorithm::Sha256)?, blobs(Algorithm::Sha512)?);
+        let store = Self(Arc::new(Inner { options, root, in_use, partial: Some(partial), sha256, sha512 }));
+        if is_new {
             let _lock = store.lock()?;
-            store.make_dir("partial")?;
-            if !store.root.join("index.json").is_file() {
+            if store.0.root.file("index.json")?.is_none() {
                 store.replace("index.json", EMPTY_INDEX.as_bytes())?;
             }
             store.replace("oci-layout", LAYOUT.as_bytes())?;
         }
-        store.make_dir("partial")?;
-        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            store.make_dir(&format!("blobs/{}", algorithm.name()))?;
-        }
         Ok(store)
     }
 
-    /// Opens an image layout that is there already, to read it only.
+    /// Opens an image layout or a store that is there already, and makes nothing in it.
     ///
     /// # Errors
-    /// When `dir` is no image layout.
-    pub fn open(dir: &Path) -> Result<Self, Error> {
+    /// When `dir` is no image layout, is open to others, or cannot be read.
+    pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
         let root = dir.canonicalize().map_err(Error::at(dir, "cannot open the image layout"))?;
-        if !root.join("index.json").is_file() {
-            return Err(Error::NotALayout { path: root });
+        let root = Directory::open(&root, options.access)?;
+        if root.file("index.json")?.is_none() {
+            return Err(Error::NotALayout { path: root.path().to_path_buf() });
         }
-        Ok(Self { root })
+        let (partial, in_use) = match options.access {
+            Access::InPlace => (None, None),
+            Access::Private | Access::Shared => {
+                (root.directory("partial")?, use_together(&root, options, OFlags::empty())?)
+            }
+        };
+        let blobs = root.directory("blobs")?;
+        let of = |algorithm: Algorithm| match &blobs {
+            Some(blobs) => blobs.directory(algorithm.name()),
+            None => Ok(None),
+        };
+        let (sha256, sha512) = (of(Algorithm::Sha256)?, of(Algorithm::Sha512)?);
+        Ok(Self(Arc::new(Inner { options, root, in_use, partial, sha256, sha512 })))
     }
 
     /// The store's directory, absolute.
     #[must_use]
     pub fn root(&self) -> &Path {
-        &self.root
+        self.0.root.path()
     }
 
     /// Where the blob of `digest` stands or will stand.
     #[must_use]
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.root.join("blobs").join(digest.algorithm().name()).join(digest.hex())
+        self.root().join("blobs").join(digest.algorithm().name()).join(digest.hex())
     }
 
-    /// The path of a blob that is there with `size` bytes.
-    #[must_use]
-    pub fn blob(&self, digest: &Digest, size: u64) -> Option<PathBuf> {
+    /// Opens what stands where the blob of `digest` is due, whatever it holds; `None` when there is nothing.
+    ///
+    /// # Errors
+    /// When it cannot be opened or is no regular file.
+    pub fn open_blob(&self, digest: &Digest) -> Result<Option<File>, Error> {
+        match self.blobs(digest.algorithm()) {
+            Some(directory) => directory.file(digest.hex()),
+            None => Ok(None),
+        }
+    }
+
+    /// The length in bytes of what stands where the blob of `digest` is due.
+    ///
+    /// # Errors
+    /// As [`open_blob`](Self::open_blob).
+    pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        let Some(file) = self.open_blob(digest)? else { return Ok(None) };
+        let meta = file.metadata().map_err(Error::at(&self.blob_path(digest), "cannot examine the blob"))?;
+        Ok(Some(meta.len()))
+    }
+
+    /// The path of a blob that is there with `size` bytes. In a store it is verified when it was written to since it was.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when its bytes are others, [`Error::NotAFile`] when it is no file, others as the system has them.
+    pub fn blob(&self, digest: &Digest, size: u64) -> Result<Option<PathBuf>, Error> {
+        let Some(file) = self.open_blob(digest)? else { return Ok(None) };
         let path = self.blob_path(digest);
-        let meta = fs::metadata(&path).ok()?;
-        (meta.is_file() && meta.len() == size).then_some(path)
+        let meta = file.metadata().map_err(Error::at(&path, "cannot examine the blob"))?;
+        if meta.len() != size {
+            return Ok(None);
+        }
+        if self.0.options.access != Access::InPlace {
+            verified::check(&file, &meta, digest, &path)?;
+            if !verified::keep(&file, &meta).map_err(Error::at(&path, "cannot lock the blob"))? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(path))
+    }
+
+    /// As [`blob`](Self::blob), for who can fetch it: one that is damaged, or no file, is told of and counts as absent.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) fn whole_blob(&self, digest: &Digest, size: u64) -> Result<Option<PathBuf>, Error> {
+        match self.blob(digest, size) {
+            Err(error @ (Error::Mismatch { .. } | Error::NotAFile { .. } | Error::OpenToOthers { .. })) => {
+                log::warn!("{error}; fetching it again");
+                Ok(None)
+            }
+            other => other,
+        }
     }
 
     /// The bytes of a document, verified; `None` when it is not there.
@@ -106,12 +199,8 @@ impl Store {
     /// # Errors
     /// When it cannot be read, is longer than `max` bytes, or is not what its digest says.
     pub fn document(&self, digest: &Digest, max: u64) -> Result<Option<Vec<u8>>, Error> {
+        let Some(file) = self.open_blob(digest)? else { return Ok(None) };
         let path = self.blob_path(digest);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::at(&path, "cannot open the blob")(e)),
-        };
         let mut bytes = Vec::new();
         let limit = max.saturating_add(1);
         file.take(limit).read_to_end(&mut bytes).map_err(Error::at(&path, "cannot read the blob"))?;
@@ -125,6 +214,14 @@ impl Store {
             return Err(Error::Mismatch { path, mismatch: Mismatch::Digest { expected: digest.clone(), found } });
         }
         Ok(Some(bytes))
+    }
+
+    /// Removes what stands where the blob of `digest` is due, because it is something else.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn discard(&self, digest: &Digest) -> Result<(), Error> {
+        self.blobs(digest.algorithm()).map_or(Ok(()), |directory| directory.remove(digest.hex()))
     }
 
     /// Puts a document under its digest.
@@ -142,7 +239,7 @@ impl Store {
         }
     }
 
-    /// Takes the blob of `digest` for writing. Waits while another process or thread is fetching it.
+    /// Takes the blob of `digest` for writing. Waits while another process or thread is fetching it and gets further.
     ///
     /// # Errors
     /// When the partial file cannot be opened, locked or read.
@@ -158,45 +255,93 @@ impl Store {
         Import::new(self)
     }
 
-    fn make_dir(&self, name: &str) -> Result<(), Error> {
-        let path = self.root.join(name);
-        fs::create_dir_all(&path).map_err(Error::at(&path, "cannot make the directory"))
+    fn blobs(&self, algorithm: Algorithm) -> Option<&Directory> {
+        match algorithm {
+            Algorithm::Sha256 => self.0.sha256.as_ref(),
+            Algorithm::Sha512 => self.0.sha512.as_ref(),
+        }
     }
 
-    /// Nothing of others may stand where a store is made: a mistyped directory must not be strewn with blobs.
-    fn require_empty(&self) -> Result<(), Error> {
-        let ours = [".lock", "partial", "blobs", "oci-layout", "index.json", "lost+found"];
-        let entries = fs::read_dir(&self.root).map_err(Error::at(&self.root, "cannot read the directory"))?;
-        for entry in entries {
-            let entry = entry.map_err(Error::at(&self.root, "cannot read the directory"))?;
-            if !ours.iter().any(|name| entry.file_name() == *name) {
-                return Err(Error::NotEmpty { path: self.root.clone() });
-            }
-        }
-        Ok(())
+    /// The directory that a new blob goes to.
+    fn blobs_to_write(&self, digest: &Digest) -> Result<&Directory, Error> {
+        self.blobs(digest.algorithm()).ok_or_else(|| self.read_only())
+    }
+
+    /// The directory of files on their way.
+    fn partial(&self) -> Result<&Directory, Error> {
+        self.0.partial.as_ref().ok_or_else(|| self.read_only())
+    }
+
+    fn read_only(&self) -> Error {
+        Error::at(self.root(), "is only read")(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 
     /// The lock over everything but blobs, until it is dropped.
     fn lock(&self) -> Result<File, Error> {
-        let path = self.root.join(".lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(Error::at(&path, "cannot open the lock"))?;
-        let what = || format!("{}: waiting for another process that changes the store", self.root.display());
-        wait::lock(&lock, what).map_err(Error::at(&path, "cannot lock the store"))?;
-        Ok(lock)
+        let root = &self.0.root;
+        let path = root.join(".lock");
+        let lock = root.open_file(".lock", OFlags::RDWR | OFlags::CREATE, lock_mode(self.0.options.access))?;
+        let lock = lock.ok_or_else(|| Error::at(&path, "cannot open the lock")(io::ErrorKind::NotFound.into()))?;
+        let what = || format!("{}: waiting for another process that changes the store", self.root().display());
+        let locked = wait::lock(|| try_lock(&lock), self.0.options.patience, || 0, what);
+        match locked.map_err(Error::at(&path, "cannot lock the store"))? {
+            true => Ok(lock),
+            false => Err(Error::Locked { path, seconds: self.0.options.patience.as_secs() }),
+        }
     }
 
     /// Puts `bytes` in the place of a file of the store; only under the lock.
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let (dir, path) = (self.root.join("partial"), self.root.join(name));
+        let (dir, root) = (self.partial()?, &self.0.root);
         let write = || {
             use io::Write;
-            let mut new = NewFile::new_in(&dir, name)?;
+            let mut new = NewFile::new_in(&dir.through(""), name)?;
+            dir.keep(new.file())?;
             new.file_mut().write_all(bytes)?;
             new.file().sync_data()?;
-            new.persist(&path)
+            new.persist(&root.through(name))
         };
-        write().map_err(Error::at(&path, "cannot write"))
+        write().map_err(Error::at(&root.join(name), "cannot write"))
+    }
+}
+
+/// The mode of a lock: whoever can open a file can lock it, so nobody else can open this one.
+fn lock_mode(access: Access) -> Mode {
+    match access {
+        Access::Shared => Mode::from_raw_mode(0o666),
+        Access::Private | Access::InPlace => Mode::from_raw_mode(0o600),
+    }
+}
+
+/// Takes the lock of those who use a store, so that nobody prunes it as if he were alone. Who may not open the lock, because
+/// he can only read the store, goes without.
+fn use_together(root: &Directory, options: Options, create: OFlags) -> Result<Option<File>, Error> {
+    let path = root.join(".in-use");
+    let lock = match root.open_file(".in-use", OFlags::RDWR | create, lock_mode(options.access)) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return Ok(None),
+        Err(Error::Io { source, .. }) if is_read_only(&source) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let what = || format!("{}: waiting for another process that prunes the store", root.path().display());
+    let locked = wait::lock(|| try_lock_shared(&lock), options.patience, || 0, what);
+    match locked.map_err(Error::at(&path, "cannot lock the store"))? {
+        true => Ok(Some(lock)),
+        false => Err(Error::Locked { path, seconds: options.patience.as_secs() }),
+    }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Nothing of others may stand where a store is made: a mistyped directory must not be strewn with blobs.
+fn require_empty(root: &Directory) -> Result<(), Error> {
+    let ours = [".lock", ".in-use", "partial", "blobs", "oci-layout", "index.json", "lost+found"];
+    let (names, others) = root.names()?;
+    match others == 0 && names.iter().all(|name| ours.contains(&name.as_str())) {
+        true => Ok(()),
+        false => Err(Error::NotEmpty { path: root.path().to_path_buf() }),
     }
 }
 

@@ -1,15 +1,19 @@
 //! Blobs on their way: partial files that survive a kill and are carried on with (R2).
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
+use super::directory::Directory;
 use super::flush::Flusher;
 use super::hash_behind::HashBehind;
-use super::{Error, Mismatch, Store, wait};
+use super::{Error, Mismatch, Store, verified, wait};
 use crate::image::{Digest, Hasher};
 use crate::relay::PageBuffer;
+use crate::sys::try_lock;
 
 /// What [`Store::claim`] finds.
 #[derive(Debug)]
@@ -26,6 +30,10 @@ pub struct Partial {
     store: Store,
     digest: Digest,
     size: u64,
+    /// Its name among the partial files.
+    name: String,
+    /// Nobody else looks for this name: what is not committed is of no use.
+    is_private: bool,
     path: PathBuf,
     file: File,
     hash: HashBehind,
@@ -34,35 +42,82 @@ pub struct Partial {
 }
 
 pub(super) fn claim(store: &Store, digest: &Digest, size: u64) -> Result<Claim, Error> {
-    let path = store.root.join("partial").join(format!("{}.{}", digest.algorithm().name(), digest.hex()));
+    let directory = store.partial()?;
+    let mut name = format!("{}.{}", digest.algorithm().name(), digest.hex());
+    let mut is_private = false;
     loop {
-        if let Some(path) = store.blob(digest, size) {
+        if let Some(path) = store.whole_blob(digest, size)? {
             return Ok(Claim::Present(path));
         }
-        let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
-        let file = file.map_err(Error::at(&path, "cannot open the partial blob"))?;
-        let what = || {
-            let there = file.metadata().map_or(0, |meta| meta.len());
-            format!("{digest}: waiting for another process that fetches it, {there} of {size} bytes are there")
+        let file = match open(directory, &name) {
+            Ok(Some(file)) => file,
+            Ok(None) => continue,
+            // Among several users a partial file may be another's alone.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied && !is_private => {
+                (name, is_private) = (private(&name), true);
+                continue;
+            }
+            Err(error) => return Err(error),
         };
-        wait::lock(&file, what).map_err(Error::at(&path, "cannot lock the partial blob"))?;
+        let path = directory.join(&name);
+        let arrived = || file.metadata().map_or(0, |meta| meta.len());
+        let what = || {
+            format!("{digest}: waiting for another process that fetches it, {} of {size} bytes are there", arrived())
+        };
+        let locked = wait::lock(|| try_lock(&file), store.0.options.patience, arrived, what);
+        if !locked.map_err(Error::at(&path, "cannot lock the partial blob"))? {
+            log::warn!("{digest}: the process that fetches it gets no further; fetching it here too");
+            (name, is_private) = (private(&name), true);
+            continue;
+        }
         // Whoever held the lock may have made the file the blob, or thrown it away: then it is not ours to write.
-        let held = file.metadata().map_err(Error::at(&path, "cannot examine the partial blob"))?;
-        match fs::metadata(&path) {
-            Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => {}
-            _ => continue,
+        if !directory.holds(&name, &file) {
+            continue;
         }
         // And between our look and our lock another may have come and gone.
-        if let Some(whole) = store.blob(digest, size) {
-            let _ = fs::remove_file(&path);
+        if let Some(whole) = store.whole_blob(digest, size)? {
+            let _ = directory.remove(&name);
             return Ok(Claim::Present(whole));
         }
         let hash = HashBehind::new(digest.algorithm());
         let store = store.clone();
         let (digest, flusher) = (digest.clone(), Flusher::default());
-        let mut partial = Partial { store, digest, size, path, file, hash, offset: 0, flusher };
+        let mut partial = Partial { store, digest, size, name, is_private, path, file, hash, offset: 0, flusher };
         partial.resume()?;
         return Ok(Claim::Partial(Box::new(partial)));
+    }
+}
+
+/// A name like this one that nobody else looks for.
+fn private(name: &str) -> String {
+    format!("{name}.{:016x}", fastrand::u64(..))
+}
+
+/// The partial file of this name, made when there is none; `None` when it has to be looked for again.
+///
+/// What is no file of the store's making, such as a link to somebody's, is not written to but replaced.
+fn open(directory: &Directory, name: &str) -> Result<Option<File>, Error> {
+    let replace = |error: Error| {
+        log::warn!("{error}; starting the blob again");
+        directory.remove(name).map(|()| None)
+    };
+    let file = match directory.open_file(name, OFlags::RDWR, Mode::empty()) {
+        Ok(Some(file)) => file,
+        Ok(None) => {
+            let new = directory.new_file(name)?;
+            new.iter()
+                .try_for_each(|file| directory.keep(file))
+                .map_err(Error::at(&directory.join(name), "cannot make"))?;
+            return Ok(new);
+        }
+        Err(error @ (Error::NotAFile { .. } | Error::OpenToOthers { .. })) => return replace(error),
+        Err(error) => return Err(error),
+    };
+    let path = directory.join(name);
+    let links = file.metadata().map_err(Error::at(&path, "cannot examine the partial blob"))?.nlink();
+    match links {
+        2.. => replace(Error::NotAFile { path, found: "a file with another name too" }),
+        _ => Ok(Some(file)),
     }
 }
 
@@ -71,6 +126,12 @@ impl Partial {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// The file that the bytes arrive in; what has arrived there never changes (M4).
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Bytes of the whole blob.
@@ -87,7 +148,7 @@ impl Partial {
             return Ok(());
         }
         if len > self.size {
-            return self.restart();
+            return self.restart().map(drop);
         }
         let mut buffer = PageBuffer::with_capacity(256 << 10);
         loop {
@@ -106,16 +167,37 @@ impl Partial {
         Ok(())
     }
 
-    /// Throws away what has arrived.
+    /// Throws away what has arrived, and starts again in a new file, if there was anything: somebody may be reading the old
+    /// one (M4). Says whether there is a new one.
     ///
     /// # Errors
-    /// When the file cannot be cut.
-    pub fn restart(&mut self) -> Result<(), Error> {
-        let cut = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
-        cut.map_err(Error::at(&self.path, "cannot restart the partial blob"))?;
+    /// When no file can be made.
+    pub fn restart(&mut self) -> Result<bool, Error> {
+        let fail = |e| Error::at(&self.path, "cannot restart the partial blob")(e);
+        let had_bytes = self.file.metadata().map_err(fail)?.len() > 0;
+        if had_bytes {
+            let directory = self.store.partial()?;
+            let (file, name) = loop {
+                let name = private(&self.name);
+                if let Some(file) = directory.new_file(&name)? {
+                    break (file, name);
+                }
+            };
+            // Locked before it has the name under which others look for it; nobody else can have the lock.
+            let kept = directory.keep(&file).and_then(|()| try_lock(&file));
+            match kept {
+                Ok(_) => directory.rename(&name, directory, &self.name)?,
+                Err(error) => {
+                    let _ = directory.remove(&name);
+                    return Err(fail(error));
+                }
+            }
+            self.file = file;
+            self.flusher = Flusher::default();
+        }
         self.hash = HashBehind::new(self.digest.algorithm());
         self.offset = 0;
-        Ok(())
+        Ok(had_bytes)
     }
 
     /// Adds the next bytes.
@@ -177,7 +259,10 @@ impl Partial {
         }
         let path = self.store.blob_path(&self.digest);
         self.flusher.finish(&self.file).map_err(Error::at(&self.path, "cannot sync the blob"))?;
-        fs::rename(&self.path, &path).map_err(Error::at(&path, "cannot give the blob its name"))?;
+        verified::mark(&self.file).map_err(Error::at(&self.path, "cannot set the blob's time"))?;
+        let blobs = self.store.blobs_to_write(&self.digest)?;
+        self.store.partial()?.rename(&self.name, blobs, self.digest.hex())?;
+        self.is_private = false;
         Ok(path)
     }
 
@@ -198,6 +283,15 @@ impl Partial {
 
     fn mismatch(&self, mismatch: Mismatch) -> Error {
         Error::Mismatch { path: self.path.clone(), mismatch }
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if self.is_private {
+            // Nothing is left to try.
+            let _ = self.store.partial().and_then(|directory| directory.remove(&self.name));
+        }
     }
 }
 

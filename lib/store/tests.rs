@@ -1,8 +1,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::image::{Descriptor, media_type};
+
+const OPTIONS: Options = Options { access: Access::Private, patience: Duration::from_secs(20) };
 
 fn digest() -> Digest {
     Digest::sha256(b"hello world")
@@ -17,7 +21,7 @@ fn partial(store: &Store) -> Box<Partial> {
 
 fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::create(&dir.path().join("a/b")).unwrap();
+    let store = Store::create(&dir.path().join("a/b"), OPTIONS).unwrap();
     (dir, store)
 }
 
@@ -27,7 +31,7 @@ fn a_blob_gets_its_name_only_when_it_is_whole_and_right() {
     let mut first = partial(&store);
     first.write(b"hello ").unwrap();
     drop(first);
-    assert_eq!(store.blob(&digest(), 11), None);
+    assert_eq!(store.blob(&digest(), 11).unwrap(), None);
     let mut second = partial(&store);
     assert_eq!(second.offset(), 6);
     assert!(second.verify().is_err());
@@ -46,10 +50,10 @@ fn wrong_and_surplus_bytes_are_refused_and_thrown_away() {
     wrong.write(b"hallo world").unwrap();
     let error = wrong.commit().unwrap_err().to_string();
     assert!(error.contains(&digest().to_string()), "{error}");
-    assert_eq!(store.blob(&digest(), 11), None);
+    assert_eq!(store.blob(&digest(), 11).unwrap(), None);
     assert_eq!(partial(&store).offset(), 0);
     assert!(store.put(&digest(), b"something").is_err());
-    assert_eq!(store.blob(&digest(), 11), None);
+    assert_eq!(store.blob(&digest(), 11).unwrap(), None);
 }
 
 #[test]
@@ -58,7 +62,7 @@ fn the_second_of_two_writers_waits_and_finds_the_blob() {
     let mut first = partial(&store);
     let other = store.clone();
     let second = std::thread::spawn(move || matches!(other.claim(&digest(), 11).unwrap(), Claim::Present(_)));
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(50));
     first.write(b"hello world").unwrap();
     first.commit().unwrap();
     assert!(second.join().unwrap());
@@ -107,7 +111,7 @@ fn names_replace_names_and_leave_others_alone() {
 fn a_directory_of_others_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("thesis.tex"), "").unwrap();
-    assert!(matches!(Store::create(dir.path()), Err(Error::NotEmpty { .. })));
-    assert!(matches!(Store::open(dir.path()), Err(Error::NotALayout { .. })));
-    assert!(Store::open(Path::new("/nowhere/at/all")).is_err());
+    assert!(matches!(Store::create(dir.path(), OPTIONS), Err(Error::NotEmpty { .. })));
+    assert!(matches!(Store::open(dir.path(), OPTIONS), Err(Error::NotALayout { .. })));
+    assert!(Store::open(Path::new("/nowhere/at/all"), OPTIONS).is_err());
 }

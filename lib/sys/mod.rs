@@ -36,7 +36,7 @@ mod os;
 pub use beneath::open_beneath;
 pub use device::open_device;
 pub use holes::{data_segments, next_data, punch, zero};
-pub use lock::try_lock;
+pub use lock::{try_lock, try_lock_shared};
 pub use new_file::{NewFile, Replaced};
 pub use node::Node;
 pub use os::{random, send, widen_pipe};

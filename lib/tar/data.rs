@@ -9,6 +9,13 @@ pub struct Data<'a, R> {
     pub(super) reader: &'a mut Reader<R>,
 }
 
+impl<R: BufRead> Reader<R> {
+    /// The data of the current member, holes left out; nothing for all but files.
+    pub fn data(&mut self) -> Data<'_, R> {
+        Data { reader: self }
+    }
+}
+
 impl<R: BufRead> Data<'_, R> {
     /// How many bytes are left.
     #[must_use]

@@ -9,8 +9,8 @@
 
 use tar::{EntryType, Header};
 
-use super::reader::{MAX_PAX, padding};
-use super::{BLOCK, Body, FileLayout, Segment, WriteError, acl, sparse, xattr};
+use super::reader::padding;
+use super::{BLOCK, Body, FileLayout, MAX_PAX, Segment, WriteError, acl, sparse, xattr};
 use crate::meta::{Acl, Device, Entry, Named, NodeKind, Timestamp, Xattrs};
 
 /// Appends to `out` all blocks that stand before the member's data: its PAX header if it needs one, its header, the map

@@ -67,9 +67,9 @@ pub enum Problem {
     /// An extended attribute is malformed.
     #[error("extended attribute: {0}")]
     Xattr(#[from] XattrError),
-    /// A symbolic link leads nowhere.
-    #[error("symbolic link without a target")]
-    NoTarget,
+    /// Global attributes would take more memory than the members that they are repeated for.
+    #[error("the attributes of global PAX headers are repeated for too many members that have some of their own")]
+    RepeatedGlobals,
     /// A device without numbers.
     #[error("device in a v7 header, which has no room for its number")]
     NoDevice,

@@ -1,7 +1,9 @@
 //! What stands before a member's own header and says more about it: `L`, `K` and `x` members (I1, I2).
 
 use super::pax::{self, Attributes};
-use super::{Error, MAX_NAME, Part, Problem};
+use super::xattr::{Decoded, PaxXattrs};
+use super::{Error, MAX_GLOBAL_NAMES, MAX_GLOBALS, MAX_NAME, Part, Problem};
+use crate::meta::SharedXattrs;
 
 /// What the headers before a member's own said about it.
 #[derive(Default)]
@@ -12,22 +14,86 @@ pub(super) struct Extensions {
     pub(super) name: Option<Vec<u8>>,
     /// `K`: its link target.
     pub(super) link: Option<Vec<u8>>,
-    /// Bodies of `x` members and where they stand.
-    pub(super) pax: Vec<(u64, Vec<u8>)>,
+    /// The body of the last `x` member and where it stands: as GNU tar and bsdtar have it, it counts alone.
+    pub(super) pax: Option<(u64, Vec<u8>)>,
+}
+
+/// What `g` members said, for all members that follow.
+#[derive(Default)]
+pub(super) struct Globals {
+    /// All but extended attributes.
+    attributes: Attributes,
+    xattrs: PaxXattrs,
+    /// The attributes, which all members without any of their own share.
+    decoded: Decoded,
+    /// How many bytes of them may still be repeated for members that have some of their own.
+    repeatable: u64,
+}
+
+/// Bytes of global attributes that are repeated in any case, and for each member on top.
+const REPEATED: u64 = 16 << 20;
+const REPEATED_BY_MEMBER: u64 = 512;
+
+impl Globals {
+    /// Adds what a `g` member's body says, which stands at `body_at` in the stream.
+    pub(super) fn apply(&mut self, body: &[u8], body_at: u64) -> Result<(), Error> {
+        let mut all = std::mem::take(&mut self.attributes);
+        all.xattrs = std::mem::take(&mut self.xattrs);
+        apply(&mut all, body, body_at)?;
+        let fail = |problem: Problem| Error::new(None, body_at, problem);
+        // Every member takes a copy of all but attributes, and names of its own anyway.
+        for (len, limit) in [(all.size(), MAX_GLOBALS), (all.size_without_xattrs(), MAX_GLOBAL_NAMES)] {
+            if len > limit {
+                return Err(fail(Problem::TooLong { what: Part::Globals, len: len as u64, limit: limit as u64 }));
+            }
+        }
+        self.xattrs = std::mem::take(&mut all.xattrs);
+        self.attributes = all;
+        self.decoded = self.xattrs.clone().decode().map_err(|e| fail(e.into()))?;
+        self.repeatable = self.repeatable.max(REPEATED);
+        Ok(())
+    }
 }
 
 impl Extensions {
-    /// What the PAX headers say in addition to `globals`.
-    pub(super) fn attributes(&self, globals: Option<&Attributes>, header_name: &[u8]) -> Result<Attributes, Error> {
-        let mut attributes = globals.cloned().unwrap_or_default();
-        for (body_at, body) in &self.pax {
+    /// What the PAX headers say, that before the member alone and in addition to `globals`.
+    pub(super) fn attributes(
+        &self,
+        globals: Option<&mut Globals>,
+        shared: &mut SharedXattrs,
+        header_name: &[u8],
+        header_at: u64,
+    ) -> Result<(Attributes, Decoded), Error> {
+        let mut attributes = globals.as_ref().map_or_else(Attributes::default, |globals| globals.attributes.clone());
+        if let Some((body_at, body)) = &self.pax {
             let applied = apply(&mut attributes, body, *body_at);
             applied.map_err(|e| e.of(self.pax_name().or(self.name.as_deref()).unwrap_or(header_name)))?;
         }
-        Ok(attributes)
+        let own = std::mem::take(&mut attributes.xattrs);
+        let name = || attributes.name().or(self.name.as_deref()).unwrap_or(header_name);
+        let fail = |problem: Problem| Error::new(Some(name()), header_at, problem);
+        let mut decoded = match globals {
+            None if own.is_empty() => return Ok((attributes, Decoded::default())),
+            None => own.decode().map_err(|e| fail(e.into()))?,
+            Some(globals) => {
+                globals.repeatable = globals.repeatable.saturating_add(REPEATED_BY_MEMBER);
+                if own.is_empty() {
+                    let decoded = globals.decoded.clone();
+                    return Ok((attributes, decoded));
+                }
+                let repeated = globals.xattrs.size() as u64;
+                let left = globals.repeatable.checked_sub(repeated);
+                globals.repeatable = left.ok_or_else(|| fail(Problem::RepeatedGlobals))?;
+                let mut all = globals.xattrs.clone();
+                all.extend(own);
+                all.decode().map_err(|e| fail(e.into()))?
+            }
+        };
+        decoded.xattrs = shared.share(decoded.xattrs);
+        Ok((attributes, decoded))
     }
 
-    /// The member's name for an error in its PAX headers, as far as they can be read.
+    /// The member's name for an error in its PAX header, as far as that can be read.
     fn pax_name(&self) -> Option<&[u8]> {
         let named = |keyword: &[u8]| {
             let records = self.pax.iter().flat_map(|(_, body)| pax::records(body)).flatten();

@@ -51,7 +51,12 @@ fn sums(block: &Block) -> (i64, i64) {
 
 /// What a stream may be whose first block is no header, in words that follow "this is no tar archive".
 pub(super) fn looks_like(block: &Block) -> &'static str {
-    match block.trim_ascii_start() {
+    known(block).unwrap_or(" (plain ones are read, and those compressed by gzip or zstd)")
+}
+
+/// As [`looks_like`], where the beginning tells, which may be all that there is of it.
+pub(super) fn known(block: &Block) -> Option<&'static str> {
+    Some(match block.trim_ascii_start() {
         [b'{', rest @ ..] if rest.trim_ascii_start().starts_with(b"\"type\"") => {
             " but a layer manifest: oci-flatten makes a tar of it"
         }
@@ -62,8 +67,8 @@ pub(super) fn looks_like(block: &Block) -> &'static str {
         [b'!', b'<', b'a', b'r', b'c', b'h', b'>', ..] => " but an ar archive, as .deb packages are",
         [b'0', b'7', b'0', b'7', b'0', b'1' | b'2' | b'7', ..] => " but a cpio archive",
         [b'h', b's', b'q', b's', ..] => " but a squashfs image",
-        _ => " (plain ones are read, and those compressed by gzip or zstd)",
-    }
+        _ => return None,
+    })
 }
 
 /// Whether `block` is a header: its checksum is right, counted in unsigned or in signed bytes (I3).
@@ -140,10 +145,14 @@ impl Header {
         unsigned("size", &self.raw.as_old().size)
     }
 
-    /// Seconds since the epoch, negative ones too.
+    /// Seconds since the epoch, negative ones too; beyond what can be said, the last or first that can.
     pub(super) fn mtime(&self) -> Result<i64, Problem> {
         let field = &self.raw.as_old().mtime;
-        number::field(field).map_err(|e| malformed("mtime", field, e))
+        match number::field(field) {
+            Err(NumberError::Range) if field[0] & 0xc0 == 0xc0 => Ok(i64::MIN),
+            Err(NumberError::Range) => Ok(i64::MAX),
+            seconds => seconds.map_err(|e| malformed("mtime", field, e)),
+        }
     }
 
     /// Major and minor number; none in v7 headers.

@@ -7,7 +7,7 @@ use super::header::{Dialect, Header};
 use super::pax::{self, Attributes};
 use super::reader::{UNIT, padding};
 use super::sparse::{Map, SparseError, TextMap};
-use super::{Error, Member, Part, Problem, Reader, Segment, Skipped, StoredFile};
+use super::{Error, Member, Part, Problem, Reader, Segment, Skipped, StoredFile, TrailingSlash};
 use crate::meta::{Device, Entry, Metadata, NodeKind, Timestamp};
 
 impl<R: BufRead> Reader<R> {
@@ -19,10 +19,10 @@ impl<R: BufRead> Reader<R> {
         header_name: Vec<u8>,
         extensions: Extensions,
     ) -> Result<Option<Member>, Error> {
-        let attributes = extensions.attributes(self.globals.as_deref(), &header_name)?;
+        let (attributes, decoded) =
+            extensions.attributes(self.globals.as_deref_mut(), &mut self.shared, &header_name, at)?;
         let Extensions { start, name: long_name, link: long_link, .. } = extensions;
-        let Attributes { path, link_path, size, uid, gid, mtime, major, minor, real_size, mut sparse, xattrs } =
-            attributes;
+        let Attributes { path, link_path, size, uid, gid, mtime, major, minor, real_size, mut sparse, .. } = attributes;
         let path = sparse.name.take().or(path).or(long_name).unwrap_or(header_name);
         self.name.clone_from(&path);
         let fail = |problem| Error::new(Some(&path), at, problem);
@@ -30,11 +30,9 @@ impl<R: BufRead> Reader<R> {
         let size = size.map_or_else(|| header.size(), Ok).map_err(fail)?;
         let links_to = || link_path.or(long_link).unwrap_or_else(|| header.link_name().to_vec()).into_boxed_slice();
         let slash = path.last() == Some(&b'/');
+        let is_directory = slash && (header.flag() == 0 || self.trailing_slash == TrailingSlash::Directory);
         let entry = match header.flag() {
-            b'0' | 0 if slash && (header.flag() == 0 || header.dialect == Dialect::V7) => {
-                self.skip_body(size, &path, at)?;
-                Entry::Node(NodeKind::Directory)
-            }
+            b'0' | 0 | b'7' if is_directory => Entry::Node(NodeKind::Directory), // without a body
             b'0' | 0 | b'7' | b'S' => Entry::Node(NodeKind::File(())),
             b'1' => {
                 self.link_body = size.checked_next_multiple_of(UNIT).ok_or_else(|| fail(too_far()))?;
@@ -59,7 +57,6 @@ impl<R: BufRead> Reader<R> {
             }
         };
         match &entry {
-            Entry::Node(NodeKind::Symlink(target)) if target.is_empty() => return Err(fail(Problem::NoTarget)),
             Entry::Node(NodeKind::Symlink(name)) | Entry::HardLink(name) => check_length(name).map_err(fail)?,
             _ => {}
         }
@@ -69,10 +66,11 @@ impl<R: BufRead> Reader<R> {
         let uid = uid.map_or_else(|| header.uid(), Ok).map_err(fail)?;
         let gid = gid.map_or_else(|| header.gid(), Ok).map_err(fail)?;
         let mtime = mtime.map_or_else(|| header.mtime().map(Timestamp::from_secs), Ok).map_err(fail)?;
-        if xattrs.has_nfs4_acl() {
+        if decoded.has_nfs4_acl {
             self.warn(at, &path, Skipped::Nfs4Acl);
         }
-        let (xattrs, mode) = xattrs.decode(mode).map_err(|e| fail(e.into()))?;
+        let is_symlink = matches!(entry, Entry::Node(NodeKind::Symlink(_)));
+        let mode = if is_symlink { mode } else { decoded.mode(mode) };
 
         let entry = entry.try_map(|()| {
             self.begin_data(size).map_err(fail)?;
@@ -83,7 +81,7 @@ impl<R: BufRead> Reader<R> {
             Ok(StoredFile { size, sparse, data_offset: self.stream.offset, stored: self.left })
         })?;
         let meta = Metadata { mode, uid, gid, mtime };
-        Ok(Some(Member { offset: start.unwrap_or(at), path, entry, meta, xattrs }))
+        Ok(Some(Member { offset: start.unwrap_or(at), path, entry, meta, xattrs: decoded.xattrs }))
     }
 
     /// Skips a body that is no content.

@@ -13,7 +13,7 @@
 //!   numbers they are the prefix that Go before 1.8 put there.
 //! - A name ends at its first NUL. A PAX name with a NUL in it is refused: a C program would see another name.
 //! - A number field that is all NUL is 0, as everywhere; an all blank one is malformed, as in GNU tar.
-//! - Type NUL with a trailing slash is a directory (Go, Python), so is `0` in a v7 header.
+//! - A regular type with a trailing slash is a directory without a body, or only type NUL is: see [`TrailingSlash`].
 //! - Symlinks, directories, devices and FIFOs have no body whatever their size field says (GNU tar, libarchive, Go).
 //! - A hard link with a size has no body when the next block is a member header, and it has one when the next
 //!   block is anything else. Zero blocks there are the end of the archive unless something that is not a member
@@ -22,33 +22,40 @@
 //!   skipped: it is the target's content once more.
 //! - Types: `7` is a file, GNU's `D` a directory whose list is skipped, `V` (volume label) is skipped, `M` (continued
 //!   from another volume) is an error; all others are skipped with one [`Warning`] for each type.
-//! - `x` wins over `L` and `K`; Solaris' `X` is an `x`; records of several `x` add up, the last duplicate wins. An
-//!   empty value deletes the record and what `g` said; an empty xattr value is an empty xattr (F10).
+//! - `x` wins over `L` and `K`; Solaris' `X` is an `x`. Of several `x` before one member the last counts alone, as in GNU
+//!   tar and bsdtar; of a record given twice the last. An empty value deletes the record and what `g` said; an empty
+//!   xattr value is an empty xattr (F10).
 //! - A single zero block ends the archive as in GNU tar, but it is no end marker: see [`End`].
-//! - Access ACLs set the permission bits as extracting them would (E11); three-entry ACLs are nothing but these bits.
+//! - Access ACLs set the permission bits as extracting them would (E11), but not those of a symlink; three-entry ACLs are
+//!   nothing but these bits, and an ACL that is malformed as raw attribute stays what it is.
 
 pub mod acl;
+mod body;
 mod data;
 mod encode;
 mod error;
 mod extensions;
 mod header;
+mod limits;
 mod member;
 pub mod number;
 pub mod pax;
 mod read_tar;
 mod reader;
+mod record;
 pub mod sparse;
 mod stream;
 mod writer;
 pub mod xattr;
 
+pub use body::{Body, WriteError};
 pub use data::Data;
 pub use encode::encode;
 pub use error::{Error, Part, Problem};
+pub use limits::{MAX_GLOBAL_NAMES, MAX_GLOBALS, MAX_NAME, MAX_PAX};
 pub use read_tar::{MemberSink, read_tar};
-pub use reader::{MAX_GLOBALS, MAX_NAME, MAX_PAX, Reader};
-pub use writer::{Body, END_MARKER, WriteError, Writer};
+pub use reader::Reader;
+pub use writer::{END_MARKER, Writer};
 
 use crate::meta::{Entry, Metadata, Xattrs};
 
@@ -107,6 +114,15 @@ pub struct Segment {
     pub offset: u64,
     /// How long it is.
     pub len: u64,
+}
+
+/// What a member of a regular type ('0', NUL, '7') is whose name ends in a slash (I4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrailingSlash {
+    /// A directory without a body, whatever its size says, as GNU tar and bsdtar have it.
+    Directory,
+    /// That for type NUL, else a file, as containerd and Docker (Go) have it in layers.
+    AsInLayers,
 }
 
 /// How a stream ended. Only [`End::Marker`] tells that nothing was cut off (S1).

@@ -79,33 +79,55 @@ pub fn decimal(text: &[u8]) -> Result<u64, NumberError> {
     u64::try_from(value).map_err(|_| NumberError::Range)
 }
 
-/// A PAX time: seconds with any number of decimals, maybe negative. Beyond nanoseconds it is rounded down.
+/// A PAX time: seconds with any number of decimals, maybe negative, maybe with an exponent, as Python writes floating
+/// point numbers. Beyond nanoseconds it is rounded down; what is later or earlier than can be said becomes the last or
+/// first moment that can.
 ///
 /// # Errors
-/// As [`decimal`].
+/// [`NumberError::Malformed`] for anything else.
 pub fn timestamp(text: &[u8]) -> Result<Timestamp, NumberError> {
     let (negative, text) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
+    let (text, exponent) = split_exponent(text)?;
     let point = text.iter().position(|&b| b == b'.').unwrap_or(text.len());
-    let secs = i64::try_from(decimal(&text[..point])?).map_err(|_| NumberError::Range)?;
-    let (mut nanos, mut rest) = (0_u32, false);
-    let mut unit = 100_000_000;
-    for &byte in text.get(point + 1..).unwrap_or_default() {
-        if !byte.is_ascii_digit() {
-            return Err(NumberError::Malformed);
-        }
-        nanos += u32::from(byte - b'0') * unit;
-        rest |= unit == 0 && byte != b'0';
-        unit /= 10;
+    let (whole, decimals) = (&text[..point], text.get(point + 1..).unwrap_or_default());
+    let digits = [whole, decimals].concat();
+    if whole.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(NumberError::Malformed);
     }
+    // Where the point stands once the exponent has moved it; beyond the digits there are zeros.
+    let point = i64::try_from(whole.len()).unwrap_or(i64::MAX).saturating_add(exponent);
+    let digit = |at: i64| usize::try_from(at).ok().and_then(|at| digits.get(at)).map_or(0, |digit| digit - b'0');
+    let last = i64::try_from(digits.len()).unwrap_or(i64::MAX).saturating_add(20); // a 20th zero is out of range
+    let secs =
+        (0..point.min(last)).fold(0_i64, |secs, at| secs.saturating_mul(10).saturating_add(i64::from(digit(at))));
+    let nanos = (0..9).fold(0_u32, |nanos, at| nanos * 10 + u32::from(digit(point.saturating_add(at))));
+    let rest = usize::try_from(point.saturating_add(9)).unwrap_or(0);
+    let has_rest = digits.get(rest..).unwrap_or_default().iter().any(|digit| *digit != b'0');
     if !negative {
         return Ok(Timestamp { secs, nanos });
     }
-    let nanos = nanos + u32::from(rest);
-    if nanos == 0 {
-        return Ok(Timestamp { secs: -secs, nanos: 0 });
+    if secs == i64::MAX {
+        return Ok(Timestamp::from_secs(i64::MIN));
     }
-    let secs = (-secs).checked_sub(1).ok_or(NumberError::Range)?;
-    Ok(Timestamp { secs, nanos: 1_000_000_000 - nanos })
+    let nanos = nanos + u32::from(has_rest);
+    if nanos == 0 {
+        return Ok(Timestamp::from_secs(-secs));
+    }
+    Ok(Timestamp { secs: -secs - 1, nanos: 1_000_000_000 - nanos })
+}
+
+/// `1.5` and `-7` of `1.5e-07`; beyond a thousand an exponent makes no difference.
+fn split_exponent(text: &[u8]) -> Result<(&[u8], i64), NumberError> {
+    let Some(at) = text.iter().position(|b| matches!(b, b'e' | b'E')) else { return Ok((text, 0)) };
+    let (sign, digits) = match &text[at + 1..] {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] | digits => (1, digits),
+    };
+    let size = match decimal(digits) {
+        Err(NumberError::Range) => 1000,
+        size => i64::try_from(size?).unwrap_or(1000).min(1000),
+    };
+    Ok((&text[..at], sign * size))
 }
 
 #[cfg(test)]
@@ -149,8 +171,36 @@ mod tests {
         assert_eq!(timestamp(b"-1.0000000001"), at(-2, 999_999_999));
         assert_eq!(timestamp(b"-0.9999999999"), at(-1, 0));
         assert_eq!(timestamp(b"9223372036854775807"), at(i64::MAX, 0));
-        assert_eq!(timestamp(b"9223372036854775808"), Err(NumberError::Range));
-        for bad in [&b""[..], b"-", b".5", b"1e5", b"1.2.3", b"+1", b" 1", b"--1", b"1.x"] {
+        // Python's floating point numbers.
+        assert_eq!(timestamp(b"1e-05"), at(0, 10_000));
+        assert_eq!(timestamp(b"-1e-05"), at(-1, 999_990_000));
+        assert_eq!(timestamp(b"1.5e+3"), at(1500, 0));
+        assert_eq!(timestamp(b"1.7000000005E9"), at(1_700_000_000, 500_000_000));
+        assert_eq!(timestamp(b"1e-20"), at(0, 0));
+        assert_eq!(timestamp(b"0e99999999999999999999"), at(0, 0));
+        // As near as can be said.
+        assert_eq!(timestamp(b"-9223372036854775808"), at(i64::MIN, 0));
+        for late in [&b"9223372036854775808"[..], b"99999999999999999999", b"1e400", b"1e99999999999999999999"] {
+            assert_eq!(timestamp(late).map(|t| t.secs), Ok(i64::MAX), "{late:?}");
+            assert_eq!(timestamp(&[b"-", late].concat()).map(|t| t.secs), Ok(i64::MIN), "{late:?}");
+        }
+        for bad in [
+            &b""[..],
+            b"-",
+            b".5",
+            b"1e",
+            b"e5",
+            b"1e5.0",
+            b"1e-",
+            b"1ee5",
+            b"nan",
+            b"inf",
+            b"1.2.3",
+            b"+1",
+            b" 1",
+            b"--1",
+            b"1.x",
+        ] {
             assert_eq!(timestamp(bad), Err(NumberError::Malformed), "{bad:?}");
         }
     }

@@ -1,17 +1,10 @@
 use std::io::BufRead;
 
-use super::extensions::{Extensions, apply, until_nul};
+use super::extensions::{Extensions, Globals, until_nul};
 use super::header::{self, Block, Header, is_zero};
-use super::pax::Attributes;
 use super::stream::Stream;
-use super::{BLOCK, Data, End, Error, Member, Part, Problem, Skipped, Warning};
-
-/// The longest name or link target that an `L` or `K` member may hold, and a PAX record in effect: 1 MiB.
-pub const MAX_NAME: u64 = 1 << 20;
-/// The most that the PAX headers of one member may hold together: 16 MiB.
-pub const MAX_PAX: u64 = 1 << 24;
-/// The most that may be in effect from `g` members: 64 KiB, for every member may take a copy.
-pub const MAX_GLOBALS: usize = 1 << 16;
+use super::{BLOCK, End, Error, MAX_NAME, MAX_PAX, Member, Part, Problem, Skipped, TrailingSlash, Warning};
+use crate::meta::SharedXattrs;
 
 /// Reads a tar stream of any dialect, member by member (I1 to I4).
 ///
@@ -39,7 +32,11 @@ pub struct Reader<R> {
     /// A hard link of this archive had a size and no body.
     links_have_no_body: bool,
     /// What `g` members said.
-    pub(super) globals: Option<Box<Attributes>>,
+    pub(super) globals: Option<Box<Globals>>,
+    /// What a name of a file means that ends in a slash.
+    pub(super) trailing_slash: TrailingSlash,
+    /// The attributes of members so far.
+    pub(super) shared: SharedXattrs,
     warnings: Vec<Warning>,
     warned: Vec<Skipped>,
     end: Option<End>,
@@ -57,11 +54,20 @@ impl<R: BufRead> Reader<R> {
             link_body: 0,
             links_have_no_body: false,
             globals: None,
+            trailing_slash: TrailingSlash::AsInLayers,
+            shared: SharedXattrs::default(),
             warnings: Vec::new(),
             warned: Vec::new(),
             end: None,
             failed: false,
         }
+    }
+
+    /// With another meaning of files' names that end in a slash.
+    #[must_use]
+    pub fn trailing_slash(mut self, meaning: TrailingSlash) -> Self {
+        self.trailing_slash = meaning;
+        self
     }
 
     /// Skips what is left of the current member and reads the next one's headers; `None` at the end of the archive.
@@ -76,11 +82,6 @@ impl<R: BufRead> Reader<R> {
         let result = self.advance();
         self.failed = result.is_err();
         result
-    }
-
-    /// The data of the current member, holes left out; nothing for all but files.
-    pub fn data(&mut self) -> Data<'_, R> {
-        Data { reader: self }
     }
 
     /// How the stream ended, once [`Reader::next_member`] has returned `None`.
@@ -133,17 +134,19 @@ impl<R: BufRead> Reader<R> {
             };
             let size = header.size().map_err(fail)?;
             let body_at = self.stream.offset;
-            let used: usize = extensions.pax.iter().map(|(_, body)| body.len()).sum();
-            let limit = if part == Part::LongName { MAX_NAME } else { MAX_PAX - (used as u64).min(MAX_PAX) };
+            let limit = if part == Part::LongName { MAX_NAME } else { MAX_PAX };
+            if matches!(header.flag(), b'x' | b'X') {
+                extensions.pax = None; // it counts no longer, and takes no memory
+            }
             let body = self.body(size, limit, part).map_err(|e| e.of(&name))?;
             match header.flag() {
                 b'L' => extensions.name = Some(until_nul(body)),
                 b'K' => extensions.link = Some(until_nul(body)),
                 b'g' => {
-                    self.apply_globals(&body, body_at, &name)?;
+                    self.globals.get_or_insert_default().apply(&body, body_at).map_err(|e| e.of(&name))?;
                     continue; // it is no part of the member that follows
                 }
-                _ => extensions.pax.push((body_at, body)),
+                _ => extensions.pax = Some((body_at, body)),
             }
             extensions.start.get_or_insert(at);
         }
@@ -209,17 +212,6 @@ impl<R: BufRead> Reader<R> {
         self.stream.pieces(size, part, |piece| body.extend_from_slice(piece))?;
         self.stream.skip(padding(size), part)?;
         Ok(body)
-    }
-
-    fn apply_globals(&mut self, body: &[u8], body_at: u64, name: &[u8]) -> Result<(), Error> {
-        let globals = self.globals.get_or_insert_default();
-        apply(globals, body, body_at).map_err(|e| e.of(name))?;
-        let len = globals.size();
-        if len > MAX_GLOBALS {
-            let problem = Problem::TooLong { what: Part::Globals, len: len as u64, limit: MAX_GLOBALS as u64 };
-            return Err(Error::new(Some(name), body_at, problem));
-        }
-        Ok(())
     }
 
     pub(super) fn warn(&mut self, offset: u64, member: &[u8], skipped: Skipped) {

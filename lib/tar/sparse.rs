@@ -9,6 +9,11 @@ use super::{BLOCK, Segment};
 /// The most segments a map may have: 16 MiB of memory.
 pub const MAX_SEGMENTS: usize = 1 << 20;
 
+/// The smallest piece of data that archivers store by itself, in bytes.
+const PIECE: u64 = BLOCK as u64;
+/// So many segments may be smaller.
+const SMALL_SEGMENTS: u64 = 4096;
+
 /// What can be wrong with a sparse map.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -30,6 +35,9 @@ pub enum SparseError {
     /// More segments than [`MAX_SEGMENTS`].
     #[error("it has more than {MAX_SEGMENTS} segments")]
     TooMany,
+    /// More segments than their data can fill, so that the map takes more memory than a real one.
+    #[error("it has more segments than their data can fill, {PIECE} bytes each")]
+    TooThin,
     /// A number in the map is malformed.
     #[error("\"{0}\" {1}")]
     Number(String, NumberError),
@@ -71,10 +79,12 @@ impl Map {
         let out_of_place = SparseError::Order { offset, len };
         let Some(end) = offset.checked_add(len).filter(|_| offset >= self.end) else { return Err(out_of_place) };
         let full = self.segments.len() == MAX_SEGMENTS;
+        let thin = self.segments.len() as u64 >= SMALL_SEGMENTS.saturating_add(self.mapped / PIECE);
         match self.segments.last_mut() {
             _ if len == 0 => {}
             Some(last) if offset == last.offset + last.len => last.len += len,
             _ if full => return Err(SparseError::TooMany),
+            _ if thin => return Err(SparseError::TooThin),
             _ => self.segments.push(Segment { offset, len }),
         }
         self.mapped += len;
@@ -223,6 +233,15 @@ mod tests {
         assert_eq!(filled(11, 10), Ok(Some(vec![seg(0, 10)])));
         assert_eq!(filled(9, 10), Err(SparseError::Order { offset: 0, len: 10 }));
         assert_eq!(filled(11, 11), Err(SparseError::Stored { mapped: 10, stored: 11 }));
+    }
+
+    #[test]
+    fn a_map_is_no_larger_than_its_data_can_fill() {
+        let push = |map: &mut Map, count: u64, len: u64| (0..count).try_for_each(|at| map.push(at * 1024, len));
+        assert_eq!(push(&mut Map::default(), 100_000, 512), Ok(()));
+        assert_eq!(push(&mut Map::default(), SMALL_SEGMENTS, 1), Ok(()));
+        assert_eq!(push(&mut Map::default(), 100_000, 1), Err(SparseError::TooThin));
+        assert_eq!(push(&mut Map::default(), 100_000, 256), Err(SparseError::TooThin));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead};
 
-use super::header::Block;
-use super::{BLOCK, Error, Part};
+use super::header::{self, Block};
+use super::{BLOCK, Error, Part, Problem};
 
 /// A buffered stream that knows how far it has been read.
 pub(super) struct Stream<R> {
@@ -47,7 +47,11 @@ impl<R: BufRead> Stream<R> {
         match filled {
             0 => Ok(None),
             BLOCK => Ok(Some(block)),
-            _ => Err(self.cut(part)),
+            // All that there is: it may be something else, and then nothing of it is missing.
+            _ => match header::known(&block).filter(|_| self.offset == filled as u64) {
+                Some(what) => Err(Error::new(None, 0, Problem::NotTar(what))),
+                None => Err(self.cut(part)),
+            },
         }
     }
 
@@ -71,6 +75,6 @@ impl<R: BufRead> Stream<R> {
     }
 
     pub(super) fn cut(&self, part: Part) -> Error {
-        Error::new(None, self.offset, super::Problem::Cut(part))
+        Error::new(None, self.offset, Problem::Cut(part))
     }
 }

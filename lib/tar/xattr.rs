@@ -10,9 +10,11 @@
 //! record reads as another attribute: that one is recognised and dropped. GNU tar's ACL texts have names without
 //! numbers; where it wrote the attribute itself too, that counts and the text does not.
 
+use std::collections::{HashMap, HashSet};
+
 use super::acl::{self, AclTextError};
-use super::pax::Record;
-use crate::meta::{Acl, Xattr, Xattrs};
+use super::record::Record;
+use crate::meta::{Acl, Shown, Xattr, Xattrs};
 
 /// What can be wrong with an extended attribute.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +29,14 @@ pub enum XattrError {
     /// More names than the kernel can list.
     #[error("more than {MAX_NAMES} bytes of names")]
     TooMany,
+    /// A value that Linux could not set.
+    #[error("value of {name} has {len} bytes, {MAX_VALUE} are allowed")]
+    TooLong {
+        /// The attribute.
+        name: String,
+        /// Bytes of its value.
+        len: usize,
+    },
     /// An ACL is malformed.
     #[error("{0}: {1}")]
     Acl(&'static str, AclTextError),
@@ -34,6 +44,9 @@ pub enum XattrError {
 
 /// The most bytes that the names of a file's attributes may take, NULs included: the kernel's `XATTR_LIST_MAX`.
 const MAX_NAMES: usize = 65_536;
+
+/// The longest value of an attribute, in bytes: the kernel's `XATTR_SIZE_MAX`.
+const MAX_VALUE: usize = 65_536;
 
 /// The name of a file's access ACL.
 pub const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
@@ -49,12 +62,34 @@ pub struct PaxXattrs {
     access: Option<Box<[u8]>>,
     default: Option<Box<[u8]>>,
     nfs4: bool,
+    /// How many records there were, those that delete included.
+    records: usize,
+}
+
+/// Extended attributes, and what an access ACL among them says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decoded {
+    /// The attributes.
+    pub xattrs: Xattrs,
+    /// The nine permission bits that the access ACL asks for.
+    pub permissions: Option<u16>,
+    /// There was an ACL that only NFS knows, too.
+    pub has_nfs4_acl: bool,
+}
+
+impl Decoded {
+    /// What an access ACL makes of `mode` (E11).
+    #[must_use]
+    pub fn mode(&self, mode: u16) -> u16 {
+        self.permissions.map_or(mode, |permissions| (mode & !0o777) | permissions)
+    }
 }
 
 impl PaxXattrs {
     /// Takes the record in if it is about an extended attribute.
     pub(super) fn apply(&mut self, record: Record<'_>) {
-        let kept = || (!record.value.is_empty()).then(|| record.value.into());
+        let kept = || Some(record.value.into()); // an empty one deletes what was said before
+        self.records += 1;
         match record.keyword {
             b"RHT.security.selinux" => self.selinux = kept(),
             b"SCHILY.acl.access" => self.access = kept(),
@@ -66,25 +101,28 @@ impl PaxXattrs {
                     self.schily.push(raw(name));
                 } else if let Some(name) = keyword.strip_prefix(b"LIBARCHIVE.xattr.") {
                     self.libarchive.push(raw(name));
+                } else {
+                    self.records -= 1;
                 }
             }
         }
     }
 
-    /// Whether there are none.
+    /// Whether no record was about an attribute.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.schily.is_empty()
-            && self.libarchive.is_empty()
-            && self.selinux.is_none()
-            && self.access.is_none()
-            && self.default.is_none()
+        self.records == 0
     }
 
-    /// Whether there was an ACL that only NFS knows.
-    #[must_use]
-    pub fn has_nfs4_acl(&self) -> bool {
-        self.nfs4
+    /// Adds records that come later.
+    pub(super) fn extend(&mut self, later: Self) {
+        self.schily.extend(later.schily);
+        self.libarchive.extend(later.libarchive);
+        self.selinux = later.selinux.or(self.selinux.take());
+        self.access = later.access.or(self.access.take());
+        self.default = later.default.or(self.default.take());
+        self.nfs4 |= later.nfs4;
+        self.records += later.records;
     }
 
     /// About how many bytes these records hold.
@@ -95,18 +133,18 @@ impl PaxXattrs {
         all.chain(rest).sum()
     }
 
-    /// The attributes themselves, and what an access ACL makes of `mode` (E11).
+    /// The attributes themselves.
     ///
     /// # Errors
-    /// A malformed name, value or ACL.
-    pub fn decode(self, mode: u16) -> Result<(Xattrs, u16), XattrError> {
+    /// A malformed name or text.
+    pub fn decode(self) -> Result<Decoded, XattrError> {
         for list in [&self.schily, &self.libarchive] {
             if list.iter().map(|x| x.name.len() + 1).sum::<usize>() > MAX_NAMES {
                 return Err(XattrError::TooMany);
             }
         }
         let mut list = Vec::new(); // of two with one name the later wins
-        if let Some(context) = self.selinux {
+        if let Some(context) = self.selinux.filter(|context| !context.is_empty()) {
             let value = context.iter().copied().chain((context.last() != Some(&0)).then_some(0)).collect();
             list.push(Xattr { name: (*b"security.selinux").into(), value });
         }
@@ -117,44 +155,79 @@ impl PaxXattrs {
                 list.push(Xattr { name: name.into(), value: acl.to_xattr().into() });
             }
         }
-        let mut decoded = Vec::with_capacity(self.libarchive.len());
-        for Xattr { name, value } in self.libarchive {
-            let value = base64_decode(&value).ok_or_else(|| XattrError::Base64(name.escape_ascii().to_string()))?;
-            decoded.push((Xattr { name: url_decode(&name).into(), value: value.into() }, name));
-        }
-        for Xattr { name, value } in self.schily {
-            if decoded.iter().any(|(other, _)| is_cut_at_equals(&name, &value, other)) {
-                continue;
+        let twins = Twins::decode(self.libarchive)?;
+        let renamed = self.schily.into_iter().filter_map(|xattr| twins.settle(xattr)).collect::<Vec<_>>();
+        list.extend(twins.decoded);
+        list.extend(renamed);
+        for Xattr { name, value } in &list {
+            if name.is_empty() || name.contains(&0) {
+                return Err(XattrError::Name(shown(name)));
             }
-            // The name as its LIBARCHIVE twin has it, whether the two are written alike or this one is raw.
-            let twin = decoded.iter().find(|(other, written)| *written == name || other.name == name);
-            let name = twin.map_or_else(|| gnu_decode(&name).into(), |(other, _)| other.name.clone());
-            list.push(Xattr { name, value });
+            if value.len() > MAX_VALUE {
+                return Err(XattrError::TooLong { name: shown(name), len: value.len() });
+            }
         }
-        list.splice(..0, decoded.into_iter().map(|(xattr, _)| xattr));
-        if let Some(bad) = list.iter().find(|x| x.name.is_empty() || x.name.contains(&0)) {
-            return Err(XattrError::Name(bad.name.escape_ascii().to_string()));
-        }
-        settle_access_acl(Xattrs::new(list), mode)
+        Ok(Decoded { has_nfs4_acl: self.nfs4, ..settle_access_acl(Xattrs::new(list)) })
     }
 }
 
-/// Lets an access ACL set the permission bits; one that says nothing else, or nothing at all, goes.
-fn settle_access_acl(xattrs: Xattrs, mode: u16) -> Result<(Xattrs, u16), XattrError> {
-    let Some(value) = xattrs.get(ACL_ACCESS) else { return Ok((xattrs, mode)) };
-    let acl = Acl::parse(value).map_err(|e| XattrError::Acl("system.posix_acl_access", e.into()))?;
-    let mode = acl.as_ref().map_or(mode, |acl| (mode & !0o777) | acl.permissions());
+/// The attributes in `LIBARCHIVE.xattr.` records, which bsdtar writes besides those in `SCHILY.xattr.` records.
+struct Twins {
+    decoded: Vec<Xattr>,
+    /// Which one has a name, decoded or as written.
+    by_name: HashMap<Box<[u8]>, usize>,
+    /// What bsdtar's raw records make of those whose name has an `=`: keyword and value are cut at the first one.
+    cut: HashSet<Xattr>,
+}
+
+impl Twins {
+    fn decode(records: Vec<Xattr>) -> Result<Self, XattrError> {
+        let mut twins =
+            Self { decoded: Vec::with_capacity(records.len()), by_name: HashMap::new(), cut: HashSet::new() };
+        for (at, Xattr { name: written, value }) in records.into_iter().enumerate() {
+            let value = base64_decode(&value).ok_or_else(|| XattrError::Base64(shown(&written)))?;
+            let name: Box<[u8]> = url_decode(&written).into();
+            if let Some(equals) = name.iter().position(|b| *b == b'=') {
+                let rest = [&name[equals + 1..], b"=", &value].concat();
+                twins.cut.insert(Xattr { name: name[..equals].into(), value: rest.into() });
+            }
+            twins.by_name.entry(written).or_insert(at);
+            twins.by_name.entry(name.clone()).or_insert(at);
+            twins.decoded.push(Xattr { name, value: value.into() });
+        }
+        Ok(twins)
+    }
+
+    /// A `SCHILY.xattr.` record as an attribute; `None` for what is another one, cut.
+    fn settle(&self, xattr: Xattr) -> Option<Xattr> {
+        if self.cut.contains(&xattr) {
+            return None;
+        }
+        let Xattr { name, value } = xattr;
+        // The name as its LIBARCHIVE twin has it, whether the two are written alike or this one is raw.
+        let name = match self.by_name.get(&name) {
+            Some(twin) => self.decoded[*twin].name.clone(),
+            None => gnu_decode(&name).into(),
+        };
+        Some(Xattr { name, value })
+    }
+}
+
+/// Takes an access ACL out that says nothing but permission bits, or nothing at all. A value that is none stays as it
+/// is, and says nothing about the mode.
+fn settle_access_acl(xattrs: Xattrs) -> Decoded {
+    let Some(Ok(acl)) = xattrs.get(ACL_ACCESS).map(Acl::parse) else { return Decoded { xattrs, ..Decoded::default() } };
+    let permissions = acl.as_ref().map(Acl::permissions);
     if acl.is_some_and(|acl| !acl.is_minimal()) {
-        return Ok((xattrs, mode));
+        return Decoded { xattrs, permissions, has_nfs4_acl: false };
     }
     let rest = xattrs.as_slice().iter().filter(|x| *x.name != *ACL_ACCESS).cloned().collect();
-    Ok((Xattrs::new(rest), mode))
+    Decoded { xattrs: Xattrs::new(rest), permissions, has_nfs4_acl: false }
 }
 
-/// Whether `name` = `value` is what becomes of bsdtar's raw record for `other`, whose name has an `=`.
-fn is_cut_at_equals(name: &[u8], value: &[u8], other: &Xattr) -> bool {
-    let Some(rest) = other.name.strip_prefix(name).and_then(|r| r.strip_prefix(b"=")) else { return false };
-    value.strip_prefix(rest).and_then(|v| v.strip_prefix(b"=")) == Some(&other.value)
+/// A name for a message, shortened.
+fn shown(name: &[u8]) -> String {
+    Shown(name.get(..80).unwrap_or(name)).to_string()
 }
 
 /// GNU tar's names: `%3D` is `=`, `%25` is `%`, everything else is itself.
@@ -263,7 +336,7 @@ mod tests {
         for (keyword, value) in records {
             all.apply(Record { at: 0, keyword: keyword.as_bytes(), value });
         }
-        let (xattrs, _) = all.decode(0o644)?;
+        let Decoded { xattrs, .. } = all.decode()?;
         let text = |x: &Xattr| (String::from_utf8_lossy(&x.name).into_owned(), x.value.to_vec());
         Ok(xattrs.as_slice().iter().map(text).collect())
     }
@@ -311,12 +384,13 @@ mod tests {
     fn acls_set_the_mode() {
         let mut all = PaxXattrs::default();
         all.apply(Record { at: 0, keyword: b"SCHILY.acl.access", value: b"user::rwx,group::r-x,other::---" });
-        assert_eq!(all.decode(0o4600).unwrap(), (Xattrs::NONE, 0o4750));
+        let decoded = all.decode().unwrap();
+        assert_eq!((decoded.mode(0o4600), decoded.xattrs), (0o4750, Xattrs::NONE));
         let mut all = PaxXattrs::default();
         let value = b"user::rwx\nuser:1000:r--\ngroup::---\nmask::rw-\nother::--x\n";
         all.apply(Record { at: 0, keyword: b"SCHILY.acl.access", value });
-        let (xattrs, mode) = all.decode(0o600).unwrap();
-        assert_eq!((xattrs.as_slice().len(), mode), (1, 0o761));
+        let decoded = all.decode().unwrap();
+        assert_eq!((decoded.xattrs.as_slice().len(), decoded.mode(0o600)), (1, 0o761));
     }
 
     #[test]
@@ -328,12 +402,47 @@ mod tests {
     }
 
     #[test]
+    fn an_access_acl_that_is_none_says_nothing() {
+        // As setxattr(2) has it: without entries it is no ACL; with other bytes it is malformed, and stays as it is.
+        for empty in [&b""[..], b"\x02\0\0\0"] {
+            assert_eq!(decode(&[("SCHILY.xattr.system.posix_acl_access", empty)]).unwrap(), []);
+        }
+        assert_eq!(decode(&[("SCHILY.acl.access", b"\n# nothing\n")]).unwrap(), []);
+        let mut all = PaxXattrs::default();
+        all.apply(Record { at: 0, keyword: b"SCHILY.xattr.system.posix_acl_access", value: b"x" });
+        let decoded = all.decode().unwrap();
+        assert_eq!((decoded.mode(0o4600), decoded.xattrs.as_slice().len()), (0o4600, 1));
+    }
+
+    #[test]
+    fn records_are_looked_up_by_name() {
+        // Of both kinds, alike in all but the last byte: each compared with each would be 10^8 comparisons.
+        let records = |count: usize| {
+            let mut all = PaxXattrs::default();
+            for at in 0..count {
+                let name = format!("{:05}", at % 3000);
+                all.apply(Record { at: 0, keyword: format!("SCHILY.xattr.u.{name}").as_bytes(), value: b"x" });
+                all.apply(Record { at: 0, keyword: format!("LIBARCHIVE.xattr.u%2E{name}").as_bytes(), value: b"eA" });
+            }
+            all
+        };
+        assert_eq!(records(6000).decode().unwrap().xattrs.as_slice().len(), 3000);
+        let start = std::time::Instant::now();
+        for _ in 0..50 {
+            records(6000).decode().unwrap();
+        }
+        assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+    }
+
+    #[test]
     fn nameless_and_undecodable_are_errors() {
+        let long = vec![0; MAX_VALUE + 1];
+        assert!(decode(&[("SCHILY.xattr.user.a", &long[1..])]).is_ok());
+        assert!(matches!(decode(&[("SCHILY.xattr.user.a", &long)]), Err(XattrError::TooLong { .. })));
         assert!(matches!(decode(&[("SCHILY.xattr.", b"x")]), Err(XattrError::Name(_))));
         assert!(matches!(decode(&[("LIBARCHIVE.xattr.a%00", b"Zm9v")]), Err(XattrError::Name(_))));
         assert!(matches!(decode(&[("LIBARCHIVE.xattr.a", b"*")]), Err(XattrError::Base64(_))));
         assert!(matches!(decode(&[("SCHILY.acl.access", b"user::rwx")]), Err(XattrError::Acl(..))));
-        assert!(matches!(decode(&[("SCHILY.xattr.system.posix_acl_access", b"x")]), Err(XattrError::Acl(..))));
         let long = "x".repeat(1000);
         let many: Vec<_> = (0..66).map(|i| (format!("SCHILY.xattr.{i}{long}"), &b""[..])).collect();
         let many: Vec<_> = many.iter().map(|(k, v)| (&**k, *v)).collect();

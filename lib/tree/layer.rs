@@ -10,11 +10,23 @@ use super::resolve::{ResolveError, Resolver};
 use super::whiteouts::{WhiteoutFormat, Whiteouts};
 use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
 
+/// What becomes of a directory that is there already when a layer has an entry for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExistingDirectories {
+    /// It takes the entry's attributes; what only leads to a directory is replaced by one (F5).
+    TakeAttributes,
+    /// Likewise, but a symlink that leads to a directory stays, and the directory behind it is meant (F16).
+    BehindSymlinks,
+    /// It stays as it is, also behind a symlink (F16).
+    Stay,
+}
+
 /// A layer that is being applied. It must be ended by [`Layer::finish`].
 #[derive(Debug)]
 pub struct Layer<'t, C> {
     place: Placement<'t, C>,
     links: Links,
+    existing: ExistingDirectories,
     /// How many members came before the next.
     position: u32,
 }
@@ -28,7 +40,14 @@ impl<'t, C> Layer<'t, C> {
         let whiteout_names = whiteouts.format() == WhiteoutFormat::Names;
         let hidden = whiteouts.apply(arena, allowance)?;
         let place = Placement { arena, allowance, hidden, resolver: Resolver::default(), whiteout_names };
-        Ok(Self { place, links: Links::default(), position: 0 })
+        let existing = ExistingDirectories::TakeAttributes;
+        Ok(Self { place, links: Links::default(), existing, position: 0 })
+    }
+
+    /// Says what becomes of directories that are there already.
+    #[must_use]
+    pub fn existing_directories(self, existing: ExistingDirectories) -> Self {
+        Self { existing, ..self }
     }
 
     /// Applies the next member of the layer; its name and a link's target are normalised here (F11). Whiteouts and opaque
@@ -99,7 +118,8 @@ impl<'t, C> Layer<'t, C> {
         } else {
             let (parent, name) = path::split(path);
             let dir = place.make_directory(root, parent)?;
-            match place.arena.child(dir.node, name).filter(|node| place.arena.is_directory(*node)) {
+            let behind_symlinks = self.existing != ExistingDirectories::TakeAttributes;
+            match place.directory(root, path, dir, name, behind_symlinks)? {
                 Some(node) => node,
                 None => {
                     place.allowance.path(dir.path_len_of(name)?, path.len())?;
@@ -108,6 +128,9 @@ impl<'t, C> Layer<'t, C> {
                 }
             }
         };
+        if self.existing == ExistingDirectories::Stay {
+            return Ok(());
+        }
         let slot = place.arena.slot(node);
         let inode = place.arena.inode_mut(slot);
         inode.meta = meta;

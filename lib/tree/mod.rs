@@ -33,7 +33,7 @@ mod walk;
 mod whiteouts;
 
 pub use error::Error;
-pub use layer::Layer;
+pub use layer::{ExistingDirectories, Layer};
 pub use merge_tree::Tree;
 pub use path::{MAX_NAME, PathError, WhiteoutKind, normalise, whiteout_kind};
 pub use sealed::{Children, InodeId, InodeView, Sealed};

@@ -26,6 +26,29 @@ impl<C> Placement<'_, C> {
         Ok(found.unwrap_or(Directory::root(root))) // what is missing was made
     }
 
+    /// The directory `name` in `dir`, which is at `path`; perhaps also one that a symlink of that name leads to.
+    pub(super) fn directory(
+        &mut self,
+        root: NodeId,
+        path: &[u8],
+        dir: Directory,
+        name: &[u8],
+        behind_symlinks: bool,
+    ) -> Result<Option<NodeId>, ResolveError> {
+        let Some(node) = self.arena.child(dir.node, name) else { return Ok(None) };
+        match self.arena.kind(node) {
+            Some(NodeKind::Directory) => Ok(Some(node)),
+            Some(NodeKind::Symlink(_)) if behind_symlinks => {
+                match self.resolver.directory(self.arena, self.allowance, root, path, Missing::Stop) {
+                    // A symlink that leads in circles leads to no directory.
+                    Err(ResolveError::Loop) => Ok(None),
+                    found => Ok(found?.map(|directory| directory.node)),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// What `path` (normalised) leads to; its last component is not followed. What whiteouts behind `position` hide is
     /// still there.
     pub(super) fn find(&mut self, root: NodeId, path: &[u8], position: u32) -> Result<Option<NodeId>, ResolveError> {

@@ -194,6 +194,49 @@ fn f7_symlinked_parents_stay_inside_the_root() {
 }
 
 #[test]
+fn f16_directories_that_exist_are_kept() {
+    let stack = |lower: &str, upper: &str, existing| {
+        let mut tree = Tree::new();
+        for (number, (layer, existing)) in
+            [(lower, ExistingDirectories::TakeAttributes), (upper, existing)].into_iter().enumerate()
+        {
+            let mut layer_ = tree.layer(Whiteouts::new(WhiteoutFormat::Names)).unwrap().existing_directories(existing);
+            for Member { path, entry, mode } in layer.lines().map(member) {
+                let mtime = Timestamp::from_secs(i64::try_from(number).unwrap() + 1);
+                let meta = Metadata { mode, uid: 0, gid: 0, mtime };
+                layer_.apply(Named { path: path.as_bytes(), entry, meta, xattrs: Xattrs::NONE }).unwrap();
+            }
+            layer_.finish().unwrap();
+        }
+        show(&tree.seal())
+    };
+    let (take, behind, stay) =
+        (ExistingDirectories::TakeAttributes, ExistingDirectories::BehindSymlinks, ExistingDirectories::Stay);
+    let lower = "usr/ @755\nusr/sbin/ @711\nusr/sbin/init = 1\nsbin -> usr/sbin";
+    let upper = "sbin/ @700\nsbin/my-init = 2\nusr/ @700";
+    assert!(
+        stack(lower, upper, take).starts_with("sbin/ @700 layer 2\nsbin/my-init = 2\nusr/ @700 layer 2\nusr/sbin/")
+    );
+    let merged = |usr, sbin| {
+        format!("sbin -> usr/sbin\nusr/ @{usr}\nusr/sbin/ @{sbin}\nusr/sbin/init = 1\nusr/sbin/my-init = 2\n")
+    };
+    assert_eq!(stack(lower, upper, behind), merged("700 layer 2", "700 layer 2"));
+    assert_eq!(stack(lower, upper, stay), merged("755 layer 1", "711 layer 1"));
+    // By way of another symlink, an absolute one, and one below another.
+    for link in ["l -> /d", "m -> d\nl -> m", "l -> ../../d/.", "l -> x/../d\nx -> d/e"] {
+        let shown = stack(&format!("d/e/f = 1\n{link}"), "l/ @700\nl/e/ @700\nl/e/g = 2", stay);
+        assert!(shown.contains("d/e/g = 2\n") && shown.contains("d/e/f = 1\n") && shown.contains("\nl -> "), "{shown}");
+    }
+    // What leads to no directory is replaced, and what is new has its own attributes.
+    for lower in ["l -> no", "l -> l", "l -> f\nf = 1", "l = 1"] {
+        assert!(stack(lower, "l/ @700\nl/x = 2", stay).contains("l/ @700 layer 2\nl/x = 2\n"), "{lower}");
+    }
+    assert_eq!(stack("d/ @711", "d/ @700\nd/n/ @700", stay), "d/ @711 layer 1\nd/n/ @700 layer 2\n");
+    // A symlink over a directory still replaces it: that is what its entry says.
+    assert_eq!(stack("d/e = 1", "d -> x", stay), "d -> x\n");
+}
+
+#[test]
 fn f8_links_join_the_inode_of_their_moment() {
     becomes(&["a = 1", "b == a\na = 2"], "a = 2\nb = 1");
     becomes(&["a = 1", "b == a\n.wh.a"], "b = 1");

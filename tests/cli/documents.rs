@@ -68,7 +68,7 @@ fn every_long_flag_stands_in_the_synopsis() {
         let synopsis = page.split(".Sh SYNOPSIS").nth(1).unwrap().split(".Sh ").next().unwrap().to_owned();
         for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
             let (long, short) = (argument.get_long().unwrap_or_default(), argument.get_short());
-            let is_answer = ["help", "version"].contains(&long);
+            let is_answer = ["help", "version", "completions"].contains(&long);
             let by_letter = short.is_some_and(|short| {
                 synopsis.lines().any(|line| {
                     line.split("Fl ").skip(1).any(|word| {

@@ -83,7 +83,7 @@ fn wrong_files() {
             1,
             &["oci-fetch: standard input: is empty", "did the program before this one fail?"],
         ),
-        ("oci-fetch -d home sample", 1, &["home: neither empty nor", "--dir can name another"]),
+        ("oci-fetch -d home nginx", 1, &["home: neither empty nor", "--dir can name another"]),
         ("oci-flatten nosuch", 1, &["oci-flatten: nosuch: No such file or directory"]),
         ("oci-flatten </dev/null", 1, &["oci-flatten: layer manifest: cut after 0 records", "did oci-fetch fail?"]),
         ("oci-flatten text", 1, &["oci-flatten: layer manifest: record 1: ", "what oci-fetch prints", "-n -l PATH"]),

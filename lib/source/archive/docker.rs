@@ -123,7 +123,7 @@ fn choose<'a>(saved: &'a [Saved], name: Option<&str>) -> Result<&'a Saved, Strin
         return match saved {
             [] => Err("the archive holds no image".into()),
             [only] => Ok(only),
-            _ => Err(format!("several images, so name one: {}", offered(saved))),
+            _ => Err(format!("several images, so name one behind a colon: {}", offered(saved))),
         };
     };
     if let Some(number) = name.strip_prefix('@').and_then(|number| number.parse::<usize>().ok()) {
@@ -158,7 +158,7 @@ fn compression(store: &Store, blob: &Blob) -> Result<Compression, Error> {
     let path = store.blob_path(&blob.digest);
     let fail = |e: &dyn std::fmt::Display| Error::Path { path: path.clone(), what: e.to_string() };
     let mut head = Vec::new();
-    let file = std::fs::File::open(&path).map_err(|e| fail(&e))?;
+    let file = store.open_blob(&blob.digest)?.ok_or_else(|| fail(&"vanished from the blob store"))?;
     file.take(Compression::MAGIC_LEN as u64).read_to_end(&mut head).map_err(|e| fail(&e))?;
     Compression::of(&head).map_err(|e| fail(&e))
 }

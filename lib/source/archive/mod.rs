@@ -31,7 +31,7 @@ pub(super) fn fetch<W: Write>(
     progress: &Arc<dyn Progress>,
     out: &mut layer_manifest::Writer<W>,
 ) -> Result<Vec<u8>, Error> {
-    let store = Store::create(&options.store)?;
+    let store = Store::create(&options.store, options.of_store())?;
     let unpacked = read(archive.file, &store, progress)?;
     let kind = match (archive.kind, &unpacked.index, &unpacked.manifest) {
         (ArchiveKind::Oci | ArchiveKind::Any, Some(_), _) => ArchiveKind::Oci,

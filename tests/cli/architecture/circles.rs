@@ -30,12 +30,6 @@ const ARGUED: &[(&[&str], &str)] = &[
         "older than this test",
     ),
     (&["lib/store/mod.rs", "lib/store/partial.rs"], "older than this test"),
-    (&["lib/tar/data.rs", "lib/tar/extensions.rs", "lib/tar/reader.rs"], "older than this test"),
-    (&["lib/tar/encode.rs", "lib/tar/writer.rs"], "older than this test"),
-    (&["lib/tar/pax.rs", "lib/tar/xattr.rs"], "older than this test"),
-    (&["lib/tree/apply.rs", "lib/tree/links.rs", "lib/tree/resolve.rs"], "older than this test"),
-    (&["lib/tree/cursor.rs", "lib/tree/error.rs", "lib/tree/path.rs"], "older than this test"),
-    (&["lib/tree/sealed.rs", "lib/tree/walk.rs"], "older than this test"),
 ];
 
 #[test]

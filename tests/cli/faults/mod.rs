@@ -11,6 +11,7 @@
 mod full_disks;
 mod io_errors;
 mod kills;
+mod misbehaving;
 mod pipeline;
 mod read_only;
 mod scene;

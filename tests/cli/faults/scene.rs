@@ -127,8 +127,14 @@ impl Scene {
     }
 
     pub fn fetch(&self, name: &str, place: &Place) -> Command {
+        self.fetch_with(name, place, 0, 60)
+    }
+
+    /// As [`Self::fetch`], with so many further attempts, each after so many seconds of silence.
+    pub fn fetch_with(&self, name: &str, place: &Place, retries: u32, timeout: u32) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_oci-fetch"));
-        command.arg("--dir").arg(&place.store).args(["--retries", "0", "--timeout", "60", name]);
+        let (retries, timeout) = (retries.to_string(), timeout.to_string());
+        command.arg("--dir").arg(&place.store).args(["--retries", &retries, "--timeout", &timeout, name]);
         command
     }
 
@@ -197,7 +203,7 @@ impl Scene {
     #[track_caller]
     fn store_is_resumable(&self, store: &Path) {
         for name in names(store) {
-            let known = ["oci-layout", "index.json", ".lock", "blobs", "partial"].contains(&&*name);
+            let known = ["oci-layout", "index.json", ".lock", ".in-use", "blobs", "partial"].contains(&&*name);
             assert!(known, "{name} in the store");
         }
         for algorithm in names(&store.join("blobs")) {
@@ -207,8 +213,8 @@ impl Scene {
             }
         }
         for name in names(&store.join("partial")) {
-            // Its place is in the root: the next run makes it anew.
-            if name == "index.json" || name == "oci-layout" {
+            // Its place is in the root, or it had no name yet: the next run makes it anew, in its place.
+            if ["index.json-", "oci-layout-", "import-"].iter().any(|stem| name.starts_with(stem)) {
                 continue;
             }
             let blob = self.blobs.get(&name.replacen('.', ":", 1));

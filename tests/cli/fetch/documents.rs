@@ -328,7 +328,7 @@ fn the_config_goes_out_as_it_is() {
     }
     let at = |word: &str| text.find(word).unwrap();
     assert!(at("zebra") < at("exponent") && at("big") < at("apple") && at("apple") < at("diff_ids"));
-    assert_eq!(text.lines().count(), 3, "a record is a line");
+    assert_eq!(pulled.manifest().lines().count(), 3, "a record is a line");
 }
 
 #[test]

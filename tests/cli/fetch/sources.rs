@@ -144,6 +144,63 @@ fn an_overlay2_directory_is_followed_down_its_chain() {
     puller.pull(format!("overlay2:{}", root.join("top").display())).run().fails(&["BASE"]);
 }
 
+/// An overlay2 storage with one layer, `top`, whose `lower` is this.
+fn storage(root: &Path, lower: &str) -> String {
+    fs::create_dir_all(root.join("top/diff")).unwrap();
+    fs::create_dir_all(root.join("l")).unwrap();
+    fs::write(root.join("top/lower"), lower).unwrap();
+    format!("overlay2:{}", root.join("top").display())
+}
+
+#[test]
+fn an_overlay2_chain_does_not_leave_its_storage() {
+    let puller = Puller::new();
+    let secret = puller.file("secret/shadow", "").parent().unwrap().to_path_buf();
+    let outside = secret.to_str().unwrap();
+    let root = puller.path("overlay2");
+    let links = [("ABSOLUTE", outside), ("OUT", "../../secret"), ("ROUND", "../../overlay2/top/diff")];
+    fs::create_dir_all(root.join("l")).unwrap();
+    for (link, target) in links {
+        symlink(target, root.join("l").join(link)).unwrap();
+    }
+    for lower in ["../secret", outside, "l/../../secret", "top/../../secret", "l/ABSOLUTE", "l/OUT", "l/ROUND"] {
+        let name = storage(&root, lower);
+        puller.pull(name).run().fails(&[lower, "leads out of", root.to_str().unwrap()]).says_nothing();
+    }
+    let name = storage(&root, "");
+    puller.pull(&name).run().quietly();
+    // The layer's own directory, and the file that names the others.
+    fs::remove_dir(root.join("top/diff")).unwrap();
+    symlink("../../secret", root.join("top/diff")).unwrap();
+    puller.pull(&name).run().fails(&["top/diff", "leads out of"]).says_nothing();
+    fs::remove_file(root.join("top/diff")).unwrap();
+    storage(&root, "");
+    fs::remove_file(root.join("top/lower")).unwrap();
+    symlink(secret.join("shadow"), root.join("top/lower")).unwrap();
+    puller.pull(&name).run().fails(&["top/lower", "symbolic link"]).says_nothing();
+    fs::remove_file(root.join("top/lower")).unwrap();
+    crate::support::tool("mkfifo", [root.join("top/lower")]);
+    puller.pull(&name).run().fails(&["top/lower", "no regular file"]).says_nothing();
+}
+
+/// containers/storage with `use_composefs`: the files of `diff` have digests for names.
+#[test]
+fn an_overlay2_layer_kept_with_composefs_is_refused() {
+    let puller = Puller::new();
+    let root = puller.path("overlay2");
+    let name = storage(&root, "l/BASE");
+    fs::create_dir_all(root.join("base/diff/3b")).unwrap();
+    symlink("../base/diff", root.join("l/BASE")).unwrap();
+    puller.pull(&name).run().quietly();
+    for layer in ["top", "base"] {
+        let data = root.join(layer).join("composefs-data");
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("composefs.blob"), "").unwrap();
+        puller.pull(&name).run().fails(&["composefs", "podman save"]).says_nothing();
+        fs::remove_dir_all(data).unwrap();
+    }
+}
+
 #[test]
 fn sources_on_disk_need_no_network_and_no_home() {
     let puller = Puller::new();

@@ -18,7 +18,7 @@ fn a_cached_image_costs_one_head_request() {
     let first = puller.pull(registry.name("demo")).run().gets(&image);
     registry.forget();
     let second = puller.pull(registry.name("demo")).run().quietly().gets(&image);
-    assert_eq!(second.ran.stdout, first.ran.stdout, "the same bytes (S6)");
+    assert_eq!(second.manifest(), first.manifest(), "the same bytes (S6)");
     assert_eq!(registry.asked(head("/manifests/latest")).len(), 1);
     assert!(registry.asked(get("/manifests/")).is_empty() && registry.asked(any("/blobs/")).is_empty());
 }
@@ -30,7 +30,7 @@ fn a_cached_digest_costs_no_request() {
     let first = puller.pull(&name).run().gets(&image);
     registry.forget();
     let second = puller.pull(&name).run().gets(&image);
-    assert_eq!(second.ran.stdout, first.ran.stdout);
+    assert_eq!(second.manifest(), first.manifest());
     assert!(registry.requests().is_empty(), "{:?}", registry.requests());
 }
 
@@ -52,7 +52,7 @@ fn offline_uses_what_there_is() {
     let (name, digest) = (registry.name("demo"), registry.name(format!("demo@{}", image.root().digest)));
     drop(registry);
     let offline = puller.pull(&name).arg("--offline").run().quietly().gets(&image);
-    assert_eq!(offline.ran.stdout, online.ran.stdout);
+    assert_eq!(offline.manifest(), online.manifest());
     puller.pull(digest).arg("--offline").run().gets(&image);
 }
 
@@ -165,8 +165,8 @@ fn images_of_dockers_make_are_readable_by_others_and_stay_what_they_are() {
         let first = puller.pull(&name).run().quietly().gets_exactly(&image);
         let second = puller.pull(&name).run().quietly().gets_exactly(&image);
         let third = puller.pull(&name).arg("--offline").run().quietly().gets_exactly(&image);
-        assert_eq!(first.ran.stdout, second.ran.stdout);
-        assert_eq!(first.ran.stdout, third.ran.stdout);
+        assert_eq!(first.manifest(), second.manifest());
+        assert_eq!(first.manifest(), third.manifest());
         assert_eq!(registry.asked(get(format!("/manifests/{tag}"))).len(), 1, "the second pull is one HEAD");
         let store = format!("oci:{}:{name}", puller.store().display());
         assert_eq!(tool("skopeo", ["inspect", "--config", "--raw", &store]).stdout, image.config());
@@ -329,7 +329,7 @@ fn a_cached_image_of_an_index_costs_one_head_request() {
     let first = puller.pull(registry.name("demo")).run().gets(&image);
     registry.forget();
     let second = puller.pull(registry.name("demo")).run().gets(&image);
-    assert_eq!(second.ran.stdout, first.ran.stdout);
+    assert_eq!(second.manifest(), first.manifest());
     assert_eq!(registry.asked(any("/manifests/")).len(), 1);
     assert_eq!(registry.asked(head("/manifests/latest")).len(), 1);
 }

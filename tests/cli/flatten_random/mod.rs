@@ -61,7 +61,7 @@ fn check(seed: u64, dir: &Path) {
     assert_text(&format!("seed {seed}, member by member"), &tree.members(), &members(&cut));
     let path = dir.join("result");
     std::fs::write(&path, &cut).expect("result");
-    let options = Options { layers: vec![path.clone()], ..Options::default() };
+    let options = Options { layers: vec![path.clone().into()], ..Options::default() };
     let again = flatten(None::<&[u8]>, &options).and_then(|tree| {
         let mut again = Vec::new();
         tree.write_to(&mut again).map(|_| again)

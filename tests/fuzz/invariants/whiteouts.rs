@@ -78,7 +78,8 @@ fn tar(members: &[Member]) -> Option<Vec<u8>> {
 fn flattened(layers: &[&Vec<u8>]) -> Option<Vec<u8>> {
     let files: Vec<File> = layers.iter().map(|tar| in_memory(tar)).collect();
     let path = |file: &File| PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    let options = Options { layers: files.iter().map(path).collect(), jobs: 1, ..Options::default() };
+    let options =
+        Options { layers: files.iter().map(|file| path(file).into()).collect(), jobs: 1, ..Options::default() };
     let tree = flatten(None::<&[u8]>, &options).ok()?;
     let mut out = Vec::new();
     tree.write_to(&mut out).expect("what was merged can be written");

@@ -284,11 +284,26 @@ pub struct Pulled<'a> {
 }
 
 impl Pulled<'_> {
-    /// The records on standard output.
+    /// The records on standard output but for those of layers on their way, which depend on what the store had (M4).
     #[track_caller]
     pub fn records(&self) -> Vec<Value> {
+        let mut records = self.all_records();
+        records.retain(|record| record["type"] != "fetching");
+        records
+    }
+
+    /// All records on standard output.
+    #[track_caller]
+    pub fn all_records(&self) -> Vec<Value> {
         let lines = self.ran.text().lines();
         lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
+    }
+
+    /// The lines of [`Self::records`], as they stand.
+    #[track_caller]
+    pub fn manifest(&self) -> String {
+        let lines = self.ran.text().split_inclusive('\n');
+        lines.filter(|line| !line.starts_with("{\"type\":\"fetching\"")).collect()
     }
 
     /// It succeeded without a word, and its manifest describes exactly this image, whose blobs are on disk.

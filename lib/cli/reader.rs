@@ -1,0 +1,82 @@
+//! Whoever reads our standard output (S3, S9).
+
+use std::io;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc;
+use std::thread;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::Failure;
+
+enum Event<T> {
+    Done(thread::Result<Result<T, Failure>>),
+    ReaderGone,
+}
+
+/// Does `work` as long as somebody reads standard output; when nobody does any more, that is its failure at once, also
+/// while there is nothing to write. What it was about to do then ends with the process.
+///
+/// # Errors
+/// The work's own, or a broken pipe.
+///
+/// # Panics
+/// When the work does.
+pub fn while_read<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    let (events, next) = mpsc::channel();
+    let gone = events.clone();
+    // Without a thread a write will tell.
+    let watching = thread::Builder::new().name("reader".to_owned()).spawn(move || {
+        if wait(None) {
+            // The work may be done.
+            let _ = gone.send(Event::ReaderGone);
+        }
+    });
+    if watching.is_err() {
+        return work();
+    }
+    let working = thread::Builder::new().name("work".to_owned()).spawn(move || {
+        let done = catch_unwind(AssertUnwindSafe(work));
+        // The reader may be gone.
+        let _ = events.send(Event::Done(done));
+    });
+    if let Err(error) = working {
+        return Err(Failure::failed(error));
+    }
+    match next.recv() {
+        Ok(Event::Done(Ok(done))) => done,
+        Ok(Event::Done(Err(panic))) => resume_unwind(panic),
+        Ok(Event::ReaderGone) | Err(mpsc::RecvError) => Err(reader_gone()),
+    }
+}
+
+/// Fails when nobody reads standard output any more.
+///
+/// # Errors
+/// A broken pipe.
+pub fn require_reader() -> Result<(), Failure> {
+    match wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+        true => Err(reader_gone()),
+        false => Ok(()),
+    }
+}
+
+fn reader_gone() -> Failure {
+    Failure::failed(io::Error::from(io::ErrorKind::BrokenPipe))
+}
+
+/// Waits until the reader of standard output is gone, or for so long; says whether it is.
+fn wait(timeout: Option<&Timespec>) -> bool {
+    let stdout = io::stdout();
+    loop {
+        // No event is asked for: those that tell of an end come unasked.
+        let mut fds = [PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::empty())];
+        match poll(&mut fds, timeout) {
+            Err(Errno::INTR) => {}
+            Err(_) | Ok(0) => return false,
+            Ok(_) => return fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP),
+        }
+    }
+}

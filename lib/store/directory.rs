@@ -1,0 +1,215 @@
+//! The directories of a store, held open: what is in them is reached by name from there, so that nobody's symbolic link or
+//! swapped directory leads elsewhere, and no FIFO makes anybody wait.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::Error;
+use super::access::{Access, WRITE_BY_OTHERS};
+
+/// The bit of a directory's mode that lets owners alone remove and rename.
+const STICKY: u32 = 0o1000;
+
+/// An open directory of a store or a layout.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    file: File,
+    access: Access,
+}
+
+impl Directory {
+    /// Opens the directory that `path`, which the user named, leads to.
+    pub(super) fn open(path: &Path, access: Access) -> Result<Self, Error> {
+        let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let file = opened.map_err(|e| Error::at(path, "cannot open the directory")(e.into()))?.into();
+        let directory = Self { path: path.to_path_buf(), file, access };
+        directory.require_ours(&directory.file, &directory.path)?;
+        Ok(directory)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of what has this name here.
+    pub(super) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// As [`Self::join`], for calls that take no descriptor; where /proc is, the path leads through this very directory.
+    pub(super) fn through(&self, name: &str) -> PathBuf {
+        let held = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
+        match held.exists() {
+            true => held.join(name),
+            false => self.join(name),
+        }
+    }
+
+    /// A directory in it; `None` when there is none.
+    pub(super) fn directory(&self, name: &str) -> Result<Option<Self>, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | self.links();
+        let path = self.join(name);
+        match rustix::fs::openat(&self.file, name, flags, Mode::empty()) {
+            Ok(fd) => {
+                let directory = Self { path, file: fd.into(), access: self.access };
+                directory.require_ours(&directory.file, &directory.path)?;
+                Ok(Some(directory))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::LOOP | Errno::MLINK | Errno::NOTDIR) => {
+                Err(Error::NotADirectory { path, found: self.kind(name) })
+            }
+            Err(error) => Err(Error::at(&path, "cannot open the directory")(error.into())),
+        }
+    }
+
+    /// A directory in it, made when there is none.
+    pub(super) fn make_directory(&self, name: &str) -> Result<Self, Error> {
+        if let Some(directory) = self.directory(name)? {
+            return Ok(directory);
+        }
+        let fail = |e: io::Error| Error::at(&self.join(name), "cannot make the directory")(e);
+        match rustix::fs::mkdirat(&self.file, name, self.access.mode(0o777)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(fail(error.into())),
+        }
+        self.directory(name)?.ok_or_else(|| fail(io::ErrorKind::NotFound.into()))
+    }
+
+    /// A regular file in it, to read; `None` when there is nothing of this name.
+    pub(super) fn file(&self, name: &str) -> Result<Option<File>, Error> {
+        self.open_file(name, OFlags::RDONLY, Mode::empty())
+    }
+
+    /// A regular file in it, opened with `flags`, and made with `mode` if those say so; `None` when there is nothing of this
+    /// name, or something where a new file should be.
+    pub(super) fn open_file(&self, name: &str, flags: OFlags, mode: Mode) -> Result<Option<File>, Error> {
+        let path = self.join(name);
+        let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | self.links();
+        match rustix::fs::openat(&self.file, name, flags, mode) {
+            Ok(fd) => {
+                let file = File::from(fd);
+                let meta = file.metadata().map_err(Error::at(&path, "cannot examine"))?;
+                if !meta.is_file() {
+                    return Err(Error::NotAFile { path, found: named(meta.file_type()) });
+                }
+                self.require_ours(&file, &path)?;
+                Ok(Some(file))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::EXIST) if flags.contains(OFlags::EXCL) => Ok(None),
+            Err(Errno::LOOP | Errno::MLINK | Errno::ISDIR | Errno::NXIO | Errno::NODEV) => {
+                Err(Error::NotAFile { path, found: self.kind(name) })
+            }
+            Err(error) => Err(Error::at(&path, "cannot open")(error.into())),
+        }
+    }
+
+    /// A new, empty file in it, or `None` when the name is taken.
+    pub(super) fn new_file(&self, name: &str) -> Result<Option<File>, Error> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        self.open_file(name, flags, self.access.mode(0o666))
+    }
+
+    /// Whether `file` still has this name here.
+    pub(super) fn holds(&self, name: &str, file: &File) -> bool {
+        let named = rustix::fs::statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW);
+        match (named, rustix::fs::fstat(file)) {
+            (Ok(named), Ok(file)) => (named.st_dev, named.st_ino) == (file.st_dev, file.st_ino),
+            _ => false,
+        }
+    }
+
+    /// Moves what has this name to another name, in place of what has that one.
+    pub(super) fn rename(&self, name: &str, to: &Self, new: &str) -> Result<(), Error> {
+        let renamed = rustix::fs::renameat(&self.file, name, &to.file, new);
+        renamed.map_err(|e| Error::at(&to.join(new), "cannot give the file its name")(e.into()))
+    }
+
+    /// Removes a name, if there is one.
+    pub(super) fn remove(&self, name: &str) -> Result<(), Error> {
+        match rustix::fs::unlinkat(&self.file, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(Error::at(&self.join(name), "cannot remove")(error.into())),
+        }
+    }
+
+    /// The names in it that are UTF-8, as all of a store's are, and how many others there are.
+    pub(super) fn names(&self) -> Result<(Vec<String>, usize), Error> {
+        let fail = |e: Errno| Error::at(&self.path, "cannot read the directory")(e.into());
+        let (mut names, mut others) = (Vec::new(), 0);
+        for entry in rustix::fs::Dir::read_from(&self.file).map_err(fail)? {
+            match entry.map_err(fail)?.file_name().to_str() {
+                Ok("." | "..") => {}
+                Ok(name) => names.push(name.to_owned()),
+                Err(_) => others += 1,
+            }
+        }
+        Ok((names, others))
+    }
+
+    /// Fails when others may write `file`, which stands at `path`, and the store is not shared with them (R1).
+    ///
+    /// In a sticky directory nobody can replace what is ours, and what somebody else adds is found to be theirs.
+    fn require_ours(&self, file: &File, path: &Path) -> Result<(), Error> {
+        if self.access != Access::Private {
+            return Ok(());
+        }
+        let meta = file.metadata().map_err(Error::at(path, "cannot examine"))?;
+        let is_sticky = meta.is_dir() && meta.mode() & STICKY != 0;
+        let writers = match (meta.uid(), meta.mode()) {
+            (uid, _) if uid != 0 && uid != rustix::process::geteuid().as_raw() => format!("user {uid} owns it"),
+            _ if is_sticky => return Ok(()),
+            (_, mode) if mode & 0o002 != 0 => "anybody may write to it".to_owned(),
+            (_, mode) if mode & WRITE_BY_OTHERS != 0 => format!("group {} may write to it", meta.gid()),
+            _ => return Ok(()),
+        };
+        Err(Error::OpenToOthers { path: path.to_path_buf(), writers })
+    }
+
+    /// Takes from `file`, a new one, what the process's umask lets others do to a store that is not shared.
+    pub(super) fn keep(&self, file: &File) -> io::Result<()> {
+        let mode = file.metadata()?.permissions().mode();
+        if self.access == Access::Private && mode & WRITE_BY_OTHERS != 0 {
+            file.set_permissions(Permissions::from_mode(mode & 0o7777 & !WRITE_BY_OTHERS))?;
+        }
+        Ok(())
+    }
+
+    /// What stands under a name, in words.
+    fn kind(&self, name: &str) -> &'static str {
+        let stat = rustix::fs::statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW);
+        match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            Ok(FileType::Symlink) => "a symbolic link",
+            Ok(FileType::Directory) => "a directory",
+            Ok(FileType::RegularFile) => "a regular file",
+            Ok(FileType::Fifo) => "a FIFO",
+            Ok(FileType::Socket) => "a socket",
+            _ => "a device",
+        }
+    }
+
+    /// A store has no links of its own, so one is another's; a layout that is read in place may be made of them.
+    fn links(&self) -> OFlags {
+        match self.access {
+            Access::InPlace => OFlags::empty(),
+            Access::Private | Access::Shared => OFlags::NOFOLLOW,
+        }
+    }
+}
+
+fn named(kind: fs::FileType) -> &'static str {
+    match kind {
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_fifo() => "a FIFO",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
