@@ -29,10 +29,14 @@ mod ext4_writer;
 mod faults;
 #[path = "cli/fetch/mod.rs"]
 mod fetch;
+#[path = "cli/flatten_cache.rs"]
+mod flatten_cache;
 #[path = "cli/flatten_cases.rs"]
 mod flatten_cases;
 #[path = "cli/flatten_images.rs"]
 mod flatten_images;
+#[path = "cli/flatten_limits.rs"]
+mod flatten_limits;
 #[path = "cli/flatten_overlay.rs"]
 mod flatten_overlay;
 #[path = "cli/flatten_random/mod.rs"]

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use super::{Common, Failure};
-use crate::flatten::{Exclude, ExtraLayer, ExtraSource, Options};
+use super::{Common, Failure, parse_size};
+use crate::flatten::{CacheOptions, Exclude, ExtraLayer, ExtraSource, Options};
 use crate::meta::Timestamp;
 
 const ABOUT: &str = "Squash the layers of an image into one tar";
@@ -51,6 +51,12 @@ pub struct OciFlatten {
     /// Where decoded layers are spooled, in files without a name [default: $TMPDIR, else /var/tmp or /tmp]
     #[arg(long, value_name = "DIR")]
     pub tmpdir: Option<PathBuf>,
+    /// Keep decoded layers here, verified and uncompressed, so that later runs need not decode them
+    #[arg(long, value_name = "DIR", env = "OCI_FLATTEN_CACHE", hide_env_values = true, value_parser = maybe_empty())]
+    pub cache: Option<PathBuf>,
+    /// Drop from the cache what was not used for longest, beyond this many bytes [default: never]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "cache")]
+    pub cache_size: Option<u64>,
     /// How many layers to decode at once [default: the number of processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
@@ -93,6 +99,7 @@ impl OciFlatten {
             exclude: self.exclude.clone(),
             clamp_mtime: self.clamp_mtime.or(epoch),
             tmpdir: self.tmpdir.clone(),
+            cache: self.cache(),
             jobs: self.jobs.map_or(defaults.jobs, usize::from),
             verify: !self.no_verify,
             progress: None,
@@ -109,6 +116,19 @@ fn parse_owner(text: &str) -> Result<(u32, u32), String> {
     let number = |text: &str| text.parse::<u32>().ok().filter(|id| *id != u32::MAX);
     let owner = text.split_once(':').and_then(|(user, group)| Some((number(user)?, number(group)?)));
     owner.ok_or_else(|| format!("{text:?} is no owner: two numbers are, such as 0:0"))
+}
+
+impl OciFlatten {
+    /// An empty variable of the environment is none.
+    fn cache(&self) -> Option<CacheOptions> {
+        let dir = self.cache.clone().filter(|dir| !dir.as_os_str().is_empty())?;
+        Some(CacheOptions { dir, size: self.cache_size })
+    }
+}
+
+/// A path that may be empty, as variables are that somebody wanted to be unset.
+fn maybe_empty() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// Seconds since 1970, with a decimal fraction perhaps, and with an `@` before them as date(1) has it.

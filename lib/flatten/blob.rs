@@ -20,6 +20,8 @@ pub(super) struct Blob {
     pub(super) size: Option<u64>,
     /// What it is now.
     pub(super) version: Version,
+    /// Whether nobody writes to it: content can be read from it after it was verified.
+    pub(super) is_frozen: bool,
 }
 
 impl Blob {
@@ -31,7 +33,7 @@ impl Blob {
         }
         let is_plain = stat.is_file() && is_plain(&file)?;
         let size = stat.is_file().then_some(stat.len());
-        Ok(Self { size, is_plain, version: (&stat).into(), file: Arc::new(file) })
+        Ok(Self { size, is_plain, version: (&stat).into(), is_frozen: false, file: Arc::new(file) })
     }
 
     /// A stream that may begin anywhere in a file: all of its content is spooled.
@@ -40,7 +42,7 @@ impl Blob {
         if stat.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        Ok(Self { size: None, is_plain: false, version: (&stat).into(), file: Arc::new(file) })
+        Ok(Self { size: None, is_plain: false, version: (&stat).into(), is_frozen: false, file: Arc::new(file) })
     }
 }
 

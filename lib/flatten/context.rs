@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::Options;
+use super::cache::LayerCache;
 use super::pool::Tasks;
 use super::progress::Progress;
 use super::spool::{SpoolDir, default_dir};
@@ -20,6 +21,8 @@ pub(super) struct ReadContext {
     /// Whom all that directories given by the user bring belongs to (F16).
     pub(super) owner: Option<(u32, u32)>,
     pub(super) spool_dir: Arc<SpoolDir>,
+    /// Decoded layers of other runs.
+    pub(super) cache: Option<LayerCache>,
     /// Another layer has failed, or nobody wants the result.
     pub(super) cancelled: Arc<AtomicBool>,
     pub(super) progress: Option<Arc<dyn Progress>>,
@@ -37,6 +40,7 @@ impl ReadContext {
             verify: options.verify,
             owner: options.owner,
             spool_dir: Arc::new(SpoolDir::new(default_dir(options.tmpdir.as_deref()))),
+            cache: options.cache.clone().map(LayerCache::new),
             cancelled: Arc::new(AtomicBool::new(false)),
             progress: options.progress.clone(),
             helpers,

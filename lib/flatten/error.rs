@@ -132,6 +132,9 @@ pub enum LayerError {
         /// What the system said.
         source: io::Error,
     },
+    /// The layer cannot be kept in the cache, and is to be read without it.
+    #[error("cannot be kept: {0}")]
+    Cache(#[source] io::Error),
     /// Something in an overlay2 directory that only the kernel could interpret (F15).
     #[error("{}: {what}", Shown(name))]
     Overlay {

@@ -12,6 +12,7 @@
 //! that can be.
 
 mod blob;
+mod cache;
 mod content;
 mod context;
 mod directory;
@@ -28,6 +29,7 @@ mod pool;
 mod progress;
 mod read;
 mod reading;
+mod seeking;
 mod spool;
 mod stream;
 mod tarball;
@@ -41,10 +43,11 @@ use std::io::{BufRead, Write};
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Instant;
 
+pub use cache::CacheOptions;
 pub use error::{Error, LayerError};
 pub use exclude::{Exclude, PatternError};
 pub use extra_layer::{ExtraLayer, ExtraLayerError, ExtraSource};
@@ -74,6 +77,8 @@ pub struct Options {
     pub clamp_mtime: Option<Timestamp>,
     /// Where decoded layers are spooled; by default `TMPDIR`, /var/tmp or /tmp.
     pub tmpdir: Option<PathBuf>,
+    /// Where decoded layers are kept for later runs (F18).
+    pub cache: Option<CacheOptions>,
     /// How many layers are decoded at once.
     pub jobs: usize,
     /// Whether the content of layers is held against their diffIds (F12).
@@ -91,6 +96,7 @@ impl Default for Options {
             exclude: Vec::new(),
             clamp_mtime: None,
             tmpdir: None,
+            cache: None,
             jobs,
             verify: true,
             progress: None,
@@ -146,13 +152,15 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
         return Err(Error::NoLayers);
     }
     let start = Instant::now();
+    // Its thread comes before those of the readers, which take as many as there are.
+    let (queue, readings) = layers(manifest, options.layers.clone())?;
     let readers = Readers::start(options)?;
-    let readings = queue(manifest, options.layers.clone(), readers.queue())?;
+    // Refused only by a thread that has died, which is told when it is waited for.
+    let _ = queue.send(readers.queue());
     let mut tree = Tree::new();
     let mut contents = Vec::new();
     let mut warnings = Warnings::default();
-    for reading in readings {
-        let reading = reading?;
+    while let Some(reading) = readings.recv().map_err(|_| Error::Worker)?? {
         let indexed = reading.wait()?;
         warnings = warnings.and(indexed.warnings);
         contents.push(merge::apply(&mut tree, reading.number, indexed).map_err(|source| reading.error(source))?);
@@ -166,21 +174,26 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
     Ok(Flattened { tree, contents, clamp_mtime: options.clamp_mtime, progress: options.progress.clone() })
 }
 
-/// Queues layers as the manifest brings them, on a thread of its own because that may take as long as a download.
-fn queue(
+/// Layers that are being read, in their order; `None` says that there are no more.
+type Readings = Receiver<Result<Option<Reading>, Error>>;
+
+/// Queues layers as the manifest brings them, on a thread of its own because that may take as long as a download. It waits
+/// for the queue.
+fn layers(
     manifest: Option<impl BufRead + Send + 'static>,
     extra: Vec<ExtraLayer>,
-    queue: Queue,
-) -> Result<Receiver<Result<Reading, Error>>, Error> {
+) -> Result<(SyncSender<Queue>, Readings), Error> {
     let (sender, readings) = channel();
+    let (queue_sender, queue) = sync_channel::<Queue>(1);
     let read = move || {
+        let Ok(queue) = queue.recv() else { return };
         let mut number = 0;
         if let Some(manifest) = manifest {
             let mut reader = layer_manifest::Reader::new(manifest);
             loop {
                 match reader.next_record() {
                     Ok(Some(Record::Layer(record))) => {
-                        if sender.send(Ok(queue.add(Layer::of_record(number, record)))).is_err() {
+                        if sender.send(Ok(Some(queue.add(Layer::of_record(number, record))))).is_err() {
                             return;
                         }
                         number += 1;
@@ -195,14 +208,15 @@ fn queue(
             }
         }
         for extra in extra {
-            if sender.send(Ok(queue.add(Layer::extra(number, extra)))).is_err() {
+            if sender.send(Ok(Some(queue.add(Layer::extra(number, extra))))).is_err() {
                 return;
             }
             number += 1;
         }
+        let _ = sender.send(Ok(None));
     };
     thread::Builder::new().name("manifest".to_owned()).spawn(read).map_err(Error::Thread)?;
-    Ok(readings)
+    Ok((queue_sender, readings))
 }
 
 impl Flattened {

@@ -9,11 +9,13 @@ use rustix::fs::OFlags;
 
 use super::LayerError;
 use super::blob::Blob;
+use super::cache::LayerCache;
 use super::context::ReadContext;
 use super::directory::{self, DirectoryMeaning, StackedDirectory};
 use super::extra_layer::{ExtraLayer, ExtraSource};
 use super::layer::{ExpectedDigests, IndexedLayer, Layer, LayerKind};
 use super::tarball::{self, TarNames};
+use crate::image::Digest;
 use crate::tree::ExistingDirectories;
 
 /// Reads a layer to its end, verifies it, and keeps what its entries are and where their content is.
@@ -23,8 +25,48 @@ pub(super) fn read(layer: &Layer, context: &ReadContext) -> Result<IndexedLayer,
         LayerKind::Extra(extra) => read_extra(layer, extra, context),
         LayerKind::Blob { size, expected, stargz } => {
             let names = TarNames { stargz: *stargz, prefix: b"" };
-            tarball::read(layer, &open_blob(layer, *size)?, context, expected, names)
+            match (&context.cache, &expected.diff_id) {
+                (Some(cache), Some(diff_id)) => with_cache(layer, *size, context, expected, names, (cache, diff_id)),
+                _ => tarball::read(layer, &open_blob(layer, *size)?, context, expected, names, None),
+            }
         }
+    }
+}
+
+/// Takes a layer from the cache, or puts it there when it is decoded (F18). Layers that are plain where they stand are not
+/// kept twice.
+fn with_cache(
+    layer: &Layer,
+    size: Option<u64>,
+    context: &ReadContext,
+    expected: &ExpectedDigests,
+    names: TarNames<'_>,
+    (cache, diff_id): (&LayerCache, &Digest),
+) -> Result<IndexedLayer, LayerError> {
+    let cached = cache.find(diff_id).and_then(|file| Blob::new(file).ok()).filter(|blob| blob.is_plain);
+    if let Some(mut blob) = cached {
+        blob.is_frozen = true;
+        match tarball::read(layer, &blob, context, expected, names, None) {
+            Err(error @ (LayerError::Tar(_) | LayerError::DiffId { .. } | LayerError::NoEnd { .. })) => {
+                log::warn!("{}: damaged in the cache, it is decoded again: {error}", layer.label);
+                cache.remove(diff_id);
+            }
+            read => return read,
+        }
+    }
+    let blob = open_blob(layer, size)?;
+    let entry = if context.verify && !blob.is_plain { cache.begin(diff_id) } else { None };
+    let kept = entry.is_some();
+    match tarball::read(layer, &blob, context, expected, names, entry) {
+        Err(LayerError::Cache(error)) => {
+            cache.give_up(&error);
+            tarball::read(layer, &open_blob(layer, size)?, context, expected, names, None)
+        }
+        Ok(read) if kept => {
+            cache.shrink();
+            Ok(read)
+        }
+        read => read,
     }
 }
 
@@ -47,7 +89,8 @@ fn read_extra(layer: &Layer, extra: &ExtraLayer, context: &ReadContext) -> Resul
         }
     };
     let expected = ExpectedDigests::NONE;
-    let layer = tarball::read(layer, &blob, context, &expected, TarNames { stargz: false, prefix: &extra.prefix })?;
+    let names = TarNames { stargz: false, prefix: &extra.prefix };
+    let layer = tarball::read(layer, &blob, context, &expected, names, None)?;
     Ok(IndexedLayer { existing: ExistingDirectories::BehindSymlinks, ..layer })
 }
 

@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::LayerError;
+use super::cache::NewEntry;
 use super::pool::{Task, Tasks};
 use super::spool::Spool;
 use crate::image::{Digest, Hasher};
@@ -56,22 +57,41 @@ struct Pending {
 #[derive(Debug)]
 struct Piece {
     chunk: Arc<Chunk>,
-    /// It goes to the spool too.
+    /// It holds members, or what follows them.
     keep: bool,
+}
+
+/// What keeps the decoded bytes until the result is written.
+#[derive(Debug)]
+pub(super) enum Keeper {
+    /// For this run: the members.
+    Spool(Spool),
+    /// For later runs too: all there is.
+    Cache(NewEntry),
+}
+
+impl Keeper {
+    fn write(&mut self, bytes: &[u8], is_member: bool) -> Result<(), LayerError> {
+        match self {
+            Self::Spool(spool) if is_member => spool.write(bytes),
+            Self::Spool(_) => Ok(()),
+            Self::Cache(entry) => entry.write(bytes).map_err(LayerError::Cache),
+        }
+    }
 }
 
 /// Where the bytes go.
 #[derive(Debug)]
 pub(super) struct Outputs {
     pub(super) hasher: Option<Hasher>,
-    pub(super) spool: Option<Spool>,
+    pub(super) keeper: Option<Keeper>,
     /// Why there will be no more.
     error: Option<LayerError>,
 }
 
 impl Stage {
-    fn new(hasher: Option<Hasher>, spool: Option<Spool>) -> Self {
-        let outputs = Mutex::new(Outputs { hasher, spool, error: None });
+    fn new(hasher: Option<Hasher>, keeper: Option<Keeper>) -> Self {
+        let outputs = Mutex::new(Outputs { hasher, keeper, error: None });
         let pending = Mutex::new(Pending::default());
         Self { pending, settled: Condvar::new(), outputs, failed: AtomicBool::new(false) }
     }
@@ -132,8 +152,8 @@ impl Outputs {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(bytes);
         }
-        if let Some(spool) = self.spool.as_mut().filter(|_| keep)
-            && let Err(error) = spool.write(bytes)
+        if let Some(keeper) = &mut self.keeper
+            && let Err(error) = keeper.write(bytes, keep)
         {
             self.error = Some(error);
             failed.store(true, Ordering::Relaxed);
@@ -164,11 +184,11 @@ pub(super) struct Decoded<R> {
 }
 
 impl<R: Read> Decoded<R> {
-    /// A stream of `source`, each byte of which goes to what is given of `hasher` and `spool`.
+    /// A stream of `source`, each byte of which goes to what is given of `hasher` and `keeper`.
     pub(super) fn new(
         source: R,
         hasher: Option<Hasher>,
-        spool: Option<Spool>,
+        keeper: Option<Keeper>,
         helpers: Tasks,
         cancelled: Arc<AtomicBool>,
     ) -> Self {
@@ -177,8 +197,8 @@ impl<R: Read> Decoded<R> {
             // The receiver is at hand.
             let _ = recycle.send(PageBuffer::default());
         }
-        let wanted = hasher.is_some() || spool.is_some();
-        let stage = wanted.then(|| Arc::new(Stage::new(hasher, spool)));
+        let wanted = hasher.is_some() || keeper.is_some();
+        let stage = wanted.then(|| Arc::new(Stage::new(hasher, keeper)));
         Self {
             source,
             stage,
@@ -208,11 +228,11 @@ impl<R: Read> Decoded<R> {
         }
     }
 
-    /// The digest of the stream and the spool, as far as they were asked for.
+    /// The digest of the stream and what keeps it, as far as they were asked for.
     ///
     /// # Errors
     /// The stage's own, which comes before what the parser made of it.
-    pub(super) fn finish(mut self) -> Result<(Option<Digest>, Option<Spool>), LayerError> {
+    pub(super) fn finish(mut self) -> Result<(Option<Digest>, Option<Keeper>), LayerError> {
         self.current = None;
         let cancelled = if self.given_up { Err(LayerError::Cancelled) } else { Ok((None, None)) };
         let Some(stage) = self.stage else { return cancelled };
@@ -224,7 +244,7 @@ impl<R: Read> Decoded<R> {
         if self.given_up || stage.failed.load(Ordering::Relaxed) {
             return Err(LayerError::Cancelled);
         }
-        Ok((outputs.hasher.take().map(Hasher::finish), outputs.spool.take()))
+        Ok((outputs.hasher.take().map(Hasher::finish), outputs.keeper.take()))
     }
 
     /// Decodes the next chunk and hands it to the stage; there is none at the end.

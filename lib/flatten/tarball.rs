@@ -4,13 +4,16 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use super::blob::{Blob, Stored};
+use super::cache::NewEntry;
 use super::content::{ContentSource, FileRange, InPlace};
 use super::context::ReadContext;
 use super::extra_layer::below;
+use super::files::Version;
 use super::layer::{ExpectedDigests, IndexedLayer, Layer};
 use super::member_index::{IndexedMember, MemberIndex};
+use super::seeking::Seeking;
 use super::spool::Spool;
-use super::stream::Decoded;
+use super::stream::{Decoded, Keeper};
 use super::warnings::Warnings;
 use super::{LayerError, progress};
 use crate::codec::Decoder;
@@ -22,29 +25,42 @@ use crate::tree::{self, ExistingDirectories, WhiteoutFormat, Whiteouts};
 /// What eStargz adds at the root of a layer (F14).
 const STARGZ_NAMES: [&[u8]; 3] = [b"stargz.index.json", b".prefetch.landmark", b".no.prefetch.landmark"];
 
-/// Reads a tar to its end. Its content goes to the spool, so that what is written out is what was verified. Where nothing is
-/// verified and the file is plain, it stays in there; that the file has not changed is asked before the result ends.
+/// Reads a tar to its end. Its content goes to the spool or to the cache, so that what is written out is what was verified.
+/// From a plain file that nobody writes to, or that nothing is verified of, it is read where it stands; whether the file has
+/// changed is asked before the result ends.
 pub(super) fn read(
     layer: &Layer,
     blob: &Blob,
     context: &ReadContext,
     expected: &ExpectedDigests,
     names: TarNames<'_>,
+    entry: Option<NewEntry>,
 ) -> Result<IndexedLayer, LayerError> {
     let verified = to_verify(blob, expected, context.verify);
-    let hasher = |digest: &Option<Digest>| digest.as_ref().map(|digest| Hasher::new(digest.algorithm()));
+    let in_place = blob.is_plain && (verified.is_none() || blob.is_frozen) && context.may_stay_open();
     let meter = progress::start(context.progress.as_ref(), |progress| progress.layer(&layer.label, blob.size));
+    if let (true, true, Some(size)) = (in_place, verified.is_none(), blob.size) {
+        let read = unverified(layer, blob, size, expected, names)?;
+        if let Some(meter) = meter {
+            meter.end();
+        }
+        return Ok(read);
+    }
+    let hasher = |digest: &Option<Digest>| digest.as_ref().map(|digest| Hasher::new(digest.algorithm()));
     let mut stored = Stored::new(blob, meter, hasher(&verified.digest));
     let decoder = Decoder::new(&mut stored).map_err(|e| layer.io(e))?;
-    let in_place = blob.is_plain && verified.is_none() && context.may_stay_open();
-    let spool = (!in_place).then(|| Spool::new(Arc::clone(&context.spool_dir)));
+    let keeper = match entry {
+        _ if in_place => None,
+        Some(entry) => Some(Keeper::Cache(entry)),
+        None => Some(Keeper::Spool(Spool::new(Arc::clone(&context.spool_dir)))),
+    };
     let (helpers, cancelled) = (context.helpers.clone(), Arc::clone(&context.cancelled));
-    let decoded = Decoded::new(decoder, hasher(&verified.diff_id), spool, helpers, cancelled);
+    let decoded = Decoded::new(decoder, hasher(&verified.diff_id), keeper, helpers, cancelled);
 
     let mut reader = tar::Reader::new(decoded);
-    let whiteouts = Whiteouts::new(WhiteoutFormat::Names);
-    let mut sink = IndexSink { layer: layer.number, names, members: MemberIndex::default(), whiteouts };
+    let mut sink = IndexSink::new(layer.number, names, |_| Ok(()));
     let end = tar::read_tar(&mut reader, &mut sink);
+    let (members, whiteouts) = sink.end();
     let offset = reader.offset();
     let mut decoded = reader.into_inner();
     // What follows is no entry, but part of what the diffId covers.
@@ -53,7 +69,7 @@ pub(super) fn read(
         Err(source) => Err(tar::Error { member: None, offset, problem: source.into() }.into()),
     });
     // What went wrong beneath the archive comes before what the archive looked like for it.
-    let (found, spool) = decoded.finish()?;
+    let (found, keeper) = decoded.finish()?;
     let end = end?;
     if let (Some(expected), Some(found)) = (&verified.diff_id, found)
         && *expected != found
@@ -65,24 +81,62 @@ pub(super) fn read(
     {
         return Err(LayerError::Digest { expected: expected.clone(), found });
     }
-    if end != End::Marker && verified.diff_id.is_none() {
+    check_end(layer, end, offset, expected, verified.diff_id.is_some())?;
+    let content = match keeper {
+        Some(Keeper::Spool(spool)) => ContentSource::Spool(spool),
+        Some(Keeper::Cache(entry)) => {
+            let file = entry.finish().map_err(LayerError::Cache)?;
+            let version = Version::of(&file).map_err(LayerError::Cache)?;
+            ContentSource::Tar(InPlace { file: Arc::new(file), version, label: layer.label.clone() })
+        }
+        None => stays(layer, blob),
+    };
+    Ok(indexed(members, whiteouts, content))
+}
+
+/// Reads the headers of a plain tar that nothing is verified of.
+fn unverified(
+    layer: &Layer,
+    blob: &Blob,
+    size: u64,
+    expected: &ExpectedDigests,
+    names: TarNames<'_>,
+) -> Result<IndexedLayer, LayerError> {
+    let mut reader = tar::Reader::new(Seeking::new(&blob.file, size));
+    let mut sink = IndexSink::new(layer.number, names, |mut data| data.pass_over(Seeking::pass_over));
+    let end = tar::read_tar(&mut reader, &mut sink)?;
+    check_end(layer, end, reader.offset(), expected, false)?;
+    let (members, whiteouts) = sink.end();
+    Ok(indexed(members, whiteouts, stays(layer, blob)))
+}
+
+fn indexed(members: MemberIndex, whiteouts: Whiteouts, content: ContentSource) -> IndexedLayer {
+    let existing = ExistingDirectories::TakeAttributes;
+    IndexedLayer { members, whiteouts, content, existing, warnings: Warnings::default() }
+}
+
+/// Content that is read where it stands.
+fn stays(layer: &Layer, blob: &Blob) -> ContentSource {
+    let (file, label) = (Arc::clone(&blob.file), layer.label.clone());
+    ContentSource::Tar(InPlace { file, version: blob.version, label })
+}
+
+/// Whether a layer may end like this; `known_whole` when something else tells that it is whole (F12).
+fn check_end(
+    layer: &Layer,
+    end: End,
+    offset: u64,
+    expected: &ExpectedDigests,
+    known_whole: bool,
+) -> Result<(), LayerError> {
+    if end != End::Marker && !known_whole {
         let hint = if expected.diff_id.is_some() { ", and its diffId is not verified" } else { "" };
         return Err(LayerError::NoEnd { offset, hint });
     }
     if end == End::LoneZeroBlock {
         log::warn!("{}: its end marker is a lone zero block; what may follow is not read", layer.label);
     }
-    let IndexSink { mut members, whiteouts, .. } = sink;
-    members.end();
-    let content = match spool {
-        Some(spool) => ContentSource::Spool(spool),
-        None => {
-            let (file, label) = (Arc::clone(&blob.file), layer.label.clone());
-            ContentSource::Tar(InPlace { file, version: blob.version, label })
-        }
-    };
-    let existing = ExistingDirectories::TakeAttributes;
-    Ok(IndexedLayer { members, whiteouts, content, existing, warnings: Warnings::default() })
+    Ok(())
 }
 
 /// What the bytes of a blob are held against: the diffId if there is one, else the blob's own digest.
@@ -108,17 +162,36 @@ pub(super) struct TarNames<'a> {
 }
 
 /// Gathers what a layer's members are; their data passes by, to the spool.
-struct IndexSink<'a> {
+struct IndexSink<'a, R> {
     layer: u32,
     names: TarNames<'a>,
     members: MemberIndex,
     whiteouts: Whiteouts,
+    pass_over: PassOver<R>,
 }
 
-impl<R: BufRead> MemberSink<R> for IndexSink<'_> {
+/// What is done with the data of members.
+type PassOver<R> = fn(Data<'_, R>) -> Result<(), tar::Error>;
+
+impl<'a, R> IndexSink<'a, R> {
+    fn new(layer: u32, names: TarNames<'a>, pass_over: PassOver<R>) -> Self {
+        let (members, whiteouts) = (MemberIndex::default(), Whiteouts::new(WhiteoutFormat::Names));
+        Self { layer, names, members, whiteouts, pass_over }
+    }
+
+    /// No member comes any more.
+    fn end(self) -> (MemberIndex, Whiteouts) {
+        let Self { mut members, whiteouts, .. } = self;
+        members.end();
+        (members, whiteouts)
+    }
+}
+
+impl<R: BufRead> MemberSink<R> for IndexSink<'_, R> {
     type Error = LayerError;
 
-    fn member(&mut self, member: Member, _: Data<'_, R>) -> Result<(), LayerError> {
+    fn member(&mut self, member: Member, data: Data<'_, R>) -> Result<(), LayerError> {
+        (self.pass_over)(data)?;
         let Member { offset, path, entry, meta, xattrs } = member;
         let prefix = self.names.prefix;
         let path = below(prefix, path);

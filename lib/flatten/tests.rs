@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -151,4 +152,100 @@ fn a_blob_is_a_regular_file() {
         let error = merged(Some(manifest(path, 1024, b"")), &[]).unwrap_err().to_string();
         assert!(error.ends_with("is no regular file"), "{error}");
     }
+}
+
+/// The manifest of a gzipped layer, and where its blob is.
+fn compressed(dir: &Path, tar: &[u8]) -> (Vec<u8>, PathBuf) {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(tar).unwrap();
+    let (blob, path) = (encoder.finish().unwrap(), dir.join("blob"));
+    fs::write(&path, &blob).unwrap();
+    (manifest(&path, blob.len(), tar), path)
+}
+
+fn with_cache(manifest: &[u8], dir: &Path, verify: bool) -> Result<Vec<u8>, Error> {
+    let cache = Some(CacheOptions { dir: dir.into(), size: None });
+    let options = Options { cache, verify, jobs: 2, tmpdir: Some(dir.into()), ..Options::default() };
+    let mut out = Vec::new();
+    flatten(Some(io::Cursor::new(manifest.to_vec())), &options)?.write_to(&mut out)?;
+    Ok(out)
+}
+
+#[test]
+fn a_kept_layer_is_not_decoded_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("cache");
+    let tar = [tar("./b/file", &vec![b'x'; 3 << 20]), b"what follows counts".to_vec()].concat();
+    let (manifest, blob) = compressed(dir.path(), &tar);
+    fs::create_dir(&cache).unwrap();
+    let first = with_cache(&manifest, &cache, true).unwrap();
+    let entry = cache.join("sha256").join(Digest::sha256(&tar).hex());
+    assert!(fs::read(&entry).unwrap() == tar);
+    // The blob is not even looked at.
+    fs::write(&blob, b"").unwrap();
+    for verify in [true, false] {
+        assert!(with_cache(&manifest, &cache, verify).unwrap() == first, "verify: {verify}");
+    }
+    fs::remove_file(&entry).unwrap();
+    assert!(with_cache(&manifest, &cache, true).is_err());
+}
+
+#[test]
+fn a_damaged_layer_in_the_cache_is_decoded_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("cache");
+    let tar = tar("file", &[b'x'; 100_000]);
+    let (manifest, _) = compressed(dir.path(), &tar);
+    fs::create_dir(&cache).unwrap();
+    let right = with_cache(&manifest, &cache, true).unwrap();
+    let entry = cache.join("sha256").join(Digest::sha256(&tar).hex());
+    let flipped = [&tar[..50_000], b"y", &tar[50_001..]].concat();
+    let damages = [(&flipped[..], true), (&tar[..60_000], true), (&tar[..60_000], false), (b"", true), (b"", false)];
+    for (damaged, verify) in damages {
+        fs::remove_file(&entry).unwrap();
+        fs::write(&entry, damaged).unwrap();
+        fs::set_permissions(&entry, fs::Permissions::from_mode(0o400)).unwrap();
+        let got = with_cache(&manifest, &cache, verify).unwrap();
+        assert!(got == right, "{} bytes, verify: {verify}", damaged.len());
+        // Only what was verified is kept.
+        if !verify {
+            assert!(!entry.exists());
+            with_cache(&manifest, &cache, true).unwrap();
+        }
+        assert!(fs::read(&entry).unwrap() == tar);
+    }
+}
+
+#[test]
+fn nothing_wrong_is_ever_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("cache");
+    fs::create_dir(&cache).unwrap();
+    let other = tar("file", b"other");
+    let (manifest, blob) = compressed(dir.path(), &tar("file", b"right"));
+    compressed(dir.path(), &other);
+    let blob_size = fs::metadata(&blob).unwrap().len();
+    let text = String::from_utf8(manifest).unwrap();
+    let start = text.find("\"size\":").unwrap() + 7;
+    let end = start + text[start..].find(|c: char| !c.is_ascii_digit()).unwrap();
+    let text = format!("{}{blob_size}{}", &text[..start], &text[end..]);
+    assert!(with_cache(text.as_bytes(), &cache, true).is_err());
+    let kept = fs::read_dir(cache.join("sha256")).unwrap().flatten();
+    assert!(kept.map(|entry| entry.file_name()).all(|name| name.to_string_lossy().ends_with(".used")));
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_to_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let (manifest, _) = compressed(dir.path(), &tar("file", b"content"));
+    let cache = dir.path().join("no directory");
+    fs::write(&cache, "").unwrap();
+    let options = Options {
+        cache: Some(CacheOptions { dir: cache, size: Some(1) }),
+        tmpdir: Some(dir.path().into()),
+        ..Options::default()
+    };
+    let mut out = Vec::new();
+    flatten(Some(io::Cursor::new(manifest)), &options).unwrap().write_to(&mut out).unwrap();
+    assert!(out.windows(7).any(|window| window == b"content"));
 }

@@ -22,6 +22,21 @@ impl<R: BufRead> Data<'_, R> {
     pub fn left(&self) -> u64 {
         self.reader.left
     }
+
+    /// Passes over what is left by way of `pass_over`, which moves the stream beneath on by so many bytes.
+    ///
+    /// # Errors
+    /// What `pass_over` says, as an error in this member's data.
+    pub fn pass_over(&mut self, pass_over: impl FnOnce(&mut R, u64) -> io::Result<()>) -> Result<(), Error> {
+        let Reader { stream, left, name, .. } = &mut *self.reader;
+        if let Err(error) = pass_over(&mut stream.input, *left) {
+            let cut = error.kind() == io::ErrorKind::UnexpectedEof;
+            let problem = if cut { Problem::Cut(Part::Data) } else { error.into() };
+            return Err(Error::new(Some(name), stream.offset, problem));
+        }
+        stream.offset += std::mem::take(left);
+        Ok(())
+    }
 }
 
 impl<R: BufRead> BufRead for Data<'_, R> {

@@ -1,0 +1,287 @@
+//! Decoded layers that are kept for later runs, as plain tars under their diffIds (F18).
+//!
+//! ```text
+//!  DIR/sha256/HEX        a layer's tar; nobody may write to it, and it never changes
+//!  DIR/sha256/HEX.used   its time of modification is when the layer was used last; locked by who makes the layer
+//! ```
+//!
+//! A tar gets its name when it is whole and verified. Who reads one holds a shared lock on it, so that it is not dropped
+//! meanwhile. What goes wrong with the cache is no error: layers are decoded then as if there were none.
+
+use std::fs::{self, DirBuilder, File, FileTimes};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use rustix::fs::OFlags;
+
+use crate::image::Digest;
+use crate::sys::{NewFile, try_lock, try_lock_shared};
+
+/// Where decoded layers are kept, and how much of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheOptions {
+    /// The directory; it is made if need be.
+    pub dir: PathBuf,
+    /// What was not used for longest is dropped beyond so many bytes.
+    pub size: Option<u64>,
+}
+
+/// The cache of a run.
+#[derive(Debug)]
+pub(super) struct LayerCache {
+    options: CacheOptions,
+    /// Something went wrong that will go wrong again.
+    given_up: AtomicBool,
+}
+
+/// A layer that is being put into the cache. Dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub(super) struct NewEntry {
+    new: NewFile,
+    path: PathBuf,
+    /// Others see by it that the layer is being made.
+    _making: File,
+}
+
+impl LayerCache {
+    pub(super) fn new(options: CacheOptions) -> Self {
+        let cache = Self { options, given_up: AtomicBool::new(false) };
+        cache.shrink();
+        cache
+    }
+
+    /// The tar with this diffId, if it is there. It stays there as long as the file is open.
+    pub(super) fn find(&self, diff_id: &Digest) -> Option<File> {
+        let path = self.path(diff_id);
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = File::options().read(true).custom_flags(flags).open(&path).ok()?;
+        let stat = file.metadata().ok()?;
+        let ours = stat.uid() == rustix::process::geteuid().as_raw() || stat.uid() == 0;
+        // What another may write to could change after it was verified.
+        if !stat.is_file() || !ours || stat.mode() & 0o022 != 0 || !try_lock_shared(&file).ok()? {
+            return None;
+        }
+        // It may have been dropped before it was locked.
+        if file.metadata().ok()?.nlink() == 0 {
+            return None;
+        }
+        // A cache that cannot be written to serves all the same.
+        let _ = used_file(&path).and_then(|used| touch(&used));
+        Some(file)
+    }
+
+    /// A layer that shall be kept; none when another process is at it, or nothing can be kept.
+    pub(super) fn begin(&self, diff_id: &Digest) -> Option<NewEntry> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return None;
+        }
+        match self.try_begin(&self.path(diff_id)) {
+            Ok(entry) => entry,
+            Err(error) => {
+                self.give_up(&error);
+                None
+            }
+        }
+    }
+
+    fn try_begin(&self, path: &Path) -> io::Result<Option<NewEntry>> {
+        let dir = path.parent().unwrap_or(path);
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        let making = used_file(path)?;
+        if !try_lock(&making)? {
+            return Ok(None);
+        }
+        Ok(Some(NewEntry { new: NewFile::new_in(dir, "layer")?, path: path.into(), _making: making }))
+    }
+
+    /// Removes a tar that is not what its name says.
+    pub(super) fn remove(&self, diff_id: &Digest) {
+        let path = self.path(diff_id);
+        if let Err(error) = fs::remove_file(&path) {
+            log::warn!("{}: cannot be removed: {error}", path.display());
+        }
+    }
+
+    /// Goes on without keeping anything, and says so once.
+    pub(super) fn give_up(&self, error: &io::Error) {
+        if !self.given_up.swap(true, Ordering::Relaxed) {
+            log::warn!("{}: {error}: layers are decoded without being kept", self.options.dir.display());
+        }
+    }
+
+    /// Drops what was not used for longest, until the rest is as small as was asked for. What is in use stays.
+    pub(super) fn shrink(&self) {
+        let Some(limit) = self.options.size else { return };
+        let mut kept = self.entries();
+        let mut total: u64 = kept.iter().map(|entry| entry.size).sum();
+        kept.sort_unstable_by(|a, b| (a.used, &a.path).cmp(&(b.used, &b.path)));
+        for Kept { path, size, .. } in kept {
+            if total <= limit {
+                return;
+            }
+            let unused = File::open(&path).and_then(|file| try_lock(&file).map(|locked| locked.then_some(file)));
+            if let Ok(Some(_locked)) = unused
+                && fs::remove_file(&path).is_ok()
+            {
+                log::info!("{}: dropped from the cache", path.display());
+                // Who is making the layer anew holds a lock on it.
+                if let Ok(used) = used_file(&path)
+                    && try_lock(&used).unwrap_or(false)
+                {
+                    let _ = fs::remove_file(used_path(&path));
+                }
+                total -= size;
+            }
+        }
+    }
+
+    /// All tars that are there.
+    fn entries(&self) -> Vec<Kept> {
+        let mut found = Vec::new();
+        for algorithm in ["sha256", "sha512"] {
+            let Ok(names) = fs::read_dir(self.options.dir.join(algorithm)) else { continue };
+            for entry in names.flatten() {
+                let name = entry.file_name();
+                let is_digest = |hex| format!("{algorithm}:{hex}").parse::<Digest>().is_ok();
+                let Ok(stat) = entry.metadata() else { continue };
+                if !stat.is_file() || !name.to_str().is_some_and(is_digest) {
+                    continue;
+                }
+                let path = entry.path();
+                let used = fs::metadata(used_path(&path)).and_then(|stat| stat.modified());
+                let used = used.or_else(|_| stat.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+                found.push(Kept { path, size: stat.len(), used });
+            }
+        }
+        found
+    }
+
+    fn path(&self, diff_id: &Digest) -> PathBuf {
+        self.options.dir.join(diff_id.algorithm().name()).join(diff_id.hex())
+    }
+}
+
+/// A tar in the cache.
+struct Kept {
+    path: PathBuf,
+    size: u64,
+    used: SystemTime,
+}
+
+impl NewEntry {
+    /// Adds bytes at the end.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.new.file_mut().write_all(bytes)
+    }
+
+    /// Gives the tar its name: it is whole and verified. Returns it, to be read from.
+    pub(super) fn finish(self) -> io::Result<File> {
+        let file = self.new.file().try_clone()?;
+        file.set_permissions(fs::Permissions::from_mode(0o400))?;
+        // As who reads it holds it.
+        try_lock_shared(&file)?;
+        self.new.persist(&self.path)?;
+        Ok(file)
+    }
+}
+
+fn used_path(path: &Path) -> PathBuf {
+    path.with_extension("used")
+}
+
+fn used_file(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600).custom_flags(flags).open(used_path(path))
+}
+
+fn touch(file: &File) -> io::Result<()> {
+    file.set_times(FileTimes::new().set_modified(SystemTime::now()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may panic
+
+    use std::time::Duration;
+
+    use super::*;
+
+    fn cache(dir: &Path, size: Option<u64>) -> LayerCache {
+        LayerCache::new(CacheOptions { dir: dir.into(), size })
+    }
+
+    fn add(cache: &LayerCache, bytes: &[u8]) -> File {
+        let mut entry = cache.begin(&Digest::sha256(bytes)).unwrap();
+        entry.write(bytes).unwrap();
+        entry.finish().unwrap()
+    }
+
+    fn found(cache: &LayerCache, bytes: &[u8]) -> bool {
+        cache.find(&Digest::sha256(bytes)).is_some_and(|file| io::read_to_string(file).unwrap().as_bytes() == bytes)
+    }
+
+    #[test]
+    fn a_layer_is_there_when_it_is_whole_and_not_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("cache");
+        let (one, two) = (cache(&dir, None), cache(&dir, None));
+        let id = Digest::sha256(b"whole");
+        let mut entry = one.begin(&id).unwrap();
+        entry.write(b"who").unwrap();
+        assert!(two.find(&id).is_none());
+        assert!(two.begin(&id).is_none(), "another makes it");
+        drop(entry);
+        assert!(two.find(&id).is_none());
+        assert!(found_after(add(&two, b"whole"), &one));
+        assert_eq!(fs::read_dir(dir.join("sha256")).unwrap().count(), 2);
+        one.remove(&id);
+        assert!(!found(&two, b"whole"));
+    }
+
+    fn found_after(_made: File, other: &LayerCache) -> bool {
+        found(other, b"whole")
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_is_dropped_unless_it_is_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = cache(dir.path(), None);
+        let contents: Vec<Vec<u8>> = (0..4_u8).map(|number| vec![b'a' + number; 1000]).collect();
+        let pause = || std::thread::sleep(Duration::from_millis(15));
+        for bytes in &contents {
+            drop(add(&all, bytes));
+            pause();
+        }
+        assert!(found(&all, &contents[0]), "now it is the last");
+        let held = all.find(&Digest::sha256(&contents[1])).unwrap();
+        // The order of use is 2, 3, 0, 1.
+        pause();
+        touch(&used_file(&all.path(&Digest::sha256(&contents[1]))).unwrap()).unwrap();
+        cache(dir.path(), Some(2000));
+        assert_eq!(contents.iter().map(|bytes| found(&all, bytes)).collect::<Vec<_>>(), [true, true, false, false]);
+        cache(dir.path(), Some(0));
+        assert!(found(&all, &contents[1]), "it is in use");
+        drop(held);
+        cache(dir.path(), Some(0));
+        assert_eq!(fs::read_dir(dir.path().join("sha256")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_others_could_write_to_or_lead_away_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path(), None);
+        drop(add(&cache, b"bytes"));
+        let path = cache.path(&Digest::sha256(b"bytes"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+        assert!(!found(&cache, b"bytes"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        assert!(found(&cache, b"bytes"));
+        fs::rename(&path, dir.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("../elsewhere", &path).unwrap();
+        assert!(!found(&cache, b"bytes"));
+    }
+}
