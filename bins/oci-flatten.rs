@@ -23,7 +23,7 @@ fn main() -> ExitCode {
 fn run(args: &OciFlatten) -> Result<(), Failure> {
     args.common.start_logging(TOOL);
     let mut options = args.options(cli::source_date_epoch()?);
-    args.check_standard_input()?;
+    args.check()?;
     if io::stdout().is_terminal() {
         return Err(Failure::Usage(
             "standard output is a terminal: pipe the tar somewhere or name a file after >".into(),

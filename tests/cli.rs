@@ -39,6 +39,8 @@ mod flatten_images;
 mod flatten_limits;
 #[path = "cli/flatten_overlay.rs"]
 mod flatten_overlay;
+#[path = "cli/flatten_parts.rs"]
+mod flatten_parts;
 #[path = "cli/flatten_random/mod.rs"]
 mod flatten_random;
 #[path = "cli/flatten_run.rs"]

@@ -42,6 +42,12 @@ pub struct OciFlatten {
     /// Read no manifest: the layers are those of -l alone
     #[arg(short, long, requires = "layers")]
     pub no_manifest: bool,
+    /// The lowest layer that the result is made of, 0 at the bottom: above others, as an overlay's upper directory
+    #[arg(long, value_name = "A", default_value = "0", hide_default_value = true)]
+    pub from: u32,
+    /// The topmost layer that the result is made of
+    #[arg(long, value_name = "B")]
+    pub to: Option<u32>,
     /// Leave out what matches, with everything below it: a name anywhere, or with a / a path from the root; repeatable
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<Exclude>,
@@ -69,16 +75,19 @@ pub struct OciFlatten {
 }
 
 impl OciFlatten {
-    /// Refuses command lines that want two things of standard input.
+    /// Refuses command lines that want two things of standard input, or no layers.
     ///
     /// # Errors
     /// [`Failure::Usage`]
-    pub fn check_standard_input(&self) -> Result<(), Failure> {
+    pub fn check(&self) -> Result<(), Failure> {
         let layers = self.layers.iter().filter(|layer| layer.source == ExtraSource::StandardInput).count();
         let manifest = !self.no_manifest && self.manifest.as_deref().is_none_or(|path| path == Path::new("-"));
         if layers > 0 && manifest {
             let hint = "name a MANIFEST, or use -n";
             return Err(Failure::Usage(format!("-l -: standard input is the layer manifest already: {hint}")));
+        }
+        if self.to.is_some_and(|to| to < self.from) {
+            return Err(Failure::Usage("--to is a layer below --from: no layers are left".to_owned()));
         }
         if layers > 1 {
             return Err(Failure::Usage("-l -: standard input can be read once only".to_owned()));
@@ -96,6 +105,8 @@ impl OciFlatten {
         Options {
             layers: self.layers.clone(),
             owner: self.owner,
+            from: self.from,
+            to: self.to,
             exclude: self.exclude.clone(),
             clamp_mtime: self.clamp_mtime.or(epoch),
             tmpdir: self.tmpdir.clone(),
@@ -176,7 +187,7 @@ mod tests {
 
     #[test]
     fn standard_input_is_read_once() {
-        let check = |args: &[&str]| parse(args).unwrap().check_standard_input().is_ok();
+        let check = |args: &[&str]| parse(args).unwrap().check().is_ok();
         assert!(!check(&["-l", "-"]));
         assert!(!check(&["-l", "-", "-"]));
         assert!(!check(&["-n", "-l", "-", "-l", "-:/opt"]));

@@ -1,6 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::upper::UpperError;
 use crate::image::{Digest, layer_manifest};
 use crate::meta::Shown;
 use crate::{tar, tree};
@@ -53,9 +54,37 @@ pub enum Error {
     /// There is no thread to be had.
     #[error("starting a thread: {0}")]
     Thread(#[source] io::Error),
+    /// The result is to be made of layers that there are not.
+    #[error("there is no layer {layer}: there are {layers}, counted from 0")]
+    NoSuchLayer {
+        /// The first one that is missing.
+        layer: u32,
+        /// How many there are.
+        layers: u32,
+    },
+    /// Something that no overlay can show (F17).
+    #[error("{}: {what}, so that no overlay can show it", Shown(name))]
+    Overlay {
+        /// The name.
+        name: Vec<u8>,
+        /// What it is.
+        what: &'static str,
+    },
+    /// What an overlay needs above the lower layers is no tree.
+    #[error("the upper directory: {0}")]
+    Upper(#[source] tree::Error),
     /// A thread of ours ended before its work was done.
     #[error("a worker thread died")]
     Worker,
+}
+
+impl From<UpperError> for Error {
+    fn from(error: UpperError) -> Self {
+        match error {
+            UpperError::Private { name, what } => Self::Overlay { name, what },
+            UpperError::Tree(error) => Self::Upper(error),
+        }
+    }
 }
 
 /// What is wrong with a layer.

@@ -35,6 +35,7 @@ mod stream;
 mod tarball;
 #[cfg(test)]
 mod tests;
+mod upper;
 mod warnings;
 mod write;
 mod xattr_visibility;
@@ -71,6 +72,11 @@ pub struct Options {
     /// User and group that all belongs to which directories among these bring; by default they keep their owners if
     /// root reads them, and are root's if anyone else does (F16).
     pub owner: Option<(u32, u32)>,
+    /// The first layer that the result is made of, 0 at the bottom. From another one on, the result is what an overlay
+    /// needs above the layers below it (F17).
+    pub from: u32,
+    /// The last layer that the result is made of; by default the topmost.
+    pub to: Option<u32>,
     /// Names to leave out of the result.
     pub exclude: Vec<Exclude>,
     /// Times of modification after this one become it.
@@ -93,6 +99,8 @@ impl Default for Options {
         Self {
             layers: Vec::new(),
             owner: None,
+            from: 0,
+            to: None,
             exclude: Vec::new(),
             clamp_mtime: None,
             tmpdir: None,
@@ -153,38 +161,57 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
     }
     let start = Instant::now();
     // Its thread comes before those of the readers, which take as many as there are.
-    let (queue, readings) = layers(manifest, options.layers.clone())?;
+    let (queue, readings) = layers(manifest, options)?;
     let readers = Readers::start(options)?;
     // Refused only by a thread that has died, which is told when it is waited for.
     let _ = queue.send(readers.queue());
     let mut tree = Tree::new();
+    let mut lower = None;
     let mut contents = Vec::new();
     let mut warnings = Warnings::default();
     while let Some(reading) = readings.recv().map_err(|_| Error::Worker)?? {
         let indexed = reading.wait()?;
         warnings = warnings.and(indexed.warnings);
+        if reading.number == options.from && options.from > 0 {
+            exclude(&mut tree, &options.exclude);
+            lower = Some(tree.snapshot());
+        }
         contents.push(merge::apply(&mut tree, reading.number, indexed).map_err(|source| reading.error(source))?);
     }
-    if !options.exclude.is_empty() {
-        tree.retain(|path, is_dir| !options.exclude.iter().any(|exclude| exclude.matches(path, is_dir)));
+    let last = options.to.unwrap_or(options.from);
+    let layers = u32::try_from(contents.len()).unwrap_or(u32::MAX);
+    if layers <= last && (options.from > 0 || options.to.is_some()) {
+        return Err(Error::NoSuchLayer { layer: last, layers });
     }
-    let tree = tree.seal();
+    exclude(&mut tree, &options.exclude);
+    let tree = match lower {
+        None => tree.seal(),
+        Some(lower) => upper::upper(&lower, &tree.seal())?,
+    };
     warnings.warn(&tree);
     log::info!("{} layers, {} inodes merged in {:.3} s", contents.len(), tree.len(), start.elapsed().as_secs_f64());
     Ok(Flattened { tree, contents, clamp_mtime: options.clamp_mtime, progress: options.progress.clone() })
 }
 
+/// Removes what is to be left out.
+fn exclude(tree: &mut Tree<FileRange>, exclude: &[Exclude]) {
+    if !exclude.is_empty() {
+        tree.retain(|path, is_dir| !exclude.iter().any(|exclude| exclude.matches(path, is_dir)));
+    }
+}
+
 /// Layers that are being read, in their order; `None` says that there are no more.
 type Readings = Receiver<Result<Option<Reading>, Error>>;
 
-/// Queues layers as the manifest brings them, on a thread of its own because that may take as long as a download. It waits
-/// for the queue.
+/// Queues layers as the manifest brings them, up to the last that is wanted, on a thread of its own because that may take
+/// as long as a download. It waits for the queue.
 fn layers(
     manifest: Option<impl BufRead + Send + 'static>,
-    extra: Vec<ExtraLayer>,
+    options: &Options,
 ) -> Result<(SyncSender<Queue>, Readings), Error> {
     let (sender, readings) = channel();
     let (queue_sender, queue) = sync_channel::<Queue>(1);
+    let (extra, last) = (options.layers.clone(), options.to.unwrap_or(u32::MAX));
     let read = move || {
         let Ok(queue) = queue.recv() else { return };
         let mut number = 0;
@@ -193,7 +220,8 @@ fn layers(
             loop {
                 match reader.next_record() {
                     Ok(Some(Record::Layer(record))) => {
-                        if sender.send(Ok(Some(queue.add(Layer::of_record(number, record))))).is_err() {
+                        if number <= last && sender.send(Ok(Some(queue.add(Layer::of_record(number, record))))).is_err()
+                        {
                             return;
                         }
                         number += 1;
@@ -208,7 +236,7 @@ fn layers(
             }
         }
         for extra in extra {
-            if sender.send(Ok(Some(queue.add(Layer::extra(number, extra))))).is_err() {
+            if number <= last && sender.send(Ok(Some(queue.add(Layer::extra(number, extra))))).is_err() {
                 return;
             }
             number += 1;

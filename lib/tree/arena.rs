@@ -20,7 +20,7 @@ pub(super) struct Slot(pub(super) u32);
 const NONE: u32 = u32::MAX;
 
 /// All names and inodes of a tree.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Arena<C> {
     nodes: Vec<Node>,
     inodes: Vec<Inode<C>>,
@@ -36,7 +36,7 @@ pub(super) struct Arena<C> {
 }
 
 /// A name in a directory: 32 bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Node {
     parent: u32,
     inode: u32,
@@ -49,7 +49,7 @@ struct Node {
 }
 
 /// An inode's place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Inode<C> {
     pub(super) meta: Metadata,
     pub(super) xattrs: Xattrs,
@@ -61,7 +61,7 @@ pub(super) struct Inode<C> {
 }
 
 /// What an inode's place holds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum State<C> {
     /// An inode.
     Is(NodeKind<C>),

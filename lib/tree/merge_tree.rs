@@ -69,6 +69,15 @@ impl<C> Tree<C> {
         }
     }
 
+    /// The tree as it is now, in its canonical order; more layers may follow.
+    #[must_use]
+    pub fn snapshot(&self) -> Sealed<C>
+    where
+        C: Clone,
+    {
+        Sealed::new(self.arena.clone())
+    }
+
     /// Puts the tree in its canonical order and numbers its inodes.
     #[must_use]
     pub fn seal(self) -> Sealed<C> {

@@ -2,7 +2,7 @@
 
 /// Open addressing with linear probing; a free slot holds [`FREE`]. Removal shifts back, so there are no tombstones
 /// and a tree that loses as much as it gains does not slow down.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     slots: Vec<u32>,
     used: usize,

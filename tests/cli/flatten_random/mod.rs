@@ -8,6 +8,7 @@
 //! (F5, F10), the others as links to it (T2).
 
 mod cut;
+mod parts;
 mod tree;
 
 use std::path::Path;
@@ -37,16 +38,22 @@ fn bytes_do_not_depend_on_layers() {
     });
 }
 
-fn check(seed: u64, dir: &Path) {
-    let mut rng = Rng::with_seed(seed);
+/// A random tree, and the layers that make it.
+fn random_layers(rng: &mut Rng) -> (Tree, Vec<Vec<Item>>) {
     let mut tree = Tree::new();
     let mut layers = Vec::new();
     for _ in 0..rng.usize(1..=6) {
         let below = tree.clone();
         let changes = rng.usize(1..30);
-        (0..changes).for_each(|_| tree.change(&mut rng));
-        layers.push(Cut { below: &below, tree: &mut tree }.layer(&mut rng));
+        (0..changes).for_each(|_| tree.change(rng));
+        layers.push(Cut { below: &below, tree: &mut tree }.layer(rng));
     }
+    (tree, layers)
+}
+
+fn check(seed: u64, dir: &Path) {
+    let mut rng = Rng::with_seed(seed);
+    let (mut tree, layers) = random_layers(&mut rng);
     let alone = run(&[tree.items(&mut rng)], &mut rng, dir);
     let cut = run(&layers, &mut rng, dir);
     if alone != cut {

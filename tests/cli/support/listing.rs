@@ -21,7 +21,7 @@ pub fn listing(root: &Path) -> String {
     names.map(|name| item(root, &name, &mut first_names).line() + "\n").collect()
 }
 
-fn item(root: &Path, name: &[u8], first_names: &mut HashMap<u64, Vec<u8>>) -> Item {
+fn item(root: &Path, name: &[u8], first_names: &mut HashMap<(u64, u64), Vec<u8>>) -> Item {
     let path = if name.is_empty() { root.into() } else { root.join(std::ffi::OsStr::from_bytes(name)) };
     let stat = fs::symlink_metadata(&path).expect("lstat");
     let device = (major(stat.rdev()), minor(stat.rdev()));
@@ -42,7 +42,7 @@ fn item(root: &Path, name: &[u8], first_names: &mut HashMap<u64, Vec<u8>>) -> It
         other => panic!("{}: {other:?}", path.display()),
     };
     if what != What::Dir && stat.nlink() > 1 {
-        let first = first_names.entry(stat.ino()).or_insert_with(|| name.to_vec());
+        let first = first_names.entry((stat.dev(), stat.ino())).or_insert_with(|| name.to_vec());
         if first != name {
             what = What::Link(first.clone());
         }

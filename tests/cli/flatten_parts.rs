@@ -1,0 +1,141 @@
+//! `--from` and `--to`: which parts of a stack are made, and that they hold no more than an overlay needs (F17).
+
+use std::path::Path;
+
+use crate::support::script::items;
+use crate::support::stack::{self, Manifest};
+use crate::support::{Filter, Ran, assert_text, members, scratch};
+
+/// Runs `oci-flatten` with these flags on layers, bottom first.
+fn part(layers: &[&str], flags: &[&str], dir: &Path) -> Ran {
+    let mut manifest = Manifest::default();
+    for (number, layer) in layers.iter().enumerate() {
+        let tar = stack::tar(&items(layer));
+        manifest.blob(dir.join(number.to_string()), &tar, &tar, serde_json::json!({}));
+    }
+    Filter::oci_flatten().args(flags).stdin(manifest.text()).run()
+}
+
+/// The upper directory above the first of two layers is this.
+#[track_caller]
+fn upper(layers: [&str; 2], expected: &str) {
+    let scratch = scratch();
+    let ran = part(&layers, &["--from", "1"], scratch.path()).succeeds().quiet();
+    let expected: String =
+        expected.lines().map(str::trim).filter(|l| !l.is_empty()).map(|l| format!("{l}\n")).collect();
+    assert_text("the upper directory", &expected, &members(&ran.stdout));
+}
+
+const BASE: &str = "
+    dir . 0755 0:0 @1
+    dir d 0700 1:2 @3
+    file d/a \"a\"
+    file d/b \"b\"
+    dir e 0755 0:0 @1
+    dir e/f 0755 0:0 @1
+    file e/f/g
+    file x \"x\"
+    link y -> x
+    symlink s -> d";
+
+#[test]
+fn what_did_not_change_is_not_in_it() {
+    upper([BASE, "dir e 0755 0:0 @1"], "5 ./ 0755 0:0 @1");
+    // A parent comes with the attributes that it has; a directory that changed alone comes without what is in it.
+    upper([BASE, "file d/new"], "5 ./ 0755 0:0 @1\n5 d/ 0700 1:2 @3\n0 d/new 0644 0:0 @0 0");
+    upper([BASE, "dir d 0711 1:2 @3"], "5 ./ 0755 0:0 @1\n5 d/ 0711 1:2 @3");
+    upper([BASE, "dir . 0700 0:0 @1"], "5 ./ 0700 0:0 @1");
+}
+
+#[test]
+fn what_is_gone_is_a_device_and_only_then() {
+    upper([BASE, "file d/.wh.a\nfile .wh.no"], "5 ./ 0755 0:0 @1\n5 d/ 0700 1:2 @3\n3 d/a 0000 0:0 @0");
+    upper([BASE, "file .wh.e\nfile .wh.s"], "5 ./ 0755 0:0 @1\n3 e 0000 0:0 @0\n3 s 0000 0:0 @0");
+    // What comes in its place hides it by itself.
+    upper([BASE, "file .wh.e\nfile e"], "5 ./ 0755 0:0 @1\n0 e 0644 0:0 @0 0");
+    upper([BASE, "dir x 0700 0:0 @9\nfile .wh.y"], "5 ./ 0755 0:0 @1\n5 x/ 0700 0:0 @9\n3 y 0000 0:0 @0");
+}
+
+#[test]
+fn a_directory_is_opaque_only_where_nothing_of_it_is_left() {
+    let emptied = "5 ./ 0755 0:0 @1\n5 d/ 0700 1:2 @3 trusted.overlay.opaque=y";
+    upper([BASE, "file d/.wh..wh..opq"], emptied);
+    upper([BASE, "file d/.wh.a\nfile d/.wh.b"], emptied);
+    upper([BASE, "file d/.wh..wh..opq\nfile d/new"], &format!("{emptied}\n0 d/new 0644 0:0 @0 0"));
+    // Both names are there again, so nothing is gone.
+    let both = "0 d/a 0644 0:0 @0 1\n0 d/b 0644 0:0 @0 1";
+    let layer = "file d/.wh..wh..opq\nfile d/a \"A\"\nfile d/b \"B\"";
+    upper([BASE, layer], &format!("5 ./ 0755 0:0 @1\n5 d/ 0700 1:2 @3\n{both}"));
+    // A directory in it merges still, so names that are gone are told one by one.
+    upper(
+        [BASE, "file e/x\nfile e/f/.wh.g"],
+        "
+        5 ./ 0755 0:0 @1
+        5 e/ 0755 0:0 @1
+        5 e/f/ 0755 0:0 @1 trusted.overlay.opaque=y
+        0 e/x 0644 0:0 @0 0",
+    );
+}
+
+#[test]
+fn link_groups_are_whole() {
+    let all = "0 x 0644 0:0 @0 1\n1 y -> x\n1 z -> x";
+    upper([BASE, "link z -> y"], &format!("5 ./ 0755 0:0 @1\n{all}"));
+    // With fewer names it is another file to stat(2).
+    upper([BASE, "file .wh.y"], "5 ./ 0755 0:0 @1\n0 x 0644 0:0 @0 1\n3 y 0000 0:0 @0");
+    upper([BASE, "file x \"new\""], "5 ./ 0755 0:0 @1\n0 x 0644 0:0 @0 3\n0 y 0644 0:0 @0 1");
+    upper([BASE, "link d/z -> d/a"], "5 ./ 0755 0:0 @1\n5 d/ 0700 1:2 @3\n0 d/a 0644 0:0 @0 1\n1 d/z -> d/a");
+}
+
+#[test]
+fn layers_are_counted_from_the_bottom() {
+    let scratch = scratch();
+    let layers = ["file a", "file b", "file c"];
+    let names = |flags: &[&str]| {
+        let ran = part(&layers, flags, scratch.path()).succeeds().quiet();
+        members(&ran.stdout)
+            .lines()
+            .filter_map(|line| line.split(' ').nth(1).map(str::to_owned))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(names(&["--to", "0"]), "./ a");
+    assert_eq!(names(&["--to", "1"]), "./ a b");
+    assert_eq!(names(&["--from", "0"]), "./ a b c");
+    assert_eq!(names(&["--from", "1"]), "./ b c");
+    assert_eq!(names(&["--from", "1", "--to", "1"]), "./ b");
+    assert_eq!(names(&["--from", "2", "--to", "2"]), "./ c");
+    // Layers given with -l count too, and what is left out is left out of both states.
+    let extra = scratch.path().join("extra.tar");
+    std::fs::write(&extra, stack::tar(&items("file d\nfile e"))).unwrap();
+    let extra = extra.display().to_string();
+    assert_eq!(names(&["--from", "3", "-l", &extra]), "./ d e");
+    assert_eq!(names(&["--from", "2", "-l", &extra, "--exclude", "d", "--exclude", "a"]), "./ c e");
+    for flags in [&["--from", "3"][..], &["--to", "3"], &["--from", "1", "--to", "7"]] {
+        part(&layers, flags, scratch.path()).fails_with(1, "there is no layer").one_line();
+    }
+    part(&layers, &["--from", "2", "--to", "1"], scratch.path()).fails_with(2, "no layers are left").one_line();
+}
+
+/// What overlayfs would take for its own is refused, in the part below too: the overlay would not show it.
+#[test]
+fn what_no_overlay_can_show_is_refused() {
+    let scratch = scratch();
+    let refused = |layers: &[&str], says: &str| {
+        part(layers, &["--from", "1"], scratch.path()).fails_with(1, says).one_line();
+    };
+    let device = "null: a device 0/0, which overlayfs takes for a whiteout, so that no overlay can show it";
+    refused(&["file a", "char null 0:0"], device);
+    refused(&["char null 0:0", "file a"], device);
+    let attribute = "d: an attribute trusted.overlay.*, which overlayfs takes for its own";
+    refused(&["file a", "dir d 0755 trusted.overlay.opaque=\"y\""], attribute);
+    // Other devices, and attributes of other users, are as they are; so is all of it in a part from the bottom.
+    upper(
+        ["file a", "char null 1:3\nfile b user.overlay.x=\"y\""],
+        "
+        5 ./ 0755 0:0 @0
+        0 b 0644 0:0 @0 0 user.overlay.x=y
+        3 null 0644 0:0 @0",
+    );
+    part(&["file a", "char null 0:0"], &["--to", "1"], scratch.path()).succeeds().quiet();
+}
