@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
+use rustix::io::Errno;
 
 use super::link::{is_planted, parent, resolve};
 use super::message::escape;
@@ -68,14 +69,16 @@ impl Output {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(fail("cannot be examined")(error)),
         }
-        let new = NewFile::new_in(parent(&resolved), &stem(&resolved)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                OutputError::new(target, "its directory does not exist: make it, or name another", None)
+        let new = NewFile::new_in(parent(&resolved), &stem(&resolved)).map_err(|error| {
+            match Errno::from_io_error(&error) {
+                Some(Errno::NOENT) => {
+                    OutputError::new(target, "its directory does not exist: make it, or name another", None)
+                }
+                Some(Errno::ACCESS) => {
+                    OutputError::new(target, "cannot be created: its directory cannot be written", None)
+                }
+                _ => fail("cannot be created")(error),
             }
-            io::ErrorKind::PermissionDenied => {
-                OutputError::new(target, "cannot be created: its directory cannot be written", None)
-            }
-            _ => fail("cannot be created")(error),
         })?;
         Ok(Self { target: resolved, kind: Kind::New(new) })
     }
