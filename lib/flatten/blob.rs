@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Meter;
 use super::files::Version;
+use super::following::{Growth, More};
 use crate::codec::Compression;
 use crate::image::{Digest, Hasher};
 
@@ -22,6 +23,8 @@ pub(super) struct Blob {
     pub(super) version: Version,
     /// Whether nobody writes to it: content can be read from it after it was verified.
     pub(super) is_frozen: bool,
+    /// It is still arriving.
+    growth: Option<Arc<Growth>>,
 }
 
 impl Blob {
@@ -33,7 +36,22 @@ impl Blob {
         }
         let is_plain = stat.is_file() && is_plain(&file)?;
         let size = stat.is_file().then_some(stat.len());
-        Ok(Self { size, is_plain, version: (&stat).into(), is_frozen: false, file: Arc::new(file) })
+        Ok(Self { size, is_plain, version: (&stat).into(), is_frozen: false, growth: None, file: Arc::new(file) })
+    }
+
+    /// A blob that is arriving; `None` if it never does, or if it is plain, and so can be read as fast when it is whole.
+    pub(super) fn growing(growth: &Arc<Growth>) -> io::Result<Option<Self>> {
+        let magic = growth.size.min(Compression::MAGIC_LEN as u64);
+        let mut round = 0;
+        while growth.file.metadata()?.len() < magic {
+            if growth.wait(round) != More::Perhaps {
+                return Ok(None);
+            }
+            round += 1;
+        }
+        let mut blob = Self::new(growth.file.try_clone()?)?;
+        (blob.size, blob.growth) = (Some(growth.size), Some(Arc::clone(growth)));
+        Ok(Some(blob).filter(|blob| !blob.is_plain))
     }
 
     /// A stream that may begin anywhere in a file: all of its content is spooled.
@@ -42,7 +60,14 @@ impl Blob {
         if stat.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        Ok(Self { size: None, is_plain: false, version: (&stat).into(), is_frozen: false, file: Arc::new(file) })
+        Ok(Self {
+            size: None,
+            is_plain: false,
+            version: (&stat).into(),
+            is_frozen: false,
+            growth: None,
+            file: Arc::new(file),
+        })
     }
 }
 
@@ -62,6 +87,7 @@ fn is_plain(file: &File) -> io::Result<bool> {
 /// Reads a blob from its beginning, tells how far it is, and hashes it where that is wanted.
 pub(super) struct Stored<'b> {
     file: &'b File,
+    growth: Option<&'b Growth>,
     count: u64,
     meter: Option<Box<dyn Meter>>,
     hasher: Option<Hasher>,
@@ -69,7 +95,7 @@ pub(super) struct Stored<'b> {
 
 impl<'b> Stored<'b> {
     pub(super) fn new(blob: &'b Blob, meter: Option<Box<dyn Meter>>, hasher: Option<Hasher>) -> Self {
-        Self { file: &blob.file, count: 0, meter, hasher }
+        Self { file: &blob.file, growth: blob.growth.as_deref(), count: 0, meter, hasher }
     }
 
     /// The whole blob was read: its digest, if it was to be hashed.
@@ -81,9 +107,31 @@ impl<'b> Stored<'b> {
     }
 }
 
+impl Stored<'_> {
+    /// Reads on where the last read ended, up to the size that the blob will have, and waits for what is still to come.
+    fn read_growing(&mut self, growth: &Growth, buf: &mut [u8]) -> io::Result<usize> {
+        let limit = usize::try_from(growth.size.saturating_sub(self.count)).unwrap_or(usize::MAX).min(buf.len());
+        let (mut round, mut known) = (0, More::Perhaps);
+        loop {
+            let len = self.file.read_at(&mut buf[..limit], self.count)?;
+            if len > 0 || limit == 0 || known == More::All {
+                return Ok(len);
+            }
+            known = growth.wait(round);
+            if known == More::GivenUp {
+                return Err(io::Error::other("given up"));
+            }
+            round += 1;
+        }
+    }
+}
+
 impl Read for Stored<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let len = self.file.read(buf)?;
+        let len = match self.growth {
+            None => self.file.read(buf)?,
+            Some(growth) => self.read_growing(growth, buf)?,
+        };
         self.count += len as u64;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&buf[..len]);

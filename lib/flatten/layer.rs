@@ -2,10 +2,12 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::LayerError;
 use super::content::ContentSource;
 use super::extra_layer::{ExtraLayer, ExtraSource};
+use super::following::Growth;
 use super::member_index::MemberIndex;
 use super::warnings::Warnings;
 use crate::image::Digest;
@@ -25,6 +27,8 @@ pub(super) struct Layer {
     /// The file or directory.
     pub(super) path: PathBuf,
     pub(super) kind: LayerKind,
+    /// The file that its bytes are arriving in, which is read instead of `path` (M4).
+    pub(super) growth: Option<Arc<Growth>>,
 }
 
 /// What a layer is.
@@ -73,7 +77,7 @@ impl Layer {
     pub(super) fn of_record(number: u32, record: LayerRecord) -> Self {
         if record.media_type == DIRECTORY_MEDIA_TYPE {
             let label = format!("layer {number} ({})", record.path.display());
-            return Self { number, label, path: record.path, kind: LayerKind::Overlay };
+            return Self { number, label, path: record.path, kind: LayerKind::Overlay, growth: None };
         }
         let label = match &record.digest {
             Some(digest) => format!("layer {number} ({}:{})", digest.algorithm().name(), &digest.hex()[..12]),
@@ -82,7 +86,7 @@ impl Layer {
         let stargz = record.annotations.contains_key(STARGZ);
         let expected = ExpectedDigests { diff_id: record.diff_id, digest: record.digest };
         let kind = LayerKind::Blob { size: record.size, expected, stargz };
-        Self { number, label, path: record.path, kind }
+        Self { number, label, path: record.path, kind, growth: None }
     }
 
     /// One more layer that the user wants on top.
@@ -91,7 +95,7 @@ impl Layer {
             ExtraSource::Path(path) => path.clone(),
             ExtraSource::StandardInput => PathBuf::from("-"),
         };
-        Self { number, label: extra.label(), path, kind: LayerKind::Extra(extra) }
+        Self { number, label: extra.label(), path, kind: LayerKind::Extra(extra), growth: None }
     }
 
     pub(super) fn io(&self, source: io::Error) -> LayerError {

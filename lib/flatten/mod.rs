@@ -6,7 +6,7 @@
 //!           \-> -l DIR  --> list ------------------------/     (in order)     (T1)
 //! ```
 //!
-//! A layer is decoded once, while others are and while `oci-fetch` still runs: its data goes to an unlinked spool
+//! A layer is decoded once, while others are and while `oci-fetch` still runs, even while its own bytes arrive (M4): its data goes to an unlinked spool
 //! file (plain tars and directories are read in place), what it holds to a compact index. Indexes are merged from the
 //! bottom up. Content moves from the spool to the output only if the result still wants it, within the kernel where
 //! that can be.
@@ -20,6 +20,7 @@ mod error;
 mod exclude;
 mod extra_layer;
 mod files;
+mod following;
 mod layer;
 mod member_index;
 mod merge;
@@ -58,6 +59,7 @@ use crate::image::layer_manifest::{self, Record};
 use crate::meta::Timestamp;
 use crate::tree::Tree;
 use content::{ContentSource, FileRange};
+use following::Following;
 use layer::Layer;
 use output::Output;
 use reading::{Queue, Readers, Reading};
@@ -169,7 +171,7 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
     let mut lower = None;
     let mut contents = Vec::new();
     let mut warnings = Warnings::default();
-    while let Some(reading) = readings.recv().map_err(|_| Error::Worker)?? {
+    while let Some(mut reading) = readings.recv().map_err(|_| Error::Worker)?? {
         let indexed = reading.wait()?;
         warnings = warnings.and(indexed.warnings);
         if reading.number == options.from && options.from > 0 {
@@ -217,16 +219,17 @@ fn layers(
         let mut number = 0;
         if let Some(manifest) = manifest {
             let mut reader = layer_manifest::Reader::new(manifest);
+            let mut following = Following::new(queue.clone());
             loop {
                 match reader.next_record() {
                     Ok(Some(Record::Layer(record))) => {
-                        if number <= last && sender.send(Ok(Some(queue.add(Layer::of_record(number, record))))).is_err()
-                        {
+                        if number <= last && sender.send(Ok(Some(following.end(number, record)))).is_err() {
                             return;
                         }
                         number += 1;
                     }
-                    Ok(Some(Record::Image(_) | Record::Fetching(_) | Record::End)) => {}
+                    Ok(Some(Record::Fetching(record))) => following.begin(record),
+                    Ok(Some(Record::Image(_) | Record::End)) => {}
                     Ok(None) => break,
                     Err(error) => {
                         let _ = sender.send(Err(error.into()));

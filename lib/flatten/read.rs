@@ -96,6 +96,9 @@ fn read_extra(layer: &Layer, extra: &ExtraLayer, context: &ReadContext) -> Resul
 
 /// Opens what a manifest calls a blob: a regular file of the stated size, for anything else may never end.
 fn open_blob(layer: &Layer, size: Option<u64>) -> Result<Blob, LayerError> {
+    if let Some(growth) = &layer.growth {
+        return Blob::growing(growth).map_err(|e| layer.io(e))?.ok_or(LayerError::Cancelled);
+    }
     // No FIFO makes us wait; regular files do not care.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(&layer.path).map_err(|e| layer.io(e))?;

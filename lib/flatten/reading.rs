@@ -34,6 +34,8 @@ pub(super) struct Reading {
     pub(super) number: u32,
     label: String,
     result: Receiver<Result<IndexedLayer, LayerError>>,
+    /// If it fails, the layer is read once more like this.
+    again: Option<Box<(Queue, Layer)>>,
 }
 
 impl Readers {
@@ -58,6 +60,11 @@ impl Drop for Readers {
 }
 
 impl Queue {
+    /// Set when nobody wants any layer any more.
+    pub(super) fn cancelled(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.context.cancelled)
+    }
+
     /// Adds a layer; it is read as soon as a thread is free.
     pub(super) fn add(&self, layer: Layer) -> Reading {
         let (sender, result) = sync_channel(1);
@@ -73,16 +80,27 @@ impl Queue {
             // Nobody waits when another layer has failed.
             let _ = sender.send(indexed);
         }));
-        Reading { number, label, result }
+        Reading { number, label, result, again: None }
     }
 }
 
 impl Reading {
+    /// The same, but if it fails the layer is read once more.
+    pub(super) fn or_again(self, queue: Queue, layer: Layer) -> Self {
+        Self { again: Some(Box::new((queue, layer))), ..self }
+    }
+
     /// Waits until the layer is read.
-    pub(super) fn wait(&self) -> Result<IndexedLayer, Error> {
+    pub(super) fn wait(&mut self) -> Result<IndexedLayer, Error> {
         // A task that panicked, or that no thread was left for, has dropped its end.
-        let result = self.result.recv().map_err(|_| Error::Worker)?;
-        result.map_err(|source| self.error(source))
+        let result = self.result.recv().map_err(|_| Error::Worker);
+        if !matches!(result, Ok(Ok(_)))
+            && let Some(again) = self.again.take()
+        {
+            let (queue, layer) = *again;
+            return queue.add(layer).wait();
+        }
+        result?.map_err(|source| self.error(source))
     }
 
     /// The error for this layer.

@@ -249,3 +249,120 @@ fn a_cache_that_cannot_be_written_to_is_no_error() {
     flatten(Some(io::Cursor::new(manifest)), &options).unwrap().write_to(&mut out).unwrap();
     assert!(out.windows(7).any(|window| window == b"content"));
 }
+
+/// The records of one gzipped layer: the image, that its bytes arrive in `partial`, that they are whole in `blob`, the end.
+fn records(blob: &Path, partial: &Path, size: usize, tar: &[u8]) -> [String; 4] {
+    let text = String::from_utf8(manifest(blob, size, tar)).unwrap();
+    let [image, layer, end] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    let fetching = layer.replace("\"type\":\"layer\"", "\"type\":\"fetching\"");
+    let fetching = fetching.replace(blob.to_str().unwrap(), partial.to_str().unwrap());
+    [image, &fetching, layer, end].map(|line| format!("{line}\n"))
+}
+
+fn gzipped(tar: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(tar).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Bytes that compress badly.
+fn noise(len: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(3);
+    (0..len).map(|_| random.u8(..)).collect()
+}
+
+/// Flattens what `script` writes into the manifest meanwhile.
+fn followed(script: impl FnOnce(&mut dyn FnMut(&str)) + Send) -> Result<Vec<u8>, Error> {
+    let (reader, mut writer) = io::pipe().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || script(&mut |line| writer.write_all(line.as_bytes()).unwrap()));
+        let mut out = Vec::new();
+        flatten(Some(io::BufReader::new(reader)), &Options { jobs: 2, ..Options::default() })?.write_to(&mut out)?;
+        Ok(out)
+    })
+}
+
+#[test]
+fn a_layer_is_read_while_its_bytes_arrive() {
+    let dir = tempfile::tempdir().unwrap();
+    let (partial, blob) = (dir.path().join("partial"), dir.path().join("blob"));
+    let tar = tar("file", &noise(3 << 20));
+    let bytes = gzipped(&tar);
+    fs::write(&blob, &bytes).unwrap();
+    let right = {
+        let mut out = Vec::new();
+        merged(Some(manifest(&blob, bytes.len(), &tar)), &[]).unwrap().write_to(&mut out).unwrap();
+        out
+    };
+    let [image, fetching, layer, end] = records(&blob, &partial, bytes.len(), &tar);
+    let wrong: Vec<u8> = bytes.iter().map(|byte| !byte).collect();
+
+    // In pieces, then under its final name; and nothing is read from there: only the name is looked at.
+    let got = followed(|say| {
+        let mut file = File::create(&partial).unwrap();
+        say(&image);
+        say(&fetching);
+        for piece in bytes.chunks(300_000) {
+            thread::sleep(Duration::from_millis(10));
+            file.write_all(piece).unwrap();
+        }
+        fs::rename(&partial, &blob).unwrap();
+        say(&layer);
+        say(&end);
+    });
+    assert!(got.unwrap() == right);
+
+    // What comes is not what was announced: the transfer starts over in a new file, or another file has the final name.
+    for again in [true, false] {
+        fs::remove_file(&blob).unwrap();
+        let got = followed(|say| {
+            say(&image);
+            fs::write(&partial, &wrong[..wrong.len() / 2]).unwrap();
+            say(&fetching);
+            thread::sleep(Duration::from_millis(30));
+            if again {
+                fs::remove_file(&partial).unwrap();
+                fs::write(&partial, &bytes[..100]).unwrap();
+                say(&fetching);
+                thread::sleep(Duration::from_millis(30));
+                File::options().append(true).open(&partial).unwrap().write_all(&bytes[100..]).unwrap();
+                fs::rename(&partial, &blob).unwrap();
+            } else {
+                fs::write(&blob, &bytes).unwrap();
+            }
+            say(&layer);
+            say(&end);
+        });
+        assert!(got.unwrap() == right, "again: {again}");
+    }
+
+    // A blob that is wrong all the same is an error, and a fetch that dies is waited for by nobody.
+    fs::write(&partial, &wrong).unwrap();
+    fs::rename(&partial, &blob).unwrap();
+    fs::hard_link(&blob, &partial).unwrap();
+    let error = followed(|say| [&image, &fetching, &layer, &end].into_iter().for_each(|line| say(line)));
+    assert!(matches!(error, Err(Error::Layer { .. })));
+    let error = followed(|say| [&image, &fetching].into_iter().for_each(|line| say(line)));
+    assert!(matches!(error, Err(Error::Manifest(layer_manifest::Error::Cut { .. }))));
+}
+
+#[test]
+fn a_layer_is_decoded_before_it_is_whole_and_counts_after() {
+    let dir = tempfile::tempdir().unwrap();
+    let (partial, blob) = (dir.path().join("partial"), dir.path().join("blob"));
+    let tar = tar("file", &noise(100_000));
+    let bytes = gzipped(&tar);
+    fs::write(&partial, &bytes).unwrap();
+    let [image, fetching, layer, end] = records(&blob, &partial, bytes.len(), &tar);
+    let got = followed(|say| {
+        say(&image);
+        say(&fetching);
+        // It is decoded by now, and only so can what has been spoilt since be right.
+        thread::sleep(Duration::from_millis(1000));
+        fs::write(&partial, vec![0; bytes.len()]).unwrap();
+        fs::rename(&partial, &blob).unwrap();
+        say(&layer);
+        say(&end);
+    });
+    assert!(got.unwrap().windows(tar.len() - 1024).any(|window| window == &tar[..tar.len() - 1024]));
+}
