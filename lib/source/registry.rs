@@ -4,14 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
 use super::resolve::{Documents, Image, Resolver};
 use super::{Error, Meter, Options, Outcome, Progress, Transfer, emit, layout};
 use crate::image::layer_manifest;
-use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Reference, media_type};
+use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Manifest, Reference, media_type};
 use crate::registry::{self, Cancel, Repository, Sink};
 use crate::relay::PageBuffer;
 use crate::store::{self, Claim, Name, Partial, Store};
@@ -29,17 +30,40 @@ pub(super) fn fetch<W: Write>(
     let cancel = Arc::new(Cancel::default());
     let repository = Repository::new(reference, &options.registry, &cancel);
     let repository = repository.map_err(|e| Error::Registry { image: reference.to_string(), source: Box::new(e) })?;
-    let remote = Arc::new(Remote { shown: reference.to_string(), repository, store, progress: progress.clone() });
+    let remote = Arc::new(Remote {
+        shown: reference.to_string(),
+        repository,
+        store,
+        progress: progress.clone(),
+        jobs: options.jobs,
+        begun: Mutex::default(),
+    });
     let top = remote.top(reference)?;
-    let image = Resolver::new(&*remote, remote.shown.clone(), options.platform.as_ref()).resolve(&top)?;
-    emit::image(out, &remote.shown, &image)?;
-    let fetched = layers(&remote, &image, options.jobs, out);
+    let fetched = fetch_image(&remote, &top, options, out);
     if fetched.is_err() {
         cancel.cancel();
     }
-    fetched?;
+    let image = fetched?;
     remote.remember(reference, top, &image)?;
     Ok(image.config.bytes)
+}
+
+/// Fetches the image that `top` leads to and writes its records.
+fn fetch_image<W: Write>(
+    remote: &Arc<Remote>,
+    top: &Descriptor,
+    options: &Options,
+    out: &mut layer_manifest::Writer<W>,
+) -> Result<Image, Error> {
+    let image = Resolver::new(remote, remote.shown.clone(), options.platform.as_ref()).resolve(top)?;
+    emit::image(out, &remote.shown, &image)?;
+    let begun = remote.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let events = match begun.filter(|begun| begun.layers == image.manifest.layers) {
+        Some(begun) => begun.events,
+        None => begin(remote, &image.manifest.layers)?,
+    };
+    records(remote, &image, &events, out)?;
+    Ok(image)
 }
 
 fn offline<W: Write>(
@@ -75,6 +99,16 @@ struct Remote {
     repository: Repository,
     store: Store,
     progress: Arc<dyn Progress>,
+    /// Parallel downloads.
+    jobs: usize,
+    /// The layers that are on their way while the config still is.
+    begun: Mutex<Option<Begun>>,
+}
+
+/// Layers on their way.
+struct Begun {
+    layers: Vec<Descriptor>,
+    events: Receiver<Event>,
 }
 
 impl Remote {
@@ -199,9 +233,17 @@ fn own_media_type(bytes: &[u8]) -> String {
     }
 }
 
-impl Documents for Remote {
+impl Documents for Arc<Remote> {
     fn may_have(&self, _: &Descriptor) -> bool {
         true
+    }
+
+    fn chosen(&self, manifest: &Manifest) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without a thread now there may be one later, or an error then.
+        if let (None, Ok(events)) = (&*begun, begin(self, &manifest.layers)) {
+            *begun = Some(Begun { layers: manifest.layers.clone(), events });
+        }
     }
 
     fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
@@ -234,23 +276,17 @@ enum Event {
     Ended(Digest, Result<PathBuf, Error>),
 }
 
-/// Fetches the layers, several at once, and writes their records in order.
-fn layers<W: Write>(
-    remote: &Arc<Remote>,
-    image: &Image,
-    jobs: usize,
-    out: &mut layer_manifest::Writer<W>,
-) -> Result<(), Error> {
-    let all = &image.manifest.layers;
+/// Begins to fetch the layers, several at once.
+fn begin(remote: &Arc<Remote>, layers: &[Descriptor]) -> Result<Receiver<Event>, Error> {
     // A layer may stand in an image twice (F12) and is fetched once.
     let mut seen = HashSet::new();
     let work: Vec<(usize, Descriptor)> =
-        all.iter().enumerate().filter(|(_, d)| seen.insert(&d.digest)).map(|(i, d)| (i, d.clone())).collect();
+        layers.iter().enumerate().filter(|(_, d)| seen.insert(&d.digest)).map(|(i, d)| (i, d.clone())).collect();
     let work = Arc::new(work);
     let next = Arc::new(AtomicUsize::new(0));
     let (sender, receiver) = mpsc::channel();
     // The threads are not joined after a failure: they end by the cancellation, or with the process.
-    for count in 0..jobs.clamp(1, work.len().max(1)) {
+    for count in 0..remote.jobs.clamp(1, work.len().max(1)) {
         let (fetcher, work, next, sender) = (remote.clone(), work.clone(), next.clone(), sender.clone());
         let fetch = move || fetch_all(&fetcher, &work, &next, &sender);
         // Fewer will do; without a single one there would be nobody to wait for.
@@ -260,12 +296,21 @@ fn layers<W: Write>(
             Err(source) => return Err(Error::Thread { image: remote.shown.clone(), source }),
         }
     }
-    drop(sender);
+    Ok(receiver)
+}
+
+/// Writes the layers' records in order, as the layers come.
+fn records<W: Write>(
+    remote: &Remote,
+    image: &Image,
+    events: &Receiver<Event>,
+    out: &mut layer_manifest::Writer<W>,
+) -> Result<(), Error> {
     let mut paths: HashMap<Digest, PathBuf> = HashMap::new();
-    for (index, descriptor) in all.iter().enumerate() {
+    for (index, descriptor) in image.manifest.layers.iter().enumerate() {
         while !paths.contains_key(&descriptor.digest) {
             let ended = |_| Error::NotFound { image: remote.shown.clone(), what: "a download ended early".into() };
-            match receiver.recv().map_err(ended)? {
+            match events.recv().map_err(ended)? {
                 Event::Begun(index, path) => emit::fetching(out, image, index, path)?,
                 Event::Ended(digest, done) => drop(paths.insert(digest, done?)),
             }

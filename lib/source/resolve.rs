@@ -18,6 +18,8 @@ pub(super) trait Documents {
     fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error>;
     /// The verified bytes of a config.
     fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error>;
+    /// This manifest's image is the one, whatever its config says: its layers may come beside it.
+    fn chosen(&self, _manifest: &Manifest) {}
 }
 
 type Getter<D> = fn(&D, &Descriptor) -> Result<Vec<u8>, Error>;
@@ -60,6 +62,9 @@ impl<'a, D: Documents> Resolver<'a, D> {
         match self.document(top)? {
             Document::Index(index) => self.choose(&index.manifests, 1),
             Document::Manifest(manifest) => {
+                if !self.explicit {
+                    self.documents.chosen(&manifest);
+                }
                 let image = self.image(top, manifest)?;
                 match &image.platform {
                     Some(platform) if self.wanted.distance(platform).is_none() => {
@@ -99,7 +104,12 @@ impl<'a, D: Documents> Resolver<'a, D> {
                     Ok(image) => return Ok(image),
                     Err(error) => Err(error),
                 },
-                Ok(Document::Manifest(manifest)) => self.image(entry, manifest),
+                Ok(Document::Manifest(manifest)) => {
+                    if stated.is_some() {
+                        self.documents.chosen(&manifest);
+                    }
+                    self.image(entry, manifest)
+                }
                 Err(error) => Err(error),
             };
             let image = match found {

@@ -19,6 +19,7 @@ mod prune;
 mod reader_gone;
 mod registry_test;
 mod resume;
+mod round_trips;
 mod secrets;
 mod sources;
 mod store;

@@ -89,7 +89,7 @@ fn while_an_archive_comes_slowly() {
 fn a_config_is_not_replaced_when_nobody_reads() {
     let (image, registry, puller) = one();
     let config = puller.file("config.json", "old");
-    registry.when(get(&*image.layers[1].digest), |reply| reply.slow(10, Duration::from_millis(50)));
+    registry.when(get(&*image.layers[1].digest), |reply| reply.slow(1, Duration::from_millis(100)));
     let child = spawn(&puller, &["--config", config.to_str().unwrap(), &registry.name("demo")]);
     thread::sleep(Duration::from_millis(500));
     stops(child);
