@@ -55,7 +55,7 @@ pub struct OciFetch {
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<Platform>,
     /// Parallel downloads
-    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(short, long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,
     /// Use only what the blob store has
     #[arg(long)]
