@@ -7,6 +7,7 @@ use super::header::{Dialect, Header};
 use super::pax::{self, Attributes};
 use super::reader::{UNIT, padding};
 use super::sparse::{Map, SparseError, TextMap};
+use super::xattr::ACL_ACCESS;
 use super::{Error, Member, Part, Problem, Reader, Segment, Skipped, StoredFile, TrailingSlash};
 use crate::meta::{Device, Entry, Metadata, NodeKind, Timestamp};
 
@@ -70,6 +71,9 @@ impl<R: BufRead> Reader<R> {
             self.warn(at, &path, Skipped::Nfs4Acl);
         }
         let is_symlink = matches!(entry, Entry::Node(NodeKind::Symlink(_)));
+        if is_symlink && decoded.permissions.is_some() && decoded.xattrs.get(ACL_ACCESS).is_none() {
+            self.warn(at, &path, Skipped::SymlinkAcl);
+        }
         let mode = if is_symlink { mode } else { decoded.mode(mode) };
 
         let entry = entry.try_map(|()| {

@@ -156,6 +156,8 @@ pub enum Skipped {
     Type(u8),
     /// An NFSv4 ACL (`SCHILY.acl.ace`), which ext4 cannot hold.
     Nfs4Acl,
+    /// An access ACL of a symbolic link that says no more than permission bits do.
+    SymlinkAcl,
 }
 
 impl std::fmt::Display for Skipped {
@@ -163,6 +165,7 @@ impl std::fmt::Display for Skipped {
         match self {
             Self::Type(flag) => write!(f, "unknown type '{}' skipped", flag.escape_ascii()),
             Self::Nfs4Acl => f.write_str("NFSv4 ACL skipped"),
+            Self::SymlinkAcl => f.write_str("ACL of a symbolic link skipped"),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! `--from` and `--to`: which parts of a stack are made, and that they hold no more than an overlay needs (F17).
 
+use std::fs;
 use std::path::Path;
 
 use crate::support::script::items;
 use crate::support::stack::{self, Manifest};
-use crate::support::{Filter, Ran, assert_text, members, scratch};
+use crate::support::{
+    Compression, Filter, Layout, LoopMount, Ran, assert_text, e2fsck_clean, listing, members, needs, needs_root,
+    repository, scratch, shell,
+};
 
 /// Runs `oci-flatten` with these flags on layers, bottom first.
 fn part(layers: &[&str], flags: &[&str], dir: &Path) -> Ran {
@@ -107,7 +111,7 @@ fn layers_are_counted_from_the_bottom() {
     assert_eq!(names(&["--from", "2", "--to", "2"]), "./ c");
     // Layers given with -l count too, and what is left out is left out of both states.
     let extra = scratch.path().join("extra.tar");
-    std::fs::write(&extra, stack::tar(&items("file d\nfile e"))).unwrap();
+    fs::write(&extra, stack::tar(&items("file d\nfile e"))).unwrap();
     let extra = extra.display().to_string();
     assert_eq!(names(&["--from", "3", "-l", &extra]), "./ d e");
     assert_eq!(names(&["--from", "2", "-l", &extra, "--exclude", "d", "--exclude", "a"]), "./ c e");
@@ -115,6 +119,45 @@ fn layers_are_counted_from_the_bottom() {
         part(&layers, flags, scratch.path()).fails_with(1, "there is no layer").one_line();
     }
     part(&layers, &["--from", "2", "--to", "1"], scratch.path()).fails_with(2, "no layers are left").one_line();
+}
+
+#[test]
+fn images_share_the_disk_of_their_base_as_the_readme_has_it() {
+    needs_root("mount images and overlays");
+    needs(&["make", "jq", "mount", "umount"]);
+    let scratch = scratch();
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let blocks = readme.split("```make\n").skip(1).map(|part| part.split("```").next().unwrap());
+    fs::write(scratch.path().join("Makefile"), blocks.collect::<String>()).unwrap();
+    let base = stack::tar(&items(BASE));
+    for (name, layer) in [("web", "file d/.wh.a\nfile web"), ("db", "dir e 0700 0:0 @7\nfile db")] {
+        let layout = Layout::new(scratch.path().join(format!("layout-{name}")));
+        let layout = layout.layer(&base, Compression::Gzip).layer(&stack::tar(&items(layer)), Compression::Gzip);
+        let image = format!("oci:{}\n", layout.finish().display());
+        fs::write(scratch.path().join(format!("{name}.image")), image).unwrap();
+    }
+    let make = || {
+        let script = "cd \"$0\" && make -j2 web.upper.ext4 db.upper.ext4 web.ext4 && stat -c '%n %Y %i' base-*.ext4";
+        // The same moment for what e2fsck wants in each of them.
+        shell(script).arg(scratch.path()).env("SOURCE_DATE_EPOCH", "1700000000").run().succeeds()
+    };
+    let bases = |ran: &Ran| ran.text().lines().filter(|line| line.starts_with("base-")).collect::<Vec<_>>().join("\n");
+    let first = make();
+    let second = make();
+    assert_eq!(bases(&first).lines().count(), 1, "{}", first.report());
+    assert_eq!(bases(&first), bases(&second), "the base is made once");
+    let base = scratch.path().join(bases(&first).split(' ').next().unwrap());
+    let upper = scratch.path().join("web.upper.ext4");
+    let whole = scratch.path().join("web.ext4");
+    [&base, &upper, &whole].into_iter().for_each(e2fsck_clean);
+    let (base, upper, whole) = (LoopMount::read_only(base), LoopMount::read_only(upper), LoopMount::read_only(whole));
+    let point = scratch.path().join("overlay");
+    fs::create_dir(&point).unwrap();
+    let parts = format!("lowerdir={}:{}", upper.path().display(), base.path().display());
+    Filter::tool("mount").args(["-t", "overlay", "overlay", "-o", &parts]).arg(&point).run().succeeds();
+    let shown = listing(&point);
+    Filter::tool("umount").arg("-l").arg(&point).run().succeeds();
+    assert_text("the overlay", &listing(whole.path()), &shown);
 }
 
 /// What overlayfs would take for its own is refused, in the part below too: the overlay would not show it.

@@ -98,8 +98,15 @@ impl World {
             private.host()
         );
         fs::write(path("registries.conf"), conf).unwrap();
-        for name in ["bin", "home", "work/etc-overlay", "overlay2/top/diff/etc", "overlay2/base/diff/etc", "overlay2/l"]
-        {
+        for name in [
+            "bin",
+            "home",
+            "work/build",
+            "work/etc-overlay",
+            "overlay2/top/diff/etc",
+            "overlay2/base/diff/etc",
+            "overlay2/l",
+        ] {
             fs::create_dir_all(path(name)).unwrap();
         }
         let script = |name: &str, text: &str| {

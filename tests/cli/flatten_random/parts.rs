@@ -104,7 +104,9 @@ impl Image {
             .unwrap_or_else(|e| panic!("{name}: {e}"));
         let members = crate::support::members(&tar);
         let image = dir.join(name);
-        Filter::tar2ext4().arg("-q").arg("-o").arg(&image).stdin(tar).run().succeeds();
+        // A moment that no clock that is set back makes the future, of which e2fsck would complain.
+        let pack = Filter::tar2ext4().arg("-q").arg("-o").arg(&image).env("SOURCE_DATE_EPOCH", "1700000000");
+        pack.stdin(tar).run().succeeds();
         e2fsck_clean(&image);
         Self { mount: LoopMount::read_only(&image), members }
     }

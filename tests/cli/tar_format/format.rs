@@ -175,7 +175,13 @@ fn an_acl_sets_no_mode_of_a_symlink() {
     let acl = pax(b'x', &[("SCHILY.acl.access", "user::rwx,group::r-x,other::r-x")]);
     let mut symlink = Raw::new("l", b'2', 0);
     symlink.put(157, b"to").put(100, b"0000777\0");
-    assert_eq!(one(&[acl.clone(), symlink.seal()]).meta.mode, 0o777);
+    let symlink = symlink.seal();
+    assert_eq!(one(&[acl.clone(), symlink.clone()]).meta.mode, 0o777);
+    let archive = ended(&[acl.clone(), symlink]);
+    let mut reader = Reader::new(&archive[..]);
+    while reader.next_member().unwrap().is_some() {}
+    let warnings = reader.take_warnings();
+    assert_eq!(warnings.iter().map(|warning| warning.skipped).collect::<Vec<_>>(), [Skipped::SymlinkAcl]);
     assert_eq!(one(&[acl, plain("f")]).meta.mode, 0o755);
 }
 
