@@ -92,6 +92,20 @@ fn link_groups_are_whole() {
 }
 
 #[test]
+fn an_upper_is_hardly_larger_than_what_its_layers_bring() {
+    let scratch = scratch();
+    let content = "x".repeat(3000);
+    let file = |at: usize| format!("file usr/d{}/f{at} \"{content}\"\n", at % 50);
+    let base: String = (0..2000).map(file).collect();
+    // As an installation does: new files, changed ones, some that go, and a directory of its own.
+    let layer: String = (0..100).map(|at| file(at * 20)).chain((3000..3100).map(file)).collect();
+    let layer = layer + "dir usr/own 0755\nfile usr/own/f\nfile usr/d1/.wh.f1\nfile usr/d2/.wh.f2\n";
+    let brought = stack::tar(&items(&layer)).len();
+    let upper = part(&[&base, &layer], &["--from", "1"], scratch.path()).succeeds().quiet().stdout.len();
+    assert!(upper <= brought + brought / 10, "{upper} bytes for a layer of {brought}");
+}
+
+#[test]
 fn layers_are_counted_from_the_bottom() {
     let scratch = scratch();
     let layers = ["file a", "file b", "file c"];
