@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Meter;
 use super::files::Version;
-use super::following::{Growth, More};
+use super::growth::{Growth, More};
 use crate::codec::Compression;
 use crate::image::{Digest, Hasher};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::Options;
 use super::cache::LayerCache;
+use super::options::Options;
 use super::pool::Tasks;
 use super::progress::Progress;
 use super::spool::{SpoolDir, default_dir};

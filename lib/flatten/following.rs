@@ -8,71 +8,14 @@
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
+use super::growth::Growth;
 use super::layer::Layer;
 use super::reading::{Queue, Reading};
 use crate::image::layer_manifest::LayerRecord;
-
-/// How long to wait for more bytes before the file is looked at again: at first, and at most.
-const SHORT: Duration = Duration::from_millis(2);
-const LONG: Duration = Duration::from_millis(64);
-
-/// A file that a layer's bytes arrive in.
-#[derive(Debug)]
-pub(super) struct Growth {
-    pub(super) file: File,
-    /// How long it will be; bytes.
-    pub(super) size: u64,
-    state: Mutex<State>,
-    changed: Condvar,
-    cancelled: Arc<AtomicBool>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Growing,
-    /// All bytes are there.
-    Whole,
-    /// There will be no more.
-    Ended,
-}
-
-/// What is known when a file has no more bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum More {
-    /// Some may have come.
-    Perhaps,
-    /// All that will ever come have come.
-    All,
-    /// Nobody cares any more.
-    GivenUp,
-}
-
-impl Growth {
-    /// Waits a while for more bytes; `round` says how often that was in vain.
-    pub(super) fn wait(&self, round: u32) -> More {
-        let pause = SHORT.saturating_mul(1 << round.min(5)).min(LONG);
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let growing = |state: &mut State| *state == State::Growing;
-        let waited = self.changed.wait_timeout_while(state, pause, growing).unwrap_or_else(PoisonError::into_inner);
-        match *waited.0 {
-            _ if self.cancelled.load(Ordering::Relaxed) => More::GivenUp,
-            State::Growing => More::Perhaps,
-            State::Whole => More::All,
-            State::Ended => More::GivenUp,
-        }
-    }
-
-    fn set(&self, state: State) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
-        self.changed.notify_all();
-    }
-}
 
 /// The layers of a manifest that are on their way.
 #[derive(Debug)]
@@ -97,14 +40,13 @@ impl Following {
     /// Begins to read a layer whose bytes are arriving. What cannot be followed is read when it is whole.
     pub(super) fn begin(&mut self, record: LayerRecord) {
         if let Some(old) = self.layers.remove(&record.index) {
-            old.growth.set(State::Ended);
+            old.growth.end();
         }
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
         let opened = File::options().read(true).custom_flags(flags).open(&record.path);
         let (Ok(file), Some(size)) = (opened, record.size) else { return };
         let Some(stat) = file.metadata().ok().filter(Metadata::is_file) else { return };
-        let (state, changed) = (Mutex::new(State::Growing), Condvar::new());
-        let growth = Arc::new(Growth { file, size, state, changed, cancelled: self.queue.cancelled() });
+        let growth = Arc::new(Growth::new(file, size, self.queue.cancelled()));
         let mut layer = Layer::of_record(record.index, record.clone());
         layer.growth = Some(Arc::clone(&growth));
         let reading = self.queue.add(layer);
@@ -118,10 +60,10 @@ impl Following {
         };
         let is_same = LayerRecord { path: record.path.clone(), ..announced } == record;
         if is_same && fs::metadata(&record.path).is_ok_and(|stat| inode(&stat) == followed) {
-            growth.set(State::Whole);
+            growth.whole();
             return reading.or_again(self.queue.clone(), Layer::of_record(number, record));
         }
-        growth.set(State::Ended);
+        growth.end();
         self.queue.add(Layer::of_record(number, record))
     }
 }
@@ -129,7 +71,7 @@ impl Following {
 impl Drop for Following {
     fn drop(&mut self) {
         for followed in self.layers.values() {
-            followed.growth.set(State::Ended);
+            followed.growth.end();
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::LayerError;
 use super::content::ContentSource;
 use super::extra_layer::{ExtraLayer, ExtraSource};
-use super::following::Growth;
+use super::growth::Growth;
 use super::member_index::MemberIndex;
 use super::warnings::Warnings;
 use crate::image::Digest;

@@ -6,9 +6,9 @@
 //!           \-> -l DIR  --> list ------------------------/     (in order)     (T1)
 //! ```
 //!
-//! A layer is decoded once, while others are and while `oci-fetch` still runs, even while its own bytes arrive (M4): its data goes to an unlinked spool
-//! file (plain tars and directories are read in place), what it holds to a compact index. Indexes are merged from the
-//! bottom up. Content moves from the spool to the output only if the result still wants it, within the kernel where
+//! A layer is decoded once, while others are and while `oci-fetch` still runs, even while its own bytes arrive (M4): its
+//! data goes to an unlinked spool file or to the cache (directories are read in place), what it holds to a compact index.
+//! Indexes are merged from the bottom up. Content moves from the spool to the output only if the result still wants it, within the kernel where
 //! that can be.
 
 mod blob;
@@ -20,10 +20,13 @@ mod error;
 mod exclude;
 mod extra_layer;
 mod files;
+mod flattened;
 mod following;
+mod growth;
 mod layer;
 mod member_index;
 mod merge;
+mod options;
 mod output;
 mod overlay;
 mod pool;
@@ -41,10 +44,7 @@ mod warnings;
 mod write;
 mod xattr_visibility;
 
-use std::io::{BufRead, Write};
-use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::io::BufRead;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Instant;
@@ -53,84 +53,18 @@ pub use cache::CacheOptions;
 pub use error::{Error, LayerError};
 pub use exclude::{Exclude, PatternError};
 pub use extra_layer::{ExtraLayer, ExtraLayerError, ExtraSource};
+pub use flattened::Flattened;
+pub use options::Options;
 pub use progress::{Meter, Progress};
+pub use write::Totals;
 
 use crate::image::layer_manifest::{self, Record};
-use crate::meta::Timestamp;
 use crate::tree::Tree;
-use content::{ContentSource, FileRange};
+use content::FileRange;
 use following::Following;
 use layer::Layer;
-use output::Output;
 use reading::{Queue, Readers, Reading};
 use warnings::Warnings;
-
-/// How to flatten.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// More layers, stacked on top of the manifest's: tars of any compression, or directories, which are read as a tar
-    /// of them would be.
-    pub layers: Vec<ExtraLayer>,
-    /// User and group that all belongs to which directories among these bring; by default they keep their owners if
-    /// root reads them, and are root's if anyone else does (F16).
-    pub owner: Option<(u32, u32)>,
-    /// The first layer that the result is made of, 0 at the bottom. From another one on, the result is what an overlay
-    /// needs above the layers below it (F17).
-    pub from: u32,
-    /// The last layer that the result is made of; by default the topmost.
-    pub to: Option<u32>,
-    /// Names to leave out of the result.
-    pub exclude: Vec<Exclude>,
-    /// Times of modification after this one become it.
-    pub clamp_mtime: Option<Timestamp>,
-    /// Where decoded layers are spooled; by default `TMPDIR`, /var/tmp or /tmp.
-    pub tmpdir: Option<PathBuf>,
-    /// Where decoded layers are kept for later runs (F18).
-    pub cache: Option<CacheOptions>,
-    /// How many layers are decoded at once.
-    pub jobs: usize,
-    /// Whether the content of layers is held against their diffIds (F12).
-    pub verify: bool,
-    /// Who is told how it goes on.
-    pub progress: Option<Arc<dyn Progress>>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let jobs = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self {
-            layers: Vec::new(),
-            owner: None,
-            from: 0,
-            to: None,
-            exclude: Vec::new(),
-            clamp_mtime: None,
-            tmpdir: None,
-            cache: None,
-            jobs,
-            verify: true,
-            progress: None,
-        }
-    }
-}
-
-/// What was written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Members.
-    pub entries: u64,
-    /// Bytes of file content.
-    pub bytes: u64,
-}
-
-/// The merged tree, ready to be written.
-#[derive(Debug)]
-pub struct Flattened {
-    tree: crate::tree::Sealed<FileRange>,
-    contents: Vec<ContentSource>,
-    clamp_mtime: Option<Timestamp>,
-    progress: Option<Arc<dyn Progress>>,
-}
 
 /// Reads the layers of `manifest` (a stream of the [`layer_manifest`] format), and those of the options above them.
 ///
@@ -248,30 +182,4 @@ fn layers(
     };
     thread::Builder::new().name("manifest".to_owned()).spawn(read).map_err(Error::Thread)?;
     Ok((queue_sender, readings))
-}
-
-impl Flattened {
-    /// Writes the canonical tar to a file descriptor, within the kernel where that can be.
-    ///
-    /// # Errors
-    /// When it cannot be written, or content cannot be read again. Then no end marker was written (S3).
-    pub fn write_to_fd(self, fd: BorrowedFd<'_>) -> Result<Totals, Error> {
-        self.write(&mut Output::to_fd(fd))
-    }
-
-    /// Writes the canonical tar to any writer.
-    ///
-    /// # Errors
-    /// As [`Flattened::write_to_fd`].
-    pub fn write_to(self, mut writer: impl Write) -> Result<Totals, Error> {
-        self.write(&mut Output::to_writer(&mut writer))
-    }
-
-    fn write(mut self, out: &mut Output<'_>) -> Result<Totals, Error> {
-        let start = Instant::now();
-        let totals = write::write(&mut self, out)?;
-        let (entries, seconds) = (totals.entries, start.elapsed().as_secs_f64());
-        log::info!("{entries} entries, {} bytes written in {seconds:.3} s", out.written);
-        Ok(totals)
-    }
 }

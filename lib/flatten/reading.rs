@@ -6,10 +6,11 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use super::context::ReadContext;
+use super::error::{Error, LayerError};
 use super::layer::{IndexedLayer, Layer};
+use super::options::Options;
 use super::pool::{Pool, Tasks};
 use super::read::read;
-use super::{Error, LayerError, Options};
 
 /// Threads that read layers, and help each other when there are fewer layers than threads. Dropped, they give up what
 /// they are at.

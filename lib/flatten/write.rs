@@ -1,22 +1,38 @@
 //! The merged tree as a canonical tar (T rules).
 
 use std::io;
+use std::sync::Arc;
 
 use super::content::{ContentSource, FileRange};
+use super::error::{Error, LayerError};
 use super::output::Output;
-use super::{Error, Flattened, LayerError, Totals, progress};
-use crate::meta::{Entry, Named, NodeKind, Xattrs};
+use super::progress::{self, Progress};
+use crate::meta::{Entry, Named, NodeKind, Timestamp, Xattrs};
 use crate::tar::{self, Body, END_MARKER, Segment};
 use crate::tree::{InodeId, InodeView, Sealed, Visit};
 
 /// Zeros for padding and for what segments were widened by.
 static ZEROS: [u8; tar::BLOCK] = [0; tar::BLOCK];
 
+/// What was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Members.
+    pub entries: u64,
+    /// Bytes of file content.
+    pub bytes: u64,
+}
+
 /// Writes everything, the end marker last.
-pub(super) fn write(flattened: &mut Flattened, out: &mut Output<'_>) -> Result<Totals, Error> {
-    let Flattened { tree, contents, clamp_mtime, progress } = flattened;
+pub(super) fn write(
+    tree: &Sealed<FileRange>,
+    contents: &mut [ContentSource],
+    clamp_mtime: Option<Timestamp>,
+    progress: Option<&Arc<dyn Progress>>,
+    out: &mut Output<'_>,
+) -> Result<Totals, Error> {
     want(tree, contents);
-    let mut meter = progress::start(progress.as_ref(), |progress| progress.writing(content_size(tree)));
+    let mut meter = progress::start(progress, |progress| progress.writing(content_size(tree)));
     let mut totals = Totals::default();
     let mut header = Vec::new();
     let (mut name, mut first) = (Vec::new(), Vec::new());

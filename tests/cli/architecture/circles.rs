@@ -9,17 +9,6 @@ const ARGUED: &[(&[&str], &str)] = &[
     (&["lib/codec/decoder.rs", "lib/codec/gzip.rs"], "older than this test"),
     (
         &[
-            "lib/flatten/context.rs",
-            "lib/flatten/mod.rs",
-            "lib/flatten/read.rs",
-            "lib/flatten/reading.rs",
-            "lib/flatten/tarball.rs",
-            "lib/flatten/write.rs",
-        ],
-        "older than this test",
-    ),
-    (
-        &[
             "lib/source/archive/docker.rs",
             "lib/source/archive/mod.rs",
             "lib/source/archive/unpack.rs",

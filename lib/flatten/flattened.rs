@@ -1,0 +1,50 @@
+//! The result of flattening, before it is written.
+
+use std::io::Write;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::content::{ContentSource, FileRange};
+use super::error::Error;
+use super::output::Output;
+use super::progress::Progress;
+use super::write::{Totals, write};
+use crate::meta::Timestamp;
+use crate::tree::Sealed;
+
+/// The merged tree, ready to be written.
+#[derive(Debug)]
+pub struct Flattened {
+    pub(super) tree: Sealed<FileRange>,
+    pub(super) contents: Vec<ContentSource>,
+    pub(super) clamp_mtime: Option<Timestamp>,
+    pub(super) progress: Option<Arc<dyn Progress>>,
+}
+
+impl Flattened {
+    /// Writes the canonical tar to a file descriptor, within the kernel where that can be.
+    ///
+    /// # Errors
+    /// When it cannot be written, or content cannot be read again. Then no end marker was written (S3).
+    pub fn write_to_fd(self, fd: BorrowedFd<'_>) -> Result<Totals, Error> {
+        self.write(&mut Output::to_fd(fd))
+    }
+
+    /// Writes the canonical tar to any writer.
+    ///
+    /// # Errors
+    /// As [`Flattened::write_to_fd`].
+    pub fn write_to(self, mut writer: impl Write) -> Result<Totals, Error> {
+        self.write(&mut Output::to_writer(&mut writer))
+    }
+
+    fn write(mut self, out: &mut Output<'_>) -> Result<Totals, Error> {
+        let start = Instant::now();
+        let Self { tree, contents, clamp_mtime, progress } = &mut self;
+        let totals = write(tree, contents, *clamp_mtime, progress.as_ref(), out)?;
+        let (entries, seconds) = (totals.entries, start.elapsed().as_secs_f64());
+        log::info!("{entries} entries, {} bytes written in {seconds:.3} s", out.written);
+        Ok(totals)
+    }
+}

@@ -1,0 +1,77 @@
+//! A file that grows while it is read (M4).
+
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long to wait for more bytes before the file is looked at again: at first, and at most.
+const SHORT: Duration = Duration::from_millis(2);
+const LONG: Duration = Duration::from_millis(64);
+
+/// A file that a layer's bytes arrive in.
+#[derive(Debug)]
+pub(super) struct Growth {
+    pub(super) file: File,
+    /// How long it will be; bytes.
+    pub(super) size: u64,
+    state: Mutex<State>,
+    changed: Condvar,
+    cancelled: Arc<AtomicBool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Growing,
+    /// All bytes are there.
+    Whole,
+    /// There will be no more.
+    Ended,
+}
+
+/// What is known when a file has no more bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum More {
+    /// Some may have come.
+    Perhaps,
+    /// All that will ever come have come.
+    All,
+    /// Nobody cares any more.
+    GivenUp,
+}
+
+impl Growth {
+    /// A file that has grown to `size` bytes one day; given up when `cancelled` is set.
+    pub(super) fn new(file: File, size: u64, cancelled: Arc<AtomicBool>) -> Self {
+        Self { file, size, state: Mutex::new(State::Growing), changed: Condvar::new(), cancelled }
+    }
+
+    /// All bytes are there.
+    pub(super) fn whole(&self) {
+        self.set(State::Whole);
+    }
+
+    /// There will be no more.
+    pub(super) fn end(&self) {
+        self.set(State::Ended);
+    }
+
+    /// Waits a while for more bytes; `round` says how often that was in vain.
+    pub(super) fn wait(&self, round: u32) -> More {
+        let pause = SHORT.saturating_mul(1 << round.min(5)).min(LONG);
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let growing = |state: &mut State| *state == State::Growing;
+        let waited = self.changed.wait_timeout_while(state, pause, growing).unwrap_or_else(PoisonError::into_inner);
+        match *waited.0 {
+            _ if self.cancelled.load(Ordering::Relaxed) => More::GivenUp,
+            State::Growing => More::Perhaps,
+            State::Whole => More::All,
+            State::Ended => More::GivenUp,
+        }
+    }
+
+    fn set(&self, state: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.changed.notify_all();
+    }
+}
