@@ -64,7 +64,7 @@ fn on_flattening(error: &flatten::Error) -> Option<String> {
         }
         E::Layer { source: L::Spool { .. }, .. } => spool(),
         E::Layer { source: L::DiffId { .. } | L::Digest { .. } | L::Size { .. }, .. } => {
-            Some("if its blob is damaged, remove it and run oci-fetch again".into())
+            Some("if its blob is damaged, oci-fetch will find that out and fetch it again".into())
         }
         _ => None,
     }

@@ -3,7 +3,7 @@
 //! A blob is verified once, while it arrives, and then only renamed: so its last change (ctime) is after its last write
 //! (mtime). To be sure of that whatever a clock's grain, the mtime is set a little into the past. Who writes to it later
 //! makes the two equal, as one does who copied it there; such a blob is read and verified before it is used. Damage that
-//! leaves no such trace is found by who decodes the layer (F12).
+//! leaves no such trace is found by who decodes the layer (F12), and makes the two equal then.
 
 use std::fs::{File, Metadata};
 use std::io;

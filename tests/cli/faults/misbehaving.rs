@@ -55,13 +55,13 @@ fn misbehave(times: u64) {
         let place = scene.place();
         let fetch = scene.fetch_with(&scene.name(Source::Registry), &place, 2, 1);
         let outcome = Pipeline::spawn(vec![fetch, scene.flatten(&place), scene.pack(&place)], None).wait();
-        match scene.survives(&outcome, &place, None) {
+        match scene.target_survives(&outcome, &place, None) {
             true => errors += 1,
             false => right += 1,
         }
         scene.registry.heal();
         scene.registry.ranges(Ranges::Honoured);
-        scene.second_run_succeeds(Source::Registry, &place);
+        scene.runs_well(Source::Registry, &place, 1);
         scene.clear(&place);
     }
     println!("misbehaving registries: {counts} {right} runs gave the right image, {errors} an error");

@@ -3,11 +3,11 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::one;
-use crate::support::registry::{Artifact, Image, Puller, digest, oci_layout};
-use crate::support::{needs_root, shell, tool};
+use crate::support::registry::{Artifact, Image, Layer, Puller, Registry, digest, oci_layout};
+use crate::support::{Filter, needs_root, shell, tool};
 
 fn hex(digest: &str) -> &str {
     digest.trim_start_matches("sha256:")
@@ -251,6 +251,42 @@ fn a_damaged_blob_is_fetched_again() {
         pull().run().quietly().gets(&image);
         pull().arg("--offline").run().quietly().gets(&image);
     }
+}
+
+/// A failing disk changes no times: who decodes the layer finds it, and the next fetch heals it.
+#[test]
+fn damage_without_a_trace_costs_one_run() {
+    for layer in [Layer::noise(1, 30_000), Layer::zstd(&tar_of_noise()), Layer::plain(&tar_of_noise())] {
+        let image = Image::of([Layer::file("a", "b"), layer]);
+        let registry = Registry::start();
+        registry.push("demo", "latest", &image);
+        let puller = Puller::new();
+        puller.pull(registry.name("demo")).run().gets(&image);
+        let path = blob(&puller.store(), &image.layers[1].digest);
+        let mut bytes = image.layers[1].bytes.to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        File::open(&path).unwrap().set_modified(SystemTime::now() - Duration::from_secs(1000)).unwrap();
+        let pull = || puller.pull(registry.name("demo")).run();
+        let flatten = |manifest: &[u8]| Filter::oci_flatten().stdin(manifest).run();
+        let first = pull().quietly();
+        drop(flatten(&first.ran.stdout).fails_with(1, "layer 1"));
+        let second = pull().warns("fetching it again").gets(&image);
+        flatten(&second.ran.stdout).succeeds();
+        pull().quietly().gets(&image);
+    }
+}
+
+fn tar_of_noise() -> Vec<u8> {
+    let mut content = vec![0; 30_000];
+    fastrand::Rng::with_seed(5).fill(&mut content);
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(30_000);
+    header.set_mode(0o644);
+    builder.append_data(&mut header, "noise", &*content).unwrap();
+    builder.into_inner().unwrap()
 }
 
 /// A copy made by hand is read once, and then known to be right.
