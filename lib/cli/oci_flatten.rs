@@ -34,7 +34,7 @@ pub struct OciFlatten {
     pub manifest: Option<PathBuf>,
     /// Stack one more layer on top: a tar (plain, gzip or zstd), - for one on standard input, or a directory; PATH:/DIR
     /// puts it below DIR; repeatable
-    #[arg(short, long = "layer", value_name = "PATH", value_parser = extra_layer())]
+    #[arg(short, long = "layer", value_name = "PATH", value_parser = extra_layer(), allow_hyphen_values = true)]
     pub layers: Vec<ExtraLayer>,
     /// Owner of all that directories given with -l bring [default: as on disk for root, else 0:0]
     #[arg(long, value_name = "ID:ID", value_parser = parse_owner, requires = "layers")]

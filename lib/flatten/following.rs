@@ -17,6 +17,9 @@ use super::layer::Layer;
 use super::reading::{Queue, Reading};
 use crate::image::layer_manifest::LayerRecord;
 
+/// So many layers are followed by threads of their own.
+const BESIDE: usize = 8;
+
 /// The layers of a manifest that are on their way.
 #[derive(Debug)]
 pub(super) struct Following {
@@ -49,7 +52,8 @@ impl Following {
         let growth = Arc::new(Growth::new(file, size, self.queue.cancelled()));
         let mut layer = Layer::of_record(record.index, record.clone());
         layer.growth = Some(Arc::clone(&growth));
-        let reading = self.queue.add(layer);
+        let few = self.layers.len() < BESIDE;
+        let reading = if few { self.queue.add_beside(layer) } else { self.queue.add(layer) };
         self.layers.insert(record.index, Followed { record, growth, inode: inode(&stat), reading });
     }
 

@@ -1,15 +1,16 @@
 //! Reading layers in parallel, in any order, and handing them over in theirs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use super::context::ReadContext;
 use super::error::{Error, LayerError};
 use super::layer::{IndexedLayer, Layer};
 use super::options::Options;
-use super::pool::{Pool, Tasks};
+use super::pool::{Pool, Task, Tasks};
 use super::read::read;
 
 /// Threads that read layers, and help each other when there are fewer layers than threads. Dropped, they give up what
@@ -68,10 +69,32 @@ impl Queue {
 
     /// Adds a layer; it is read as soon as a thread is free.
     pub(super) fn add(&self, layer: Layer) -> Reading {
+        let (task, reading) = self.task(layer);
+        self.tasks.add(task);
+        reading
+    }
+
+    /// Adds a layer that is mostly waited for: on a thread of its own, so that it is in nobody's way, or if there is none to
+    /// be had like any other.
+    pub(super) fn add_beside(&self, layer: Layer) -> Reading {
+        let (task, reading) = self.task(layer);
+        let task = Arc::new(Mutex::new(Some(task)));
+        let run = |task: &Mutex<Option<Task>>| {
+            let task = task.lock().unwrap_or_else(PoisonError::into_inner).take();
+            task.into_iter().for_each(|task| task());
+        };
+        let own = Arc::clone(&task);
+        if thread::Builder::new().name("follow".to_owned()).spawn(move || run(&own)).is_err() {
+            self.tasks.add(Box::new(move || run(&task)));
+        }
+        reading
+    }
+
+    fn task(&self, layer: Layer) -> (Task, Reading) {
         let (sender, result) = sync_channel(1);
         let (number, label) = (layer.number, layer.label.clone());
         let context = Arc::clone(&self.context);
-        self.tasks.add(Box::new(move || {
+        let task = Box::new(move || {
             let start = Instant::now();
             let indexed = read(&layer, &context);
             if let Ok(indexed) = &indexed {
@@ -80,8 +103,8 @@ impl Queue {
             }
             // Nobody waits when another layer has failed.
             let _ = sender.send(indexed);
-        }));
-        Reading { number, label, result, again: None }
+        });
+        (task, Reading { number, label, result, again: None })
     }
 }
 
