@@ -239,6 +239,10 @@ impl Documents for Arc<Remote> {
     }
 
     fn chosen(&self, manifest: &Manifest) {
+        // It will be refused unread.
+        if manifest.config.size > MAX_DOCUMENT {
+            return;
+        }
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         // Without a thread now there may be one later, or an error then.
         if let (None, Ok(events)) = (&*begun, begin(self, &manifest.layers)) {

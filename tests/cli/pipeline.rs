@@ -102,7 +102,7 @@ fn the_pipeline_works_without_proc() {
     let ran = shell(&format!("exec unshare -m sh -c '{script}'")).current_dir(scratch.path()).run().succeeds();
     ran.stdout_is(
         ".:\nrootfs.ext4\nsample\nsample.tar\nstore\n\n\
-         store:\n.lock\nblobs\nindex.json\noci-layout\npartial\n\nstore/partial:\n",
+         store:\n.in-use\n.lock\nblobs\nindex.json\noci-layout\npartial\n\nstore/partial:\n",
     );
     e2fsck_clean(scratch.path().join("rootfs.ext4"));
 }
