@@ -1,7 +1,7 @@
 //! Blocks of extended attributes, shared between the inodes whose blocks are alike.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::hash::{BuildHasher, RandomState};
 
 use super::checksum::ChecksumSeed;
 use super::xattr_entry::{DiskXattr, MAGIC, padded};
@@ -55,12 +55,15 @@ fn entry_hash(name: &[u8], padded_value: &[u8]) -> u32 {
     words.fold(name, |hash, word| hash.rotate_left(16) ^ word)
 }
 
-/// All attribute blocks of a file system, each kept once.
+/// The attribute blocks of a file system: who shares one with whom. Their content is not held, which the tree has: what
+/// stands for it here is a digest under a key that nobody knows.
 #[derive(Debug, Default)]
 pub(crate) struct XattrBlocks {
-    blocks: Vec<(Rc<BlockImage>, u32)>,
+    /// How many inodes share each block.
+    users: Vec<u32>,
     /// The block that further inodes with this content share.
-    open: HashMap<Rc<BlockImage>, usize>,
+    open: HashMap<(u64, u64), usize>,
+    keys: (RandomState, RandomState),
 }
 
 impl XattrBlocks {
@@ -73,37 +76,40 @@ impl XattrBlocks {
     /// How many blocks there are.
     #[must_use]
     pub(crate) fn count(&self) -> usize {
-        self.blocks.len()
+        self.users.len()
     }
 
-    /// One more inode with this content: the number of its block, from 0.
-    pub(crate) fn add(&mut self, image: BlockImage) -> u32 {
-        let image = match self.open.get_key_value(&image) {
-            Some((image, &at)) => {
-                let users = &mut self.blocks[at].1;
-                if *users < MAX_SHARED {
-                    *users += 1;
-                    return exact(at);
-                }
-                Rc::clone(image)
-            }
-            None => Rc::new(image),
-        };
-        let at = self.blocks.len();
-        self.blocks.push((Rc::clone(&image), 1));
+    /// One more inode with this content: the number of its block, from 0. A new one has the next number.
+    pub(crate) fn add(&mut self, image: &BlockImage) -> u32 {
+        let digest = (self.keys.0.hash_one(image), self.keys.1.hash_one(image));
+        if let Some(&at) = self.open.get(&digest)
+            && self.users[at] < MAX_SHARED
+        {
+            self.users[at] += 1;
+            return exact(at);
+        }
+        let at = self.users.len();
+        self.users.push(1);
         if image.hash != 0 {
-            self.open.insert(image, at);
+            self.open.insert(digest, at);
         }
         exact(at)
     }
 
-    /// Writes block `index` for its place at `block` in the file system. `seed` is None without
-    /// `metadata_csum`.
+    /// Writes block `index`, whose content is `image`, for its place at `block` in the file system. `seed` is None
+    /// without `metadata_csum`.
     ///
     /// # Panics
     /// Where there is no such block.
-    pub(crate) fn write(&self, index: usize, block: BlockNumber, seed: Option<ChecksumSeed>, out: &mut [u8; BLOCK]) {
-        let (image, users) = &self.blocks[index];
+    pub(crate) fn write(
+        &self,
+        index: usize,
+        image: &BlockImage,
+        block: BlockNumber,
+        seed: Option<ChecksumSeed>,
+        out: &mut [u8; BLOCK],
+    ) {
+        let users = self.users[index];
         out.fill(0);
         out[..4].copy_from_slice(&MAGIC);
         out[4..8].copy_from_slice(&users.to_le_bytes());

@@ -81,8 +81,18 @@ pub(crate) fn encode(
         return Ok(InodeXattrs { mode, ..InodeXattrs::default() });
     }
     let (inside, outside) = split(list).map_err(|list| does_not_fit(&list))?;
-    let block = if outside.is_empty() { None } else { Some(blocks.add(BlockImage::new(&outside))) };
+    let block = if outside.is_empty() { None } else { Some(blocks.add(&BlockImage::new(&outside))) };
     Ok(InodeXattrs { mode, inode: inode_image(&inside), block })
+}
+
+/// The block of one inode's attributes, if [`encode`] has one for them.
+///
+/// # Errors
+/// As [`encode`].
+pub(crate) fn block_image(mode: u16, file_type: FileType, xattrs: &Xattrs) -> Result<Option<BlockImage>, XattrError> {
+    let (_, list) = to_disk(mode, file_type, xattrs)?;
+    let (_, outside) = split(list).map_err(|list| does_not_fit(&list))?;
+    Ok(if outside.is_empty() { None } else { Some(BlockImage::new(&outside)) })
 }
 
 /// The mode as an access ACL rules it, and the attributes in disk form and order.

@@ -143,6 +143,7 @@ impl<T: Target> BlockWriter<T> {
     ) -> Result<(), Error> {
         let mut blocks = XattrBlocks::new();
         let mut users = Vec::new();
+        let mut first_users = Vec::new();
         for (number, id) in numbers.in_order().filter_map(|(number, id)| Some((number, id?))) {
             let inode = tree.inode(id);
             if inode.xattrs.is_empty() {
@@ -150,13 +151,21 @@ impl<T: Target> BlockWriter<T> {
             }
             let encoded = xattrs::encode(inode.meta.mode, FileType::from(inode.kind), inode.xattrs, &mut blocks)
                 .map_err(|error| numbers.refuse(tree, id, error.into()))?;
-            users.extend(encoded.block.map(|block| (number, block)));
+            let Some(block) = encoded.block else { continue };
+            if block as usize == first_users.len() {
+                first_users.push(id);
+            }
+            users.push((number, block));
         }
         let mut stands = Vec::with_capacity(blocks.count());
         let mut out = [0; BLOCK];
-        for index in 0..blocks.count() {
+        // Made once more of who has it first, so that values need not be held twice.
+        for (index, id) in first_users.into_iter().enumerate() {
+            let inode = tree.inode(id);
+            let image = xattrs::block_image(inode.meta.mode, FileType::from(inode.kind), inode.xattrs);
+            let Some(image) = image.map_err(|error| numbers.refuse(tree, id, error.into()))? else { continue };
             let (number, _) = self.take(1)?;
-            blocks.write(index, number, format.checksum_seed, &mut out);
+            blocks.write(index, &image, number, format.checksum_seed, &mut out);
             self.disk.write_blocks(number, &out)?;
             stands.push(number);
         }

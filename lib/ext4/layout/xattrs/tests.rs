@@ -37,9 +37,10 @@ fn inodes_share_a_block_until_it_has_1024() {
     }
     assert_eq!(blocks.count(), 3);
     let mut out = [0; 4096];
-    blocks.write(1, BlockNumber::new(9), None, &mut out);
+    let image = block_image(0o644, FileType::File, &xattrs(&[("user.long", &long)])).unwrap().unwrap();
+    blocks.write(1, &image, BlockNumber::new(9), None, &mut out);
     assert_eq!(out[4..8], 1024_u32.to_le_bytes());
-    blocks.write(2, BlockNumber::new(9), None, &mut out);
+    blocks.write(2, &image, BlockNumber::new(9), None, &mut out);
     assert_eq!(out[4..8], 1_u32.to_le_bytes());
 }
 
