@@ -82,9 +82,8 @@ impl XattrBlocks {
     /// One more inode with this content: the number of its block, from 0. A new one has the next number.
     pub(crate) fn add(&mut self, image: &BlockImage) -> u32 {
         let digest = (self.keys.0.hash_one(image), self.keys.1.hash_one(image));
-        if let Some(&at) = self.open.get(&digest)
-            && self.users[at] < MAX_SHARED
-        {
+        let open = self.open.get(&digest).copied().filter(|at| self.users[*at] < MAX_SHARED);
+        if let Some(at) = open {
             self.users[at] += 1;
             return exact(at);
         }
