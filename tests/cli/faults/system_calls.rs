@@ -145,7 +145,7 @@ fn no_failing_call_and_no_kill_spoils_a_config() {
     let target = Target {
         filter: env!("CARGO_BIN_EXE_oci-fetch"),
         args: words.map(str::to_owned).into(),
-        begins_with: "blobs/sha256",
+        begins_with: "index.json",
         file,
         was_there: true,
     };
