@@ -103,8 +103,8 @@ impl Transport {
                 return Ok(Answer { response, url: request.url, redirected, sender: first, runtime, silence });
             };
             let bad = |what: String| Error::Protocol { url: url::shown(&request.url), what };
-            let next = request.url.join(&text(location));
-            let mut next = next.map_err(|_| bad("redirects to what is no address".into()))?;
+            let next = follow(&request.url, &text(location));
+            let mut next = next.ok_or_else(|| bad("redirects to what is no address".into()))?;
             if !matches!(next.scheme(), "http" | "https") {
                 return Err(bad(format!("redirects to a {} address", next.scheme())));
             }
@@ -190,4 +190,14 @@ impl Transport {
 pub(super) fn text(value: &HeaderValue) -> String {
     let bytes = value.as_bytes();
     std::str::from_utf8(bytes).map_or_else(|_| bytes.iter().copied().map(char::from).collect(), str::to_owned)
+}
+
+/// Where `location` leads from `from`. One that begins like an address with a scheme and has none is no relative one either
+/// (RFC 3986, 4.2).
+fn follow(from: &Url, location: &str) -> Option<Url> {
+    let first = location.split(['/', '?', '#']).next().unwrap_or_default();
+    match location.parse::<Url>() {
+        Err(_) if first.contains(':') => None,
+        _ => from.join(location).ok(),
+    }
 }
