@@ -8,6 +8,7 @@
 //! Each test has a short form for `make check` and a long one for `make check-full`; both print what they did and with
 //! which seed. `FAULT_SEED=N` repeats a run.
 
+mod calls_of_pipelines;
 mod full_disks;
 mod io_errors;
 mod kills;
