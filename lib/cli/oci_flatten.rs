@@ -32,7 +32,7 @@ pub struct OciFlatten {
     /// The layer manifest; standard input without it or with -
     #[arg(value_name = "MANIFEST", conflicts_with = "no_manifest")]
     pub manifest: Option<PathBuf>,
-    /// Stack one more layer on top: a tar (plain, gzip or zstd), - for one on standard input, or a directory; PATH:/DIR
+    /// Stack one more layer on top: a tar (plain or compressed), - for one on standard input, or a directory; PATH:/DIR
     /// puts it below DIR; repeatable
     #[arg(short, long = "layer", value_name = "PATH", value_parser = extra_layer(), allow_hyphen_values = true)]
     pub layers: Vec<ExtraLayer>,

@@ -23,7 +23,7 @@ Exit status: 0 done, 1 failed (then -o is as it was), 2 wrong usage.";
 
 /// Pack a tar stream into an ext4 image.
 ///
-/// Reads a tar (plain, gzip or zstd) from TAR or from standard input and writes an ext4 file system with the same
+/// Reads a tar (plain or compressed) from TAR or from standard input and writes an ext4 file system with the same
 /// tree. The file named by -o appears, or is replaced, only when everything went well. No root, no mount.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "tar2ext4", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]

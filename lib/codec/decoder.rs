@@ -1,11 +1,23 @@
 use std::io::{self, BufRead, Read};
 
+use super::bzip2::Bzip2;
+use super::error::{Error, invalid};
 use super::gzip::Gzip;
-use super::{Compression, Error};
+use super::magic::Compression;
+use super::xz::Xz;
 use crate::relay::PageReader;
 
 /// Bytes read from the source at once.
 const INPUT_BUFFER: usize = 256 << 10;
+
+/// The largest window that zstd frames may ask for, as the library has it: 128 MiB.
+const MAX_WINDOW_LOG: u32 = 27;
+
+/// Whether the zstd library refused a frame for its window. All that reaches us is what it calls its code 16.
+fn is_too_large_a_window(error: &io::Error) -> bool {
+    const WINDOW_TOO_LARGE: usize = 0_usize.wrapping_sub(16);
+    error.to_string() == zstd::zstd_safe::get_error_name(WINDOW_TOO_LARGE)
+}
 
 /// Decodes a stream by its magic bytes; an empty stream is empty.
 ///
@@ -21,6 +33,8 @@ enum Inner<R: Read> {
     Plain(Whole<R>),
     Gzip(Box<Gzip<Source<R>>>),
     Zstd(Box<zstd::Decoder<'static, Counted<Source<R>>>>),
+    Xz(Box<Xz<Source<R>>>),
+    Bzip2(Box<Bzip2<Source<R>>>),
 }
 
 impl<R: Read> Decoder<R> {
@@ -39,8 +53,12 @@ impl<R: Read> Decoder<R> {
             Compression::Gzip => Inner::Gzip(Box::new(Gzip::new(buffered(whole)))),
             Compression::Zstd => {
                 let counted = Counted { inner: buffered(whole), count: 0 };
-                Inner::Zstd(Box::new(zstd::Decoder::with_buffer(counted)?))
+                let mut decoder = zstd::Decoder::with_buffer(counted)?;
+                decoder.window_log_max(MAX_WINDOW_LOG)?;
+                Inner::Zstd(Box::new(decoder))
             }
+            Compression::Xz => Inner::Xz(Box::new(Xz::new(buffered(whole)))),
+            Compression::Bzip2 => Inner::Bzip2(Box::new(Bzip2::new(buffered(whole)))),
         };
         Ok(Self { inner })
     }
@@ -51,6 +69,8 @@ impl<R: Read> Decoder<R> {
             Inner::Plain(_) => Compression::Plain,
             Inner::Gzip(_) => Compression::Gzip,
             Inner::Zstd(_) => Compression::Zstd,
+            Inner::Xz(_) => Compression::Xz,
+            Inner::Bzip2(_) => Compression::Bzip2,
         }
     }
 }
@@ -62,19 +82,16 @@ impl<R: Read> Read for Decoder<R> {
             Inner::Gzip(gzip) => gzip.read(buf),
             Inner::Zstd(zstd) => zstd.read(buf).map_err(|source| match source.kind() {
                 io::ErrorKind::Interrupted => source,
+                _ if is_too_large_a_window(&source) => {
+                    let limit_mib = 1 << (MAX_WINDOW_LOG - 20);
+                    invalid(Error::Memory { name: "zstd", limit_mib, pipe: "zstd -dc --long=31" })
+                }
                 kind => io::Error::new(kind, Error::Zstd { offset: zstd.get_ref().count, source }),
             }),
+            Inner::Xz(xz) => xz.read(buf),
+            Inner::Bzip2(bzip2) => bzip2.read(buf),
         }
     }
-}
-
-/// An error of the data, as [`io::Read`] can carry it.
-pub(super) fn invalid(error: Error) -> io::Error {
-    let kind = match error {
-        Error::GzipCut { .. } => io::ErrorKind::UnexpectedEof,
-        _ => io::ErrorKind::InvalidData,
-    };
-    io::Error::new(kind, error)
 }
 
 /// Counts what is consumed, for error messages.

@@ -8,7 +8,8 @@ use std::io::{self, BufRead, Read};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 use super::Error;
-use super::decoder::invalid;
+use super::error::invalid;
+use super::fill::fill;
 
 const FHCRC: u8 = 1 << 1;
 const FEXTRA: u8 = 1 << 2;
@@ -194,18 +195,6 @@ impl<R: BufRead> Read for Gzip<R> {
         }
         Ok(filled)
     }
-}
-
-/// `fill_buf` that does not give up when a signal comes by.
-fn fill<R: BufRead>(source: &mut R) -> io::Result<&[u8]> {
-    loop {
-        match source.fill_buf() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-            Ok(_) => break,
-        }
-    }
-    source.fill_buf()
 }
 
 fn counted(bytes: u64) -> io::Result<usize> {

@@ -14,6 +14,18 @@ fn zstd(data: &[u8]) -> Vec<u8> {
     zstd::encode_all(data, 1).unwrap()
 }
 
+fn xz(data: &[u8]) -> Vec<u8> {
+    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+    writer.write_all(data).unwrap();
+    writer.finish().unwrap()
+}
+
+fn bzip2(data: &[u8]) -> Vec<u8> {
+    let mut encoder = ::bzip2::write::BzEncoder::new(Vec::new(), ::bzip2::Compression::fast());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
 fn decode(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut out = Vec::new();
     Decoder::new(bytes)?.read_to_end(&mut out)?;
@@ -38,8 +50,13 @@ fn sample() -> Vec<u8> {
 #[test]
 fn every_compression_by_its_magic() {
     let data = sample();
-    let cases =
-        [(data.clone(), Compression::Plain), (gzip(&data), Compression::Gzip), (zstd(&data), Compression::Zstd)];
+    let cases = [
+        (data.clone(), Compression::Plain),
+        (gzip(&data), Compression::Gzip),
+        (zstd(&data), Compression::Zstd),
+        (xz(&data), Compression::Xz),
+        (bzip2(&data), Compression::Bzip2),
+    ];
     for (bytes, compression) in cases {
         assert_eq!(Decoder::new(&bytes[..]).unwrap().compression(), compression);
         assert!(decode(&bytes).unwrap() == data, "{compression:?}");
@@ -83,9 +100,9 @@ fn a_gzip_header_may_have_every_field() {
 #[test]
 fn every_prefix_is_an_error() {
     let data = &sample()[..2000];
-    for whole in [gzip(data), zstd(data)] {
+    for whole in [gzip(data), zstd(data), xz(data), bzip2(data)] {
         // Fewer bytes than a magic has are plain bytes; whoever parses them will refuse them.
-        for len in 4..whole.len() {
+        for len in 6..whole.len() {
             assert!(decode(&whole[..len]).is_err(), "{len} of {}", whole.len());
         }
     }
@@ -104,8 +121,70 @@ fn damage_is_found() {
 }
 
 #[test]
-fn other_compressions_are_named() {
-    let xz = [0xfd, b'7', b'z', b'X', b'Z', 0, 0, 4];
-    assert!(decode(&xz).unwrap_err().to_string().contains("xz"));
-    assert!(decode(b"BZh91AY&SY").unwrap_err().to_string().contains("bzip2"));
+fn streams_of_xz_and_bzip2_follow_each_other() {
+    let (mut xzs, mut bzip2s) = (Vec::new(), Vec::new());
+    for part in [&b"one "[..], b"", b"two ", b"three"] {
+        xzs.extend(xz(part));
+        xzs.extend([0; 8]); // as padding, a multiple of four
+        bzip2s.extend(bzip2(part));
+    }
+    assert_eq!(decode(&xzs).unwrap(), b"one two three");
+    assert_eq!(decode(&bzip2s).unwrap(), b"one two three");
+    bzip2s.extend([0; 1000]);
+    assert_eq!(decode(&bzip2s).unwrap(), b"one two three", "zero padding is no stream");
+    for mut stream in [xzs, bzip2s] {
+        stream.push(b'x');
+        assert!(decode(&stream).is_err(), "anything else after the last stream is an error");
+    }
+    assert_eq!(decode(&bzip2(b"")).unwrap(), b"");
+}
+
+#[test]
+fn any_damage_to_xz_and_bzip2_is_found_or_does_not_matter() {
+    let data = &sample()[..3000];
+    for whole in [xz(data), bzip2(data)] {
+        for at in 6..whole.len() {
+            let mut bad = whole.clone();
+            bad[at] ^= 0x10;
+            assert!(decode(&bad).is_ok_and(|got| got == data) || decode(&bad).is_err(), "byte {at}");
+        }
+    }
+}
+
+/// An xz stream whose only block asks for a dictionary of 4 GiB - 1, as `--lzma2=dict=...` can write it.
+#[test]
+fn memory_is_bounded_whatever_a_header_asks_for() {
+    let crc = |bytes: &[u8]| {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        crc.sum().to_le_bytes()
+    };
+    // Stream header: magic, flags (CRC-32), their CRC. Block header: its size, flags, LZMA2 with one byte of properties.
+    let block = [2, 0, 0x21, 1, 40, 0, 0, 0];
+    let mut stream = b"\xfd7zXZ\0\0\x01".to_vec();
+    stream.extend(crc(&[0, 1]));
+    stream.extend(block);
+    stream.extend(crc(&block));
+    let error = decode(&stream).unwrap_err().to_string();
+    assert!(error.contains("more than 128 MiB of memory: pipe it through xz -dc"), "{error}");
+    // A zstd frame whose window descriptor says 2 GiB.
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3, 0x01, 0x00, 0x00];
+    let error = decode(&frame).unwrap_err().to_string();
+    assert!(error.contains("more than 128 MiB of memory: pipe it through zstd -dc --long=31"), "{error}");
+}
+
+#[test]
+fn other_compressions_are_named_with_what_decodes_them() {
+    for (head, pipe) in [
+        (&b"\x04\x22\x4d\x18\x64\x40"[..], "lz4 compression is not supported: pipe it through lz4 -dc"),
+        (b"\x02\x21\x4c\x18....", "lz4 -dc"),
+        (b"LZIP\x01\x0c", "lzip -dc"),
+        (b"\x89LZO\0\r\n\x1a\n", "lzop -dc"),
+        (b"\x1f\x9d\x90...", "gzip -dc"),
+        (b"\x5d\0\0\x80\0\xff\xff", "xz --format=lzma -dc"),
+    ] {
+        let error = decode(head).unwrap_err().to_string();
+        assert!(error.contains(pipe), "{error}");
+    }
+    assert_eq!(Compression::of(b"]\0\0\0\0\0").unwrap(), Compression::Plain, "a member called ]");
 }

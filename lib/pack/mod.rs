@@ -56,7 +56,7 @@ pub struct PackOptions {
     pub allow_missing_eof: bool,
 }
 
-/// Packs a tar stream, plain or compressed with gzip or zstd, into an image on `target`.
+/// Packs a tar stream, plain or compressed with gzip, zstd, xz or bzip2, into an image on `target`.
 ///
 /// The stream is read to its end. Memory grows with the number of members, not with their size (S5).
 ///

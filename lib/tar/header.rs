@@ -51,7 +51,7 @@ fn sums(block: &Block) -> (i64, i64) {
 
 /// What a stream may be whose first block is no header, in words that follow "this is no tar archive".
 pub(super) fn looks_like(block: &Block) -> &'static str {
-    known(block).unwrap_or(" (plain ones are read, and those compressed by gzip or zstd)")
+    known(block).unwrap_or(" (plain ones are read, and those compressed by gzip, zstd, xz or bzip2)")
 }
 
 /// As [`looks_like`], where the beginning tells, which may be all that there is of it.

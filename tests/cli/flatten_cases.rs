@@ -4,7 +4,7 @@
 //! `== layer`, in the language of `support/script.rs`; words after `layer` say how it comes:
 //!
 //! ```text
-//! gzip zstd plain      how the tar is compressed (gzip when nothing is said)
+//! gzip zstd xz bzip2 plain      how the tar is compressed (gzip when nothing is said)
 //! directory            not a tar, but a directory as overlay2 has it
 //! extra                not in the manifest, but given by -l; with `directory`, a directory given by -l
 //! stargz               with the annotation of an eStargz layer
@@ -188,6 +188,8 @@ fn layer(body: &str, how: &[&str], path: PathBuf, manifest: &mut Manifest) -> Op
     let compression = match () {
         () if has("plain") => Compression::Plain,
         () if has("zstd") => Compression::Zstd,
+        () if has("xz") => Compression::Xz,
+        () if has("bzip2") => Compression::Bzip2,
         () => Compression::Gzip,
     };
     let mut blob = stack::compress(&tar, compression);

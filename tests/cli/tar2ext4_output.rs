@@ -538,6 +538,8 @@ fn the_same_tree_gives_the_same_bytes_with_source_date_epoch() {
         ("pax", "tar -C \"$0\" --mtime=@1600000000 --format=pax -cf - ."),
         ("gzip", "tar -C \"$0\" --mtime=@1600000000 --format=gnu -cf - . | gzip -1"),
         ("zstd", "tar -C \"$0\" --mtime=@1600000000 --format=gnu -cf - . | zstd -q"),
+        ("xz", "tar -C \"$0\" --mtime=@1600000000 --format=gnu -cf - . | xz -1"),
+        ("bzip2", "tar -C \"$0\" --mtime=@1600000000 --format=gnu -cf - . | bzip2"),
     ] {
         assert!(image(name, tar) == first, "{name}: other bytes");
     }

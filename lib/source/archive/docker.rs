@@ -52,12 +52,7 @@ pub(super) fn find(
             let what = format!("the bytes of {member} have digest {}, not {diff_id}", blob.digest);
             return Err(Error::Size { image: shown.to_owned(), digest: diff_id.clone(), what });
         }
-        let suffix = match compression {
-            Compression::Plain => "",
-            Compression::Gzip => "+gzip",
-            Compression::Zstd => "+zstd",
-        };
-        let kind = format!("{}{suffix}", media_type::OCI_LAYER);
+        let kind = format!("{}{}", media_type::OCI_LAYER, compression.suffix());
         descriptors.push(Descriptor::new(&kind, blob.digest.clone(), blob.size));
     }
     let config_descriptor = Descriptor::new(media_type::OCI_CONFIG, config_blob.digest.clone(), config_blob.size);

@@ -6,7 +6,6 @@ use super::source::{Source, handed_on, paths, sources};
 
 /// The circles that stay, each with its reason.
 const ARGUED: &[(&[&str], &str)] = &[
-    (&["lib/codec/decoder.rs", "lib/codec/gzip.rs"], "older than this test"),
     (
         &[
             "lib/source/archive/docker.rs",

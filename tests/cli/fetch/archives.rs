@@ -170,7 +170,7 @@ fn archives_are_read_from_a_pipe_and_compressed() {
     );
     assert_archive(&puller.pull("-").stdin(docker.clone()).run().ran.succeeds().stdout, &image());
     puller.pull("-").stdin(oci).run().gets_exactly(&image());
-    for compressor in ["gzip", "zstd"] {
+    for compressor in ["gzip", "zstd", "xz", "bzip2"] {
         let file = puller.file("image.tar", &docker);
         let out = puller.path("image.tar.x");
         shell(&format!("{compressor} -c \"$0\" >\"$1\"")).arg(file).arg(&out).run().succeeds();

@@ -109,6 +109,8 @@ pub enum Compression {
     Plain,
     Gzip,
     Zstd,
+    Xz,
+    Bzip2,
 }
 
 /// An OCI layout made from tar archives, bottom layer first.
@@ -133,6 +135,8 @@ impl Layout {
             Compression::Plain => ("tar", "cat"),
             Compression::Gzip => ("tar+gzip", "gzip -1 -n"),
             Compression::Zstd => ("tar+zstd", "zstd -q -1 -T2"),
+            Compression::Xz => ("tar+xz", "xz -1"),
+            Compression::Bzip2 => ("tar+bzip2", "bzip2 -1"),
         };
         let script = format!("sha256sum <\"$0\" | cut -d' ' -f1; {command} <\"$0\" >\"$1\"; sha256sum <\"$1\"");
         let digests = shell(&script).arg(tar).arg(&compressed).run().succeeds();

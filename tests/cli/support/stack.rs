@@ -153,6 +153,17 @@ pub fn compress(bytes: &[u8], how: Compression) -> Vec<u8> {
     match how {
         Compression::Plain => bytes.to_vec(),
         Compression::Zstd => zstd::encode_all(bytes, 1).expect("zstd"),
+        Compression::Xz => {
+            let options = lzma_rust2::XzOptions::with_preset(1);
+            let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).expect("xz");
+            encoder.write_all(bytes).expect("xz");
+            encoder.finish().expect("xz")
+        }
+        Compression::Bzip2 => {
+            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            encoder.write_all(bytes).expect("bzip2");
+            encoder.finish().expect("bzip2")
+        }
         Compression::Gzip => {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(bytes).expect("gzip");

@@ -18,6 +18,8 @@ pub fn check(bytes: &[u8]) {
     assert_eq!(ours, decoded(Decoder::new(Drip(bytes)).expect("as before")), "byte by byte");
     match compression.expect("a decoder was made for it") {
         Compression::Plain => assert_eq!(ours.as_deref(), Some(bytes)),
+        // Their decoders are the libraries': what counts is that no input makes them panic or take other pieces otherwise.
+        Compression::Xz | Compression::Bzip2 => {}
         Compression::Zstd => {
             assert_eq!(ours, zstd::Decoder::new(bytes).ok().and_then(decoded));
         }
