@@ -2,6 +2,7 @@
 # make static     the same, needing no shared library, in target/TARGET/release (install them with BIN=...)
 # make demo       a sample image becomes target/demo/rootfs.ext4; no network needed
 # make check      what CI runs: format, lints, tests against real tools (as root; installs what is missing)
+# make check-targets whether the filters compile for macOS and ARM
 # make check-full check, and what takes longer than a coffee
 # make bench      ratios against other tools, measured in one run
 # make fuzz       the fuzz targets, for FUZZ_SECONDS each
@@ -42,10 +43,25 @@ check:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	$(CARGO) metadata --locked --format-version 1 --manifest-path tests/fuzz/Cargo.toml >/dev/null
 	$(UNDISTURBED) $(CARGO) test --locked
+	$(MAKE) check-portable
+
+# The library and the pipeline once more, by the ways that every Unix has (lib/sys).
+check-portable:
+	$(CARGO) clippy --locked --features portable --lib --test portable -- -D warnings
+	$(UNDISTURBED) $(CARGO) test --locked --features portable --lib --test portable
+
+# Whether the filters compile for macOS and ARM; asks rustup for what the toolchain lacks.
+check-targets:
+	tests/targets
+
+# What can be tested where none of Linux's tools are.
+check-macos:
+	$(CARGO) test --locked --lib
 
 check-full: check
 	tests/setup cpio kmod qemu-system-x86
 	tests/deny
+	tests/workflows
 	$(UNDISTURBED) $(CARGO) test --locked -- --ignored
 
 bench: all
@@ -79,4 +95,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all static demo check check-full bench fuzz install uninstall clean
+.PHONY: all static demo check check-portable check-targets check-macos check-full bench fuzz install uninstall clean
