@@ -12,9 +12,9 @@
 //! A blob comes to its name by a rename after its digest was checked. Partial files survive a kill, and the next run
 //! carries on from them. A transfer that starts over does so in a new file, since somebody may be reading the old one (M4).
 //!
-//! Nothing in a store is believed because it stands there: its directories are held open ([`directory`]), every file is a
+//! Nothing in a store is believed because it stands there: its directories are held open (`directory`), every file is a
 //! regular one and no link, who else may write to it is asked first ([`Access`]), locks are waited for within bounds
-//! ([`wait`]), and a blob that was written to since it was verified is verified again ([`verified`]).
+//! (`wait`), and a blob that was written to since it was verified is verified again (`verified`).
 
 mod access;
 mod directory;

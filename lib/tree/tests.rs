@@ -223,7 +223,7 @@ fn f16_directories_that_exist_are_kept() {
     assert_eq!(stack(lower, upper, behind), merged("700 layer 2", "700 layer 2"));
     assert_eq!(stack(lower, upper, stay), merged("755 layer 1", "711 layer 1"));
     // By way of another symlink, an absolute one, and one below another.
-    for link in ["l -> /d", "m -> d\nl -> m", "l -> ../../d/.", "l -> x/../d\nx -> d/e"] {
+    for link in ["l -> /d", "m -> d\nl -> m", "l -> ../../d/.", "l -> x/..\nx -> d/e"] {
         let shown = stack(&format!("d/e/f = 1\n{link}"), "l/ @700\nl/e/ @700\nl/e/g = 2", stay);
         assert!(shown.contains("d/e/g = 2\n") && shown.contains("d/e/f = 1\n") && shown.contains("\nl -> "), "{shown}");
     }

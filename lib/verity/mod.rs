@@ -3,10 +3,10 @@
 //! Format: the kernel's `Documentation/admin-guide/device-mapper/verity.rst` and cryptsetup's on-disk format of dm-verity,
 //! version 1. Here the hash is SHA-256 and all blocks have 4096 bytes. A block's hash is that of the salt and the block;
 //! 128 hashes make a block of the level above, until one is left, whose hash is the root hash. On disk the
-//! [`superblock`] comes first, then the levels, the highest first ([`levels`]).
+//! `superblock` comes first, then the levels, the highest first (`levels`).
 //!
 //! [`hash`] reads data, calls back with the tree's blocks and gives the root hash. All processors hash, the memory is
-//! some MiB whatever the size, and what is a hole is not read: equal blocks are hashed once a level ([`tree`]).
+//! some MiB whatever the size, and what is a hole is not read: equal blocks are hashed once a level (`tree`).
 
 mod file;
 mod levels;
