@@ -175,3 +175,18 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 fn bad(path: &Path, what: &str) -> Error {
     Error::File { path: path.into(), what: what.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::directories;
+
+    #[test]
+    fn a_port_that_goes_without_saying_may_stand_in_the_directorys_name() {
+        let has = |authority: &str, name: &str| directories(authority).iter().any(|dir| dir.ends_with(name));
+        assert!(has("registry.test", "registry.test:443") && has("registry.test", "registry.test"));
+        assert!(has("[::1]", "[::1]:443") && has("[::1]", "[::1]"));
+        assert!(
+            has("registry.test:5000", "registry.test:5000") && !has("registry.test:5000", "registry.test:5000:443")
+        );
+    }
+}

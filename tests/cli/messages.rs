@@ -95,11 +95,16 @@ fn wrong_files() {
         (
             "tar2ext4 -o x.ext4 text",
             1,
-            &["tar2ext4: text: at byte 0: not a tar header, so this is no tar archive", "gzip or zstd"],
+            &["tar2ext4: text: at byte 0: not a tar header, so this is no tar archive", "gzip, zstd, xz or bzip2"],
         ),
         ("tar2ext4 -o x.ext4 files.zip", 1, &["files.zip: at byte 0: ", "but a zip archive"]),
         ("tar2ext4 -o x.ext4 <page.html", 1, &["tar2ext4: at byte 0: ", "HTML", "did a download fail?"]),
-        ("xz <text | tar2ext4 -o x.ext4", 1, &["xz compression is not supported: gzip, zstd and plain are"]),
+        ("xz <text | tar2ext4 -o x.ext4", 1, &["tar2ext4: at byte 6: the archive is cut off inside a header"]),
+        (
+            "printf '\\004\\042\\115\\030frame' | tar2ext4 -o x.ext4",
+            1,
+            &["lz4 compression is not supported: pipe it through lz4 -dc"],
+        ),
         ("oci-fetch oci:sample | tar2ext4 -o x.ext4", 1, &["but a layer manifest: oci-flatten makes a tar of it"]),
         (
             "false | tar2ext4 -o x.ext4",

@@ -175,6 +175,19 @@ fn certs_d_of_docker_and_of_containers_are_read() {
 }
 
 #[test]
+fn authorities_of_certs_d_that_are_none_are_passed_over() {
+    let authority = Authority::new();
+    let registry = secure(&authority);
+    let directory = CertsD::new("/etc/docker/certs.d", &registry.host());
+    directory.put("0-empty.crt", "");
+    directory.put("1-text.crt", "no PEM here");
+    directory.put("2-ca.crt", &authority.pem());
+    let puller = Puller::new();
+    let pulled = puller.pull(registry.name("demo")).run().gets(&image());
+    pulled.warns("0-empty.crt: holds no PEM certificate").warns("1-text.crt: holds no PEM certificate");
+}
+
+#[test]
 fn certs_d_of_another_host_does_not_count() {
     let authority = Authority::new();
     let registry = secure(&authority);
@@ -487,4 +500,22 @@ fn a_broken_registries_conf_is_named() {
     let puller = Puller::new();
     puller.registries_conf("[[registry\n");
     puller.pull("127.0.0.1:1/demo").run().fails(&["registries.conf"]).says_nothing();
+}
+
+/// What cannot be read might block the registry: it is not passed over.
+#[test]
+fn a_registries_conf_that_cannot_be_read_is_an_error() {
+    let registry = Registry::start();
+    registry.push("demo", "latest", &image());
+    let puller = Puller::new();
+    let pull = || puller.pull(registry.name("demo"));
+    let missing = puller.path("nosuch.conf");
+    pull().env("CONTAINERS_REGISTRIES_CONF", &missing).run().fails(&["nosuch.conf", "no such file"]).says_nothing();
+    let blocks = format!("[[registry]]\nlocation = \"{}\"\nblocked = true\n", registry.host());
+    puller.registries_conf(&format!("{}\n{blocks}", "#".repeat(4 << 20)));
+    pull().run().fails(&["registries.conf", "longer than"]).says_nothing();
+    fs::remove_file(puller.path("registries.conf")).unwrap();
+    fs::create_dir(puller.path("registries.conf")).unwrap();
+    pull().run().fails(&["registries.conf", "directory"]).says_nothing();
+    assert!(registry.requests().is_empty());
 }
