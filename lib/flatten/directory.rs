@@ -22,7 +22,7 @@ use super::overlay::{self, Overlay};
 use super::warnings::{Warnings, is_lookalike};
 use super::xattr_visibility::XattrVisibility;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, SharedXattrs, Shown, Timestamp, Xattr, Xattrs};
-use crate::sys::{Node, data_segments, open_beneath};
+use crate::sys::{Node, data_segments, device_numbers, open_beneath};
 use crate::tar::Segment;
 use crate::tree::{ExistingDirectories, WhiteoutFormat, Whiteouts};
 
@@ -222,7 +222,10 @@ impl<'r> Reader<'r> {
 
     fn kind(&mut self, path: &[u8], node: &Node, stat: &fs::Metadata) -> Result<NodeKind<FileRange>, LayerError> {
         let of = stat.file_type();
-        let device = || Device { major: rustix::fs::major(stat.rdev()), minor: rustix::fs::minor(stat.rdev()) };
+        let device = || {
+            let (major, minor) = device_numbers(stat.rdev());
+            Device { major, minor }
+        };
         Ok(if of.is_dir() {
             NodeKind::Directory
         } else if of.is_symlink() {

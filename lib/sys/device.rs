@@ -1,4 +1,4 @@
-//! Block devices.
+//! Devices.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -15,4 +15,12 @@ pub fn open_device(path: &Path) -> io::Result<(File, u64)> {
     let size = device.seek(SeekFrom::End(0))?;
     device.rewind()?;
     Ok((device, size))
+}
+
+/// Major and minor number in what stat(2) calls `st_rdev`, which is as wide as it is only on Linux.
+#[must_use]
+#[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation, reason = "the type is the system's")]
+pub fn device_numbers(rdev: u64) -> (u32, u32) {
+    let rdev = rdev as rustix::fs::Dev;
+    (rustix::fs::major(rdev), rustix::fs::minor(rdev))
 }

@@ -34,7 +34,7 @@ mod os;
 mod os;
 
 pub use beneath::open_beneath;
-pub use device::open_device;
+pub use device::{device_numbers, open_device};
 pub use holes::{data_segments, next_data, punch, zero};
 pub use lock::{try_lock, try_lock_shared};
 pub use new_file::{NewFile, Replaced};
