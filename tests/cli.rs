@@ -49,6 +49,8 @@ mod flatten_run;
 mod flatten_scale;
 #[path = "cli/flatten_stack.rs"]
 mod flatten_stack;
+#[path = "cli/foreign.rs"]
+mod foreign;
 #[path = "cli/fuzz_corpus.rs"]
 mod fuzz_corpus;
 #[path = "cli/hostile_costs.rs"]

@@ -118,6 +118,9 @@ pub enum LayerError {
     /// Its tar stream is cut or malformed.
     #[error(transparent)]
     Tar(#[from] tar::Error),
+    /// Its media type names no tar, and it does not begin as one (F13).
+    #[error("its media type names no tar, and there is no member in it")]
+    Foreign,
     /// Its tar stream ends without the end marker, and nothing else tells that it is whole (F12).
     #[error("the archive was cut off at byte {offset}: its end marker is missing{hint}")]
     NoEnd {

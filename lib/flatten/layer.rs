@@ -10,8 +10,9 @@ use super::extra_layer::{ExtraLayer, ExtraSource};
 use super::growth::Growth;
 use super::member_index::MemberIndex;
 use super::warnings::Warnings;
-use crate::image::Digest;
 use crate::image::layer_manifest::{DIRECTORY_MEDIA_TYPE, LayerRecord};
+use crate::image::{Digest, media_type};
+use crate::meta::Shown;
 use crate::tree::{ExistingDirectories, Whiteouts};
 
 /// The annotation that eStargz layers carry (F14).
@@ -35,7 +36,13 @@ pub(super) struct Layer {
 #[derive(Debug)]
 pub(super) enum LayerKind {
     /// A layer of an image, a tar of any compression.
-    Blob { size: Option<u64>, expected: ExpectedDigests, stargz: bool },
+    Blob {
+        size: Option<u64>,
+        expected: ExpectedDigests,
+        stargz: bool,
+        /// Its media type names no tar, so that it is one only if it begins with a member (F13).
+        is_foreign: bool,
+    },
     /// A directory as overlay2 has it (F15).
     Overlay,
     /// A tar or directory given by the user, read as a tar of it would be (F16).
@@ -79,13 +86,17 @@ impl Layer {
             let label = format!("layer {number} ({})", record.path.display());
             return Self { number, label, path: record.path, kind: LayerKind::Overlay, growth: None };
         }
-        let label = match &record.digest {
-            Some(digest) => format!("layer {number} ({}:{})", digest.algorithm().name(), &digest.hex()[..12]),
-            None => format!("layer {number}"),
+        let is_foreign = !media_type::is_layer(&record.media_type) || record.media_type.ends_with("+encrypted");
+        let mut words: Vec<String> = Vec::new();
+        words.extend(record.digest.as_ref().map(|d| format!("{}:{}", d.algorithm().name(), &d.hex()[..12])));
+        words.extend(is_foreign.then(|| Shown(record.media_type.as_bytes()).to_string()));
+        let label = match words.is_empty() {
+            true => format!("layer {number}"),
+            false => format!("layer {number} ({})", words.join(", ")),
         };
         let stargz = record.annotations.contains_key(STARGZ);
         let expected = ExpectedDigests { diff_id: record.diff_id, digest: record.digest };
-        let kind = LayerKind::Blob { size: record.size, expected, stargz };
+        let kind = LayerKind::Blob { size: record.size, expected, stargz, is_foreign };
         Self { number, label, path: record.path, kind, growth: None }
     }
 

@@ -51,6 +51,11 @@ const SAME_MTIME: u8 = 1 << 5;
 const HAS_XATTRS: u8 = 1 << 6;
 
 impl MemberIndex {
+    /// Whether there is no member.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Adds a member.
     pub(super) fn push(&mut self, indexed: IndexedMember<'_>) {
         let IndexedMember { offset, member } = indexed;

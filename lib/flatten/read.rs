@@ -24,7 +24,7 @@ pub(super) fn read(layer: &Layer, context: &ReadContext) -> Result<IndexedLayer,
     match &layer.kind {
         LayerKind::Overlay => directory::read(layer.number, &layer.path, DirectoryMeaning::Overlay(context.visibility)),
         LayerKind::Extra(extra) => read_extra(layer, extra, context),
-        LayerKind::Blob { size, expected, stargz } => {
+        LayerKind::Blob { size, expected, stargz, .. } => {
             let names = TarNames { stargz: *stargz, prefix: b"" };
             let read = match (&context.cache, &expected.diff_id) {
                 (Some(cache), Some(diff_id)) => with_cache(layer, *size, context, expected, names, (cache, diff_id)),

@@ -9,7 +9,7 @@ use super::content::{ContentSource, FileRange, InPlace};
 use super::context::ReadContext;
 use super::extra_layer::below;
 use super::files::Version;
-use super::layer::{ExpectedDigests, IndexedLayer, Layer};
+use super::layer::{ExpectedDigests, IndexedLayer, Layer, LayerKind};
 use super::member_index::{IndexedMember, MemberIndex};
 use super::seeking::Seeking;
 use super::spool::Spool;
@@ -82,6 +82,7 @@ pub(super) fn read(
         return Err(LayerError::Digest { expected: expected.clone(), found });
     }
     check_end(layer, end, offset, expected, verified.diff_id.is_some())?;
+    check_kind(layer, &members)?;
     let content = match keeper {
         Some(Keeper::Spool(spool)) => ContentSource::Spool(spool),
         Some(Keeper::Cache(entry)) => {
@@ -107,7 +108,16 @@ fn unverified(
     let end = tar::read_tar(&mut reader, &mut sink)?;
     check_end(layer, end, reader.offset(), expected, false)?;
     let (members, whiteouts) = sink.end();
+    check_kind(layer, &members)?;
     Ok(indexed(members, whiteouts, stays(layer, blob)))
+}
+
+/// A blob whose media type names no tar is taken for one only if it begins as one.
+fn check_kind(layer: &Layer, members: &MemberIndex) -> Result<(), LayerError> {
+    match layer.kind {
+        LayerKind::Blob { is_foreign: true, .. } if members.is_empty() => Err(LayerError::Foreign),
+        _ => Ok(()),
+    }
 }
 
 fn indexed(members: MemberIndex, whiteouts: Whiteouts, content: ContentSource) -> IndexedLayer {

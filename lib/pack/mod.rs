@@ -10,6 +10,7 @@ mod builder;
 mod content_hash;
 mod error;
 mod identity;
+mod image_archive;
 mod image_tree;
 mod limits;
 mod read_ahead;
@@ -26,6 +27,7 @@ use crate::tar::{Data, End, Member, MemberSink, Reader, Segment, StoredFile, Tra
 use crate::tree::{Layer, Tree, WhiteoutFormat, Whiteouts};
 use content_hash::Hashing;
 use identity::Digests;
+use image_archive::ImageArchive;
 use image_tree::ImageTree;
 use read_ahead::ReadAhead;
 
@@ -110,7 +112,14 @@ fn read_tree<T: Target>(
     let mut reader = Reader::new(input).trailing_slash(TrailingSlash::Directory);
     let mut tree = Tree::new();
     let layer = tree.layer(Whiteouts::new(WhiteoutFormat::Other)).map_err(Error::Links)?;
-    let mut sink = ImageSink { writer, layer, digests, shared: SharedXattrs::default(), cut_times: 0 };
+    let mut sink = ImageSink {
+        writer,
+        layer,
+        digests,
+        shared: SharedXattrs::default(),
+        cut_times: 0,
+        names: ImageArchive::default(),
+    };
     let end = read_tar(&mut reader, &mut sink)?;
     if reader.offset() == 0 {
         return Err(Error::Empty); // no whole member, so no flag makes it an archive
@@ -120,6 +129,12 @@ fn read_tree<T: Target>(
     }
     if sink.cut_times > 0 {
         log::warn!("{} times outside 1901 to 2310, the range of ext4, were cut to it", sink.cut_times);
+    }
+    if sink.names.is_image() {
+        log::warn!(
+            "this archive is itself an image, and its layers are packed as files; for the tree that they make: \
+             oci-fetch ARCHIVE | oci-flatten | tar2ext4 -o IMAGE"
+        );
     }
     sink.layer.finish().map_err(Error::Links)?;
     // S3: the writer must not die of a broken pipe, and a compressed stream is verified at its end.
@@ -136,6 +151,7 @@ struct ImageSink<'s, T> {
     shared: SharedXattrs,
     /// How many members had times that ext4 has no number for (E10).
     cut_times: u64,
+    names: ImageArchive,
 }
 
 impl<R: BufRead, T: Target> MemberSink<R> for ImageSink<'_, T> {
@@ -144,6 +160,7 @@ impl<R: BufRead, T: Target> MemberSink<R> for ImageSink<'_, T> {
     fn member(&mut self, mut member: Member, mut data: Data<'_, R>) -> Result<(), Error> {
         let fits = limits::check(&mut member, &mut self.shared);
         let Member { offset, path, entry, mut meta, xattrs } = member;
+        self.names.member(&path);
         if matches!(entry, Entry::Node(_)) && clamp_time(meta.mtime) != meta.mtime {
             meta.mtime = clamp_time(meta.mtime);
             self.cut_times += 1;

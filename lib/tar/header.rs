@@ -49,28 +49,6 @@ fn sums(block: &Block) -> (i64, i64) {
     (i64::from(unsigned), i64::from(unsigned) - 256 * i64::from(high))
 }
 
-/// What a stream may be whose first block is no header, in words that follow "this is no tar archive".
-pub(super) fn looks_like(block: &Block) -> &'static str {
-    known(block).unwrap_or(" (plain ones are read, and those compressed by gzip, zstd, xz or bzip2)")
-}
-
-/// As [`looks_like`], where the beginning tells, which may be all that there is of it.
-pub(super) fn known(block: &Block) -> Option<&'static str> {
-    Some(match block.trim_ascii_start() {
-        [b'{', rest @ ..] if rest.trim_ascii_start().starts_with(b"\"type\"") => {
-            " but a layer manifest: oci-flatten makes a tar of it"
-        }
-        [b'{' | b'[', ..] => " but JSON",
-        [b'<', ..] => " but HTML or XML: did a download fail?",
-        [b'P', b'K', 3..=8, ..] => " but a zip archive",
-        [0x7f, b'E', b'L', b'F', ..] => " but a program",
-        [b'!', b'<', b'a', b'r', b'c', b'h', b'>', ..] => " but an ar archive, as .deb packages are",
-        [b'0', b'7', b'0', b'7', b'0', b'1' | b'2' | b'7', ..] => " but a cpio archive",
-        [b'h', b's', b'q', b's', ..] => " but a squashfs image",
-        _ => return None,
-    })
-}
-
 /// Whether `block` is a header: its checksum is right, counted in unsigned or in signed bytes (I3).
 pub(super) fn verify(block: &Block) -> Result<(), Problem> {
     let stored = number::field(&block[148..156]).ok();

@@ -32,9 +32,11 @@
 pub mod acl;
 mod body;
 mod data;
+mod empty;
 mod encode;
 mod error;
 mod extensions;
+mod foreign;
 mod header;
 mod limits;
 mod member;

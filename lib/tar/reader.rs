@@ -4,6 +4,7 @@ use super::extensions::{Extensions, Globals, until_nul};
 use super::header::{self, Block, Header, is_zero};
 use super::stream::Stream;
 use super::{BLOCK, End, Error, MAX_NAME, MAX_PAX, Member, Part, Problem, Skipped, TrailingSlash, Warning};
+use super::{empty, foreign};
 use crate::meta::SharedXattrs;
 
 /// Reads a tar stream of any dialect, member by member (I1 to I4).
@@ -37,6 +38,8 @@ pub struct Reader<R> {
     pub(super) trailing_slash: TrailingSlash,
     /// The attributes of members so far.
     pub(super) shared: SharedXattrs,
+    /// There was a header.
+    has_header: bool,
     warnings: Vec<Warning>,
     warned: Vec<Skipped>,
     end: Option<End>,
@@ -56,6 +59,7 @@ impl<R: BufRead> Reader<R> {
             globals: None,
             trailing_slash: TrailingSlash::AsInLayers,
             shared: SharedXattrs::default(),
+            has_header: false,
             warnings: Vec::new(),
             warned: Vec::new(),
             end: None,
@@ -116,10 +120,11 @@ impl<R: BufRead> Reader<R> {
             };
             let header = Header::new(&block).map_err(|problem| match problem {
                 Problem::Checksum { .. } if at == 0 => {
-                    Error::new(None, at, Problem::NotTar(header::looks_like(&block)))
+                    Error::new(None, at, Problem::NotTar(foreign::looks_like(&block)))
                 }
                 problem => Error::new(None, at, problem),
             })?;
+            self.has_header = true;
             let name = header.name();
             let fail = |problem| Error::new(Some(&name), at, problem);
             let part = match header.flag() {
@@ -181,6 +186,9 @@ impl<R: BufRead> Reader<R> {
             if is_zero(&block) {
                 zeros += 1;
                 if zeros >= marker.max(body + 1) {
+                    if !self.has_header {
+                        empty::check(&mut self.stream)?;
+                    }
                     self.end = Some(End::Marker);
                     return Ok(None);
                 }
@@ -193,6 +201,8 @@ impl<R: BufRead> Reader<R> {
             } else if zeros == 0 {
                 self.links_have_no_body = true; // as GNU tar has it
                 return Ok(Some((at, block)));
+            } else if !self.has_header {
+                return Err(empty::refuse(&mut self.stream, &block));
             } else {
                 // Within a body so far: two zero blocks before a header are an end marker and something behind it.
                 let marker = if zeros < body { 2 } else { marker };

@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead};
 
-use super::header::{self, Block};
+use super::foreign;
+use super::header::Block;
 use super::{BLOCK, Error, Part, Problem};
 
 /// A buffered stream that knows how far it has been read.
@@ -48,7 +49,7 @@ impl<R: BufRead> Stream<R> {
             0 => Ok(None),
             BLOCK => Ok(Some(block)),
             // All that there is: it may be something else, and then nothing of it is missing.
-            _ => match header::known(&block).filter(|_| self.offset == filled as u64) {
+            _ => match foreign::known(&block).filter(|_| self.offset == filled as u64) {
                 Some(what) => Err(Error::new(None, 0, Problem::NotTar(what))),
                 None => Err(self.cut(part)),
             },

@@ -1,0 +1,116 @@
+//! What a stream is that is no tar archive: told by the magic numbers of other formats (F13, I6).
+//!
+//! Some begin with zeros, as an empty archive does, and have their magic numbers further in: those are looked for in the
+//! head of a stream whose end marker has other bytes behind it. Sources: the kernel's headers of each file system
+//! (`s_magic` and its place), ECMA-119 for ISO 9660, the UEFI specification for GPT, magic(5) for the rest.
+
+use super::header::Block;
+
+/// A magic number: where it stands in the stream, its bytes, and in words that follow "this is no tar archive" what has it.
+type Magic = (usize, &'static [u8], &'static str);
+
+/// Those of formats that begin with something, all within the first block.
+const AT_THE_START: [Magic; 17] = [
+    (0, b"!<arch>", " but an ar archive, as .deb packages are"),
+    (0, b"070701", " but a cpio archive"),
+    (0, b"070702", " but a cpio archive"),
+    (0, b"070707", " but a cpio archive"),
+    (0, b"\xc7\x71", " but a cpio archive"),
+    (0, b"\x71\xc7", " but a cpio archive"),
+    (0, b"\xed\xab\xee\xdb", " but an RPM package: rpm2archive makes a tar of it"),
+    (0, b"\x7fELF", " but a program"),
+    (0, b"hsqs", " but a squashfs image: sqfs2tar makes a tar of it"),
+    (0, b"sqsh", " but a squashfs image: sqfs2tar makes a tar of it"),
+    (0, b"XFSB", " but an XFS image"),
+    (0, b"7z\xbc\xaf\x27\x1c", " but a 7z archive: bsdtar makes a tar of it"),
+    (0, b"Rar!\x1a\x07", " but a RAR archive: bsdtar makes a tar of it"),
+    (0, b"QFI\xfb", " but a qcow2 disk image"),
+    (0, b"KDMV", " but a VMDK disk image"),
+    (0, b"vhdxfile", " but a VHDX disk image"),
+    (510, b"\x55\xaa", " but a disk image: it begins with a boot sector"),
+];
+
+/// Those of formats that begin with zeros, or may.
+const BEHIND_ZEROS: [Magic; 7] = [
+    (512, b"EFI PART", " but a disk image with a GPT"),
+    (1024, b"\xe2\xe1\xf5\xe0", " but an EROFS image"),
+    (1024, b"\x10\x20\xf5\xf2", " but an F2FS image"),
+    (0x438, b"\x53\xef", " but an ext2, ext3 or ext4 image"),
+    (0x8001, b"CD001", " but an ISO 9660 image: bsdtar makes a tar of it"),
+    (0x1_0040, b"_BHRfS_M", " but a btrfs image"),
+    (510, b"\x55\xaa", " but a disk image: it begins with a boot sector"),
+];
+
+/// How much of a stream is held to look for [`BEHIND_ZEROS`]; bytes.
+pub(super) const HEAD: usize = 0x1_0048;
+
+fn find(magics: &[Magic], head: &[u8]) -> Option<&'static str> {
+    let has = |(at, magic, _): &&Magic| head.get(*at..).is_some_and(|rest| rest.starts_with(magic));
+    magics.iter().find(has).map(|(_, _, what)| *what)
+}
+
+/// What a stream may be whose first block is no header, in words that follow "this is no tar archive".
+pub(super) fn looks_like(block: &Block) -> &'static str {
+    known(block).unwrap_or(" (plain ones are read, and those compressed by gzip, zstd, xz or bzip2)")
+}
+
+/// As [`looks_like`], where the beginning tells, which may be all that there is of it.
+pub(super) fn known(block: &Block) -> Option<&'static str> {
+    Some(match block.trim_ascii_start() {
+        [b'{', rest @ ..] if rest.trim_ascii_start().starts_with(b"\"type\"") => {
+            " but a layer manifest: oci-flatten makes a tar of it"
+        }
+        [b'{' | b'[', ..] => " but JSON",
+        [b'<', ..] => " but HTML or XML: did a download fail?",
+        [b'P', b'K', 3..=8, ..] => " but a zip archive",
+        _ => return find(&AT_THE_START, block),
+    })
+}
+
+/// What a stream may be that begins with zeros and holds something else, by its first [`HEAD`] bytes.
+pub(super) fn behind_zeros(head: &[u8]) -> &'static str {
+    find(&BEHIND_ZEROS, head).unwrap_or(": it begins with zeros, and something else stands behind them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tar::Reader;
+
+    fn refusal(stream: &[u8]) -> String {
+        let mut reader = Reader::new(stream);
+        let mut members = 0;
+        loop {
+            match reader.next_member() {
+                Ok(Some(_)) => members += 1,
+                Ok(None) => return format!("{members} members"),
+                Err(error) => return error.to_string(),
+            }
+        }
+    }
+
+    fn at(offset: usize, magic: &[u8]) -> Vec<u8> {
+        let mut stream = vec![0; HEAD + 4096];
+        stream[offset..offset + magic.len()].copy_from_slice(magic);
+        stream
+    }
+
+    #[test]
+    fn every_format_is_named() {
+        for (offset, magic, what) in AT_THE_START.into_iter().chain(BEHIND_ZEROS) {
+            let said = refusal(&at(offset, magic));
+            assert!(said.contains(what), "{said}: {magic:?}");
+        }
+    }
+
+    #[test]
+    fn zeros_alone_are_an_empty_archive_and_nothing_else_is() {
+        for len in [1024, 1536, 10_240, HEAD + 100_000] {
+            assert_eq!(refusal(&vec![0; len]), "0 members");
+        }
+        for offset in [512, 700, 1024, 1500, 5000, HEAD, HEAD + 4000] {
+            let said = refusal(&at(offset, b"x"));
+            assert!(said.contains("something else stands behind them"), "{offset}: {said}");
+        }
+    }
+}
