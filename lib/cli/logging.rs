@@ -6,6 +6,8 @@ use clap::{Args, ValueEnum};
 use clap_complete::Shell;
 use log::LevelFilter;
 
+use super::warning_limit;
+
 /// When progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProgressMode {
@@ -57,11 +59,13 @@ impl Common {
             builder.filter_module("oci2ext4", own.unwrap_or(level));
         }
         builder.format(move |out, record| {
-            let text = super::legible(&record.args().to_string());
-            match record.level() {
-                log::Level::Warn => writeln!(out, "{tool}: warning: {text}"),
-                _ => writeln!(out, "{tool}: {text}"),
+            if record.level() == log::Level::Warn {
+                return match warning_limit::admit(record) {
+                    Some(text) => writeln!(out, "{tool}: warning: {text}"),
+                    None => Ok(()),
+                };
             }
+            writeln!(out, "{tool}: {}", super::legible(&record.args().to_string()))
         });
         builder.target(env_logger::Target::Pipe(Box::new(super::progress::Messages)));
         // A second call, in a test, keeps the first logger.

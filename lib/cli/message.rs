@@ -22,13 +22,26 @@ pub fn message_line(tool: &str, error: &(dyn Error + 'static)) -> String {
     format!("{tool}: {}", legible(&without_numbers(&text)))
 }
 
-/// `text` as a person may see it: without secrets that a server has repeated, and safe on a terminal. Whatever leaves goes
-/// through here.
+/// Of a longer message the beginning and the end are shown, as many bytes each.
+const SHOWN: usize = 1536;
+
+/// `text` as a person may see it: without secrets that a server has repeated, safe on a terminal, and never longer than some
+/// KiB. Whatever leaves goes through here.
 #[must_use]
 pub fn legible(text: &str) -> String {
     #[cfg(feature = "fetch")]
     let text = crate::registry::scrub(text);
-    escape(text.as_bytes())
+    shortened(escape(text.as_bytes()))
+}
+
+/// `text` without its middle if it is long: what it is about stands at its beginning, what is wrong at its end.
+fn shortened(text: String) -> String {
+    let is_cut = |at: &usize| text.is_char_boundary(*at);
+    let (head, tail) = ((0..=SHOWN).rev().find(is_cut), (text.len().saturating_sub(SHOWN)..text.len()).find(is_cut));
+    match (head, tail) {
+        (Some(head), Some(tail)) if head < tail => format!("{} ... {}", &text[..head], &text[tail..]),
+        _ => text,
+    }
 }
 
 /// `text` without the `(os error 2)` that Rust puts behind what the system says, as no other tool does.
@@ -55,6 +68,15 @@ mod tests {
     fn the_system_speaks_without_numbers() {
         let text = "a: No such file or directory (os error 2): b (os error x) (os error 13)";
         assert_eq!(without_numbers(text), "a: No such file or directory: b (os error x)");
+    }
+
+    #[test]
+    fn a_message_is_never_long() {
+        let long = format!("start {} end", "ä\n".repeat(100_000));
+        let told = legible(&long);
+        assert!(told.len() < 4096 && told.starts_with("start ä\\n") && told.ends_with(" end"), "{told}");
+        assert_eq!(legible(&"x".repeat(3000)), "x".repeat(3000));
+        assert_eq!(legible(""), "");
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod status;
 mod tar2ext4;
 mod uuid_choice;
 mod verity;
+mod warning_limit;
 
 pub use advice::advice;
 pub use age::{AgeError, parse_age};

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::{advice, legible, message_line};
+use super::{advice, legible, message_line, warning_limit};
 
 /// Why a filter did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,12 @@ impl Failure {
 
 /// Runs a filter and turns its result into an exit status, with one line on stderr when it failed.
 pub fn run(tool: &str, filter: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
-    let Err(failure) = filter() else { return ExitCode::SUCCESS };
+    let done = filter();
+    for line in warning_limit::summary(tool) {
+        // Nothing is left to try when stderr is gone.
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+    let Err(failure) = done else { return ExitCode::SUCCESS };
     let (status, quiet) = match &failure {
         Failure::Usage(_) => (2, false),
         Failure::Failed(_) => (1, failure.is_broken_pipe()),

@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::registry::{Authority, DockerRegistry, Registry, Reply, any};
+use crate::support::script::items;
+use crate::support::stack::tar;
 use crate::support::{Filter, needs, needs_root, sample, scratch, shell, skopeo_push, tool};
 
 /// A command, the status it ends with, and the parts of its one line, in order.
@@ -327,4 +329,23 @@ fn an_acl_of_names_says_how_to_keep_the_ids() {
         1,
         &["acl.tar: f at byte ", "user:daemon:r--", "--xattrs-include='*'"],
     )]);
+}
+
+/// Each attribute of each member is left out with a warning: a small archive must not fill a disk with them (S5).
+#[test]
+fn warnings_of_a_kind_are_counted_after_the_first_ten() {
+    let scratch = scratch();
+    let (image, archive) = (scratch.path().join("image"), scratch.path().join("archive"));
+    for (files, lines) in [(3, 3), (10, 10), (500, 11)] {
+        let text: String = (0..files).map(|file| format!("file f{file} com.apple.q=\"v\"\n")).collect();
+        fs::write(&archive, tar(&items(&text))).unwrap();
+        let ran = Filter::tar2ext4().arg("-o").arg(&image).arg(&archive).run().succeeds();
+        assert_eq!(ran.stderr.lines().count(), lines, "{}", ran.report());
+        assert!(ran.stderr.lines().all(|line| line.starts_with("tar2ext4: warning: ")), "{}", ran.report());
+        if files == 500 {
+            ran.says("tar2ext4: warning: and 490 more like this one: f9 at byte ");
+        }
+        let quiet = Filter::tar2ext4().arg("-q").arg("-o").arg(&image).arg(&archive).run().succeeds();
+        quiet.quiet();
+    }
 }
