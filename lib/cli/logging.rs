@@ -47,16 +47,19 @@ impl Common {
             (false, 1) => LevelFilter::Info,
             (false, _) => LevelFilter::Debug,
         };
-        // Only our own records: those of HTTP libraries could show headers with secrets.
-        let mut builder = env_logger::Builder::new();
-        builder.filter_module("oci2ext4", level);
-        if let (false, 0, Ok(wanted)) = (self.quiet, self.verbose, std::env::var("RUST_LOG")) {
-            let own = wanted.split(',').find_map(|part| match part.split_once('=') {
-                None => part.parse().ok(),
-                Some((target, level)) if target.trim() == "oci2ext4" => level.trim().parse().ok(),
+        // Only our own records, the library's and the filter's: those of HTTP libraries could show headers with secrets.
+        let own = ["oci2ext4".to_owned(), tool.replace('-', "_")];
+        let wanted = match (self.quiet, self.verbose, std::env::var("RUST_LOG")) {
+            (false, 0, Ok(wanted)) => wanted.split(',').find_map(|part| match part.split_once('=') {
+                None => part.trim().parse().ok(),
+                Some((target, level)) if own.iter().any(|own| own == target.trim()) => level.trim().parse().ok(),
                 Some(_) => None,
-            });
-            builder.filter_module("oci2ext4", own.unwrap_or(level));
+            }),
+            _ => None,
+        };
+        let mut builder = env_logger::Builder::new();
+        for module in &own {
+            builder.filter_module(module, wanted.unwrap_or(level));
         }
         builder.format(move |out, record| {
             if record.level() == log::Level::Warn {

@@ -349,3 +349,21 @@ fn warnings_of_a_kind_are_counted_after_the_first_ten() {
         quiet.quiet();
     }
 }
+
+#[test]
+fn every_filter_tells_how_it_goes_on_when_asked() {
+    let scratch = scratch();
+    let archive = scratch.path().join("archive");
+    fs::write(&archive, tar(&items("file a"))).unwrap();
+    let pack = || Filter::tar2ext4().arg("-o").arg(scratch.path().join("image")).arg(&archive);
+    let flatten = || Filter::oci_flatten().args(["-n", "-l"]).arg(&archive);
+    pack().arg("-v").run().succeeds().says(" inodes in ");
+    flatten().arg("-v").run().succeeds().says("entries");
+    for wanted in ["info", "oci2ext4=info", "off,tar2ext4=debug", "debug"] {
+        let ran = pack().env("RUST_LOG", wanted).run().succeeds();
+        assert_eq!(ran.stderr.contains(" inodes in "), wanted != "off,tar2ext4=debug", "{}", ran.report());
+    }
+    pack().env("RUST_LOG", "info").arg("-q").run().succeeds().quiet();
+    flatten().env("RUST_LOG", "info").run().succeeds().says("entries");
+    pack().run().succeeds().quiet();
+}
