@@ -2,12 +2,9 @@
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// How long to wait for more bytes before the file is looked at again: at first, and at most.
-const SHORT: Duration = Duration::from_millis(2);
-const LONG: Duration = Duration::from_millis(64);
+use crate::sys::Watch;
 
 /// A file that a layer's bytes arrive in.
 #[derive(Debug)]
@@ -16,7 +13,7 @@ pub(super) struct Growth {
     /// How long it will be; bytes.
     pub(super) size: u64,
     state: Mutex<State>,
-    changed: Condvar,
+    watch: Watch,
     cancelled: Arc<AtomicBool>,
 }
 
@@ -43,7 +40,8 @@ pub(super) enum More {
 impl Growth {
     /// A file that has grown to `size` bytes one day; given up when `cancelled` is set.
     pub(super) fn new(file: File, size: u64, cancelled: Arc<AtomicBool>) -> Self {
-        Self { file, size, state: Mutex::new(State::Growing), changed: Condvar::new(), cancelled }
+        let watch = Watch::new(&file);
+        Self { file, size, state: Mutex::new(State::Growing), watch, cancelled }
     }
 
     /// All bytes are there.
@@ -58,11 +56,8 @@ impl Growth {
 
     /// Waits a while for more bytes; `round` says how often that was in vain.
     pub(super) fn wait(&self, round: u32) -> More {
-        let pause = SHORT.saturating_mul(1 << round.min(5)).min(LONG);
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let growing = |state: &mut State| *state == State::Growing;
-        let waited = self.changed.wait_timeout_while(state, pause, growing).unwrap_or_else(PoisonError::into_inner);
-        match *waited.0 {
+        self.watch.wait(round);
+        match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             _ if self.cancelled.load(Ordering::Relaxed) => More::GivenUp,
             State::Growing => More::Perhaps,
             State::Whole => More::All,
@@ -72,6 +67,6 @@ impl Growth {
 
     fn set(&self, state: State) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
-        self.changed.notify_all();
+        self.watch.wake();
     }
 }

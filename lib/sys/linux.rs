@@ -3,11 +3,14 @@
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, ResolveFlags, inotify, openat, openat2};
 use rustix::io::Errno;
 
 /// The most that one call of sendfile(2) moves.
@@ -114,4 +117,43 @@ pub(super) fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// Tells of what is written to a file.
+#[derive(Debug)]
+pub(super) struct Watch {
+    events: OwnedFd,
+    /// Readable when somebody has called [`Watch::wake`].
+    woken: OwnedFd,
+}
+
+impl Watch {
+    /// Watches the inode of an open file, whatever its name.
+    pub(super) fn new(file: &File) -> io::Result<Self> {
+        let events = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
+        inotify::add_watch(&events, by_descriptor(file), inotify::WatchFlags::MODIFY)?;
+        let woken = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        Ok(Self { events, woken })
+    }
+
+    /// Waits for a write since the last call, or for [`Watch::wake`], at most so long.
+    pub(super) fn wait(&self, at_most: Duration) -> io::Result<()> {
+        let at_most = Timespec::try_from(at_most).ok();
+        let mut fds = [&self.events, &self.woken].map(|fd| PollFd::new(fd, PollFlags::IN));
+        match poll(&mut fds, at_most.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // What is written from here on is told anew; the kernel keeps equal events as one.
+        let mut buffer = [MaybeUninit::uninit(); 512];
+        let mut reader = inotify::Reader::new(&self.events, &mut buffer);
+        while reader.next().is_ok() {}
+        Ok(())
+    }
+
+    /// Ends all waiting, for good.
+    pub(super) fn wake(&self) {
+        // Whoever waits looks by itself after a while.
+        let _ = rustix::io::write(&self.woken, &1_u64.to_ne_bytes());
+    }
 }

@@ -8,6 +8,7 @@
 //! | [`punch`], [`zero`] | fallocate(2) | zeros are written |
 //! | [`data_segments`], [`next_data`] | `SEEK_DATA`, `SEEK_HOLE` | the same where lseek(2) has them, else the file counts as dense |
 //! | [`open_device`] | `O_EXCL`, size by lseek(2) | block devices are refused by name |
+//! | [`Watch`]: waiting for a file to grow | inotify(7) | it is looked at from time to time |
 //! | [`random`] | getrandom(2) | /dev/urandom |
 //! | [`open_beneath`]: no way out by symbolic links | openat2(2) | one directory after the other |
 //! | [`Node`]: attributes of what has a name | `O_PATH`, /proc/self/fd | by its path |
@@ -25,6 +26,7 @@ mod node;
 mod temporary;
 mod wait;
 mod waiting_reader;
+mod watch;
 
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 #[path = "linux.rs"]
@@ -42,3 +44,4 @@ pub use node::Node;
 pub use os::{random, send, widen_pipe};
 pub use wait::wait_until_writable;
 pub use waiting_reader::WaitingReader;
+pub use watch::Watch;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 
@@ -73,4 +74,23 @@ pub(super) fn open_node(_: BorrowedFd<'_>, _: &OsStr) -> io::Result<Option<File>
 /// Descriptors have no names.
 pub(super) fn path_of(_: &File) -> Option<PathBuf> {
     None
+}
+
+/// Never made: nothing tells of what is written.
+#[derive(Debug)]
+pub(super) enum Watch {}
+
+impl Watch {
+    /// Always [`io::ErrorKind::Unsupported`].
+    pub(super) fn new(_: &File) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn wait(&self, _: Duration) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub(super) fn wake(&self) {
+        match *self {}
+    }
 }

@@ -1,0 +1,104 @@
+//! Waiting for a file that somebody else writes to.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::os;
+
+/// How long to wait where the system tells of what is written to a file: a file system that others write to by network
+/// says nothing.
+const TOLD: Duration = Duration::from_millis(250);
+/// How long to wait where it does not: at first, and at most.
+const SHORT: Duration = Duration::from_millis(2);
+const LONG: Duration = Duration::from_millis(64);
+
+/// Waits for what is written to a file, and can be woken.
+#[derive(Debug)]
+pub struct Watch {
+    /// By the system, where it has that.
+    told: Option<os::Watch>,
+    woken: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl Watch {
+    /// Watches `file` from now on. Where the system tells of no writes, or has no watches left, time passes instead.
+    #[must_use]
+    pub fn new(file: &File) -> Self {
+        let told = os::Watch::new(file);
+        if let Err(error) = &told {
+            let unsupported = error.kind() == io::ErrorKind::Unsupported;
+            log::log!(if unsupported { log::Level::Trace } else { log::Level::Debug }, "a file is polled: {error}");
+        }
+        Self { told: told.ok(), woken: Mutex::new(false), wake: Condvar::new() }
+    }
+
+    /// Waits for a write since the last call, for [`Watch::wake`], which is never missed, or for a while; `round` says how
+    /// often the caller found nothing new in a row.
+    pub fn wait(&self, round: u32) {
+        if let Some(told) = &self.told
+            && told.wait(TOLD).is_ok()
+        {
+            return;
+        }
+        let pause = SHORT.saturating_mul(1 << round.min(5)).min(LONG);
+        let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.wake.wait_timeout_while(woken, pause, |woken| !*woken));
+    }
+
+    /// Ends all waiting, for good.
+    pub fn wake(&self) {
+        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.wake.notify_all();
+        if let Some(told) = &self.told {
+            told.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may panic
+
+    use std::io::Write;
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_write_that_came_before_the_wait_ends_it() {
+        let mut file = tempfile::tempfile().unwrap();
+        let watch = Watch::new(&file);
+        for _ in 0..3 {
+            file.write_all(b"more").unwrap();
+            let start = Instant::now();
+            watch.wait(0);
+            assert!(start.elapsed() < TOLD, "{:?}", start.elapsed());
+        }
+    }
+
+    #[test]
+    fn nothing_written_is_waited_for_and_costs_no_processor_time() {
+        let file = tempfile::tempfile().unwrap();
+        let watch = Watch::new(&file);
+        let start = Instant::now();
+        watch.wait(5);
+        assert!(start.elapsed() >= LONG, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn who_is_woken_does_not_wait_again() {
+        let file = tempfile::tempfile().unwrap();
+        let watch = Watch::new(&file);
+        let start = Instant::now();
+        thread::scope(|scope| {
+            scope.spawn(|| watch.wake());
+            scope.spawn(|| (0..100).for_each(|_| watch.wait(9)));
+        });
+        // Two waits may have begun before.
+        assert!(start.elapsed() < TOLD * 8, "{:?}", start.elapsed());
+    }
+}
