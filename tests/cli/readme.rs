@@ -190,6 +190,8 @@ fn every_command_runs_as_written() {
     assert!(debugfs(work("debian.ext4"), "stats").contains("2097152"), "the file system too: blocks of 4 KiB");
     let built = ["web", "db", "cache"].map(|name| work(&format!("{name}.ext4")).exists());
     assert_eq!(built.iter().filter(|built| **built).count(), 1, "a third of the images is this job's");
+    let decoded = fs::read_dir(work("decoded")).unwrap();
+    assert!(decoded.count() > 0, "the next build finds the layers decoded");
     let mount = LoopMount::read_only(work("container.ext4"));
     assert_eq!(fs::read_to_string(mount.path().join("etc/motd")).unwrap(), "from the container\n");
     assert_eq!(fs::read_to_string(mount.path().join("etc/hostname")).unwrap(), "from the image\n");
