@@ -60,9 +60,7 @@ impl BufRead for Seeking<'_> {
 
 impl Read for Seeking<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let filled = self.fill_buf()?;
-        let len = filled.len().min(buf.len());
-        buf[..len].copy_from_slice(&filled[..len]);
+        let len = self.fill_buf()?.read(buf)?;
         self.consume(len);
         Ok(len)
     }

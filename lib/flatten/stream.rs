@@ -5,58 +5,34 @@
 //! the bytes are still in its processor's cache. So all processors have work until the last layer ends, and bytes go
 //! from one to another only when that gains something.
 
-use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::LayerError;
 use super::cache::NewEntry;
 use super::pool::{Task, Tasks};
 use super::spool::Spool;
 use crate::image::{Digest, Hasher};
-use crate::relay::PageBuffer;
+use crate::relay::{Ended, PageBuffer, Receiver, Sender};
 
 /// Bytes of a buffer: it stays in a processor's own cache from one step to the next.
 const BUFFER: usize = 256 << 10;
 /// Buffers of a layer.
 const BUFFERS: usize = 8;
 
-/// Decoded bytes on their way; the buffer is used again when the last who looks at them drops it.
-#[derive(Debug)]
-struct Chunk {
-    bytes: PageBuffer,
-    recycle: Sender<PageBuffer>,
-}
-
-impl Drop for Chunk {
-    fn drop(&mut self) {
-        // Nobody waits for it once the reader has ended.
-        let _ = self.recycle.send(std::mem::take(&mut self.bytes));
-    }
-}
-
 /// What is done with all decoded bytes of a layer, in their order, by one thread at a time.
-#[derive(Debug)]
-pub(super) struct Stage {
-    pending: Mutex<Pending>,
-    /// Nothing is pending.
-    settled: Condvar,
-    outputs: Mutex<Outputs>,
-    failed: AtomicBool,
+struct Stage {
+    chunks: Sender<Chunk, LayerError>,
+    outputs: Arc<Mutex<Outputs>>,
+    helpers: Tasks,
 }
 
-#[derive(Debug, Default)]
-struct Pending {
-    chunks: VecDeque<Piece>,
-    /// Somebody runs the stage, or is about to.
-    running: bool,
-}
-
-#[derive(Debug)]
-struct Piece {
-    chunk: Arc<Chunk>,
+/// Decoded bytes on their way. Who decoded them looks at them meanwhile, and is done with them before they are needed
+/// for others.
+struct Chunk {
+    bytes: Arc<PageBuffer>,
     /// It holds members, or what follows them.
     keep: bool,
 }
@@ -81,104 +57,79 @@ impl Keeper {
 }
 
 /// Where the bytes go.
-#[derive(Debug)]
-pub(super) struct Outputs {
-    pub(super) hasher: Option<Hasher>,
-    pub(super) keeper: Option<Keeper>,
-    /// Why there will be no more.
-    error: Option<LayerError>,
+struct Outputs {
+    hasher: Option<Hasher>,
+    keeper: Option<Keeper>,
 }
 
 impl Stage {
-    fn new(hasher: Option<Hasher>, keeper: Option<Keeper>) -> Self {
-        let outputs = Mutex::new(Outputs { hasher, keeper, error: None });
-        let pending = Mutex::new(Pending::default());
-        Self { pending, settled: Condvar::new(), outputs, failed: AtomicBool::new(false) }
+    fn new(outputs: Outputs, helpers: Tasks) -> Self {
+        let chunks = Sender::with_resting_receiver(BUFFERS);
+        Self { chunks, outputs: Arc::new(Mutex::new(outputs)), helpers }
     }
 
-    /// Adds a piece; says whether the stage must be run now, because nobody does.
-    fn push(&self, piece: Piece) -> bool {
-        let mut pending = lock(&self.pending);
-        pending.chunks.push_back(piece);
-        !std::mem::replace(&mut pending.running, true)
+    /// A buffer to fill, once there is one.
+    fn buffer(&mut self) -> Result<PageBuffer, LayerError> {
+        let returned = self.chunks.returned().map_err(failure)?;
+        Ok(returned.and_then(|chunk| Arc::into_inner(chunk.bytes)).unwrap_or_default())
     }
 
-    /// Does what is pending. Only for who was told to by [`Stage::push`], or had it handed on.
-    pub(super) fn run(&self) {
-        let running = Running(self);
-        while let Some(Piece { chunk, keep }) = self.next() {
-            lock(&self.outputs).take(&chunk.bytes, keep, &self.failed);
+    /// Has something done with a chunk, by whoever does it with those before, by a worker, or at once.
+    fn add(&mut self, chunk: Chunk) -> Result<(), LayerError> {
+        let mut receiver = self.chunks.send(chunk).map_err(failure)?;
+        if receiver.is_some() && !self.helpers.add_if_idle(|| take_later(receiver.take(), &self.outputs)) {
+            take(receiver, &self.outputs);
         }
-        std::mem::forget(running);
-    }
-
-    /// The next piece. Where there is none the run ends before the lock goes: what is pushed after that finds nobody who
-    /// runs the stage.
-    fn next(&self) -> Option<Piece> {
-        let mut pending = lock(&self.pending);
-        let piece = pending.chunks.pop_front();
-        if piece.is_none() {
-            pending.running = false;
-            self.settled.notify_all();
-        }
-        piece
-    }
-
-    /// Waits until nothing is pending.
-    fn settle(&self) {
-        let settled = self.settled.wait_while(lock(&self.pending), |pending| pending.running);
-        drop(settled.unwrap_or_else(PoisonError::into_inner));
+        Ok(())
     }
 }
 
-/// Ends a run of a stage that panics: the stage has failed, and nobody may wait for it.
-struct Running<'s>(&'s Stage);
+fn take_later(receiver: Option<Receiver<Chunk, LayerError>>, outputs: &Arc<Mutex<Outputs>>) -> Task {
+    let outputs = Arc::clone(outputs);
+    Box::new(move || take(receiver, &outputs))
+}
 
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.failed.store(true, Ordering::Relaxed);
-        let mut pending = lock(&self.0.pending);
-        pending.chunks.clear();
-        pending.running = false;
-        self.0.settled.notify_all();
+fn take(receiver: Option<Receiver<Chunk, LayerError>>, outputs: &Mutex<Outputs>) {
+    if let Some(receiver) = receiver {
+        receiver.run_and_rest(|chunk| lock(outputs).take(chunk));
     }
 }
 
 impl Outputs {
-    fn take(&mut self, bytes: &[u8], keep: bool, failed: &AtomicBool) {
-        if self.error.is_some() {
-            return;
-        }
+    fn take(&mut self, chunk: &Chunk) -> Result<(), LayerError> {
         if let Some(hasher) = &mut self.hasher {
-            hasher.update(bytes);
+            hasher.update(&chunk.bytes);
         }
-        if let Some(keeper) = &mut self.keeper
-            && let Err(error) = keeper.write(bytes, keep)
-        {
-            self.error = Some(error);
-            failed.store(true, Ordering::Relaxed);
+        match &mut self.keeper {
+            Some(keeper) => keeper.write(&chunk.bytes, chunk.keep),
+            None => Ok(()),
         }
     }
 }
 
-/// Nothing in here is half-done when a thread panics: what that thread was at has failed anyway.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn failure(ended: Ended<LayerError>) -> LayerError {
+    match ended {
+        Ended::Failed(error) => error,
+        // It panicked, which says what there is to say.
+        Ended::Gone => LayerError::Cancelled,
+    }
+}
+
+/// What a panic left half-done is not looked at: the stage is gone then.
+fn lock(outputs: &Mutex<Outputs>) -> MutexGuard<'_, Outputs> {
+    outputs.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The decoded stream for the parser. All that it shows goes to the stage.
 pub(super) struct Decoded<R> {
     source: R,
-    stage: Option<Arc<Stage>>,
-    helpers: Tasks,
+    stage: Option<Stage>,
     cancelled: Arc<AtomicBool>,
-    free: Receiver<PageBuffer>,
-    recycle: Sender<PageBuffer>,
-    current: Option<Arc<Chunk>>,
+    current: Arc<PageBuffer>,
     at: usize,
     keep: bool,
-    /// It was ended before its source.
-    given_up: bool,
+    /// Why it was ended before its source.
+    given_up: Option<LayerError>,
     /// The source has ended, or with this error.
     end: Option<io::Result<()>>,
 }
@@ -192,26 +143,9 @@ impl<R: Read> Decoded<R> {
         helpers: Tasks,
         cancelled: Arc<AtomicBool>,
     ) -> Self {
-        let (recycle, free) = channel();
-        for _ in 0..BUFFERS {
-            // The receiver is at hand.
-            let _ = recycle.send(PageBuffer::default());
-        }
         let wanted = hasher.is_some() || keeper.is_some();
-        let stage = wanted.then(|| Arc::new(Stage::new(hasher, keeper)));
-        Self {
-            source,
-            stage,
-            helpers,
-            cancelled,
-            free,
-            recycle,
-            current: None,
-            at: 0,
-            keep: true,
-            given_up: false,
-            end: None,
-        }
+        let stage = wanted.then(|| Stage::new(Outputs { hasher, keeper }, helpers));
+        Self { source, stage, cancelled, current: Arc::default(), at: 0, keep: true, given_up: None, end: None }
     }
 
     /// Reads the stream to its end without keeping anything, and returns how long the rest was.
@@ -232,41 +166,28 @@ impl<R: Read> Decoded<R> {
     ///
     /// # Errors
     /// The stage's own, which comes before what the parser made of it.
-    pub(super) fn finish(mut self) -> Result<(Option<Digest>, Option<Keeper>), LayerError> {
-        self.current = None;
-        let cancelled = if self.given_up { Err(LayerError::Cancelled) } else { Ok((None, None)) };
-        let Some(stage) = self.stage else { return cancelled };
-        stage.settle();
-        let mut outputs = lock(&stage.outputs);
-        if let Some(error) = outputs.error.take() {
+    pub(super) fn finish(self) -> Result<(Option<Digest>, Option<Keeper>), LayerError> {
+        if let Some(error) = self.given_up {
             return Err(error);
         }
-        if self.given_up || stage.failed.load(Ordering::Relaxed) {
-            return Err(LayerError::Cancelled);
-        }
+        let Some(mut stage) = self.stage else { return Ok((None, None)) };
+        stage.chunks.settle().map_err(failure)?;
+        let mut outputs = lock(&stage.outputs);
         Ok((outputs.hasher.take().map(Hasher::finish), outputs.keeper.take()))
     }
 
-    /// Decodes the next chunk and hands it to the stage; there is none at the end.
-    fn next(&mut self) -> io::Result<Option<Arc<Chunk>>> {
+    /// Decodes the next chunk and hands it to the stage; it is empty at the end.
+    fn next(&mut self) -> io::Result<()> {
         match self.end.take() {
             None => {}
-            Some(Ok(())) => {
+            Some(ended) => {
                 self.end = Some(Ok(()));
-                return Ok(None);
-            }
-            Some(Err(error)) => {
-                self.end = Some(Ok(()));
-                return Err(error);
+                return ended;
             }
         }
-        let failed = self.stage.as_ref().is_some_and(|stage| stage.failed.load(Ordering::Relaxed));
-        // Our own end of the channel keeps it open.
-        let buffer = self.free.recv();
-        let (false, false, Ok(mut bytes)) = (failed, self.cancelled.load(Ordering::Relaxed), buffer) else {
-            // Who reads has nothing to say about this; `finish` has.
-            (self.end, self.given_up) = (Some(Ok(())), true);
-            return Err(io::Error::other("given up"));
+        let mut bytes = match self.buffer() {
+            Ok(bytes) => bytes,
+            Err(error) => return Err(self.give_up(error)),
         };
         bytes.reset(BUFFER);
         self.end = match bytes.fill(&mut self.source) {
@@ -274,32 +195,39 @@ impl<R: Read> Decoded<R> {
             Ok(false) => Some(Ok(())),
             Err(error) => Some(Err(error)),
         };
-        let chunk = Arc::new(Chunk { bytes, recycle: self.recycle.clone() });
-        if let Some(stage) = &self.stage
-            && stage.push(Piece { chunk: Arc::clone(&chunk), keep: self.keep })
-            && !self.helpers.add_if_idle(|| run_later(stage))
-        {
-            stage.run();
-        }
-        Ok(Some(chunk))
+        self.current = Arc::new(bytes);
+        let chunk = Chunk { bytes: Arc::clone(&self.current), keep: self.keep };
+        let added = self.stage.as_mut().map_or(Ok(()), |stage| stage.add(chunk));
+        added.map_err(|error| self.give_up(error))
     }
-}
 
-fn run_later(stage: &Arc<Stage>) -> Task {
-    let stage = Arc::clone(stage);
-    Box::new(move || stage.run())
+    /// A buffer for the next chunk; the current one is needed no more.
+    fn buffer(&mut self) -> Result<PageBuffer, LayerError> {
+        let current = mem::take(&mut self.current);
+        self.at = 0;
+        match &mut self.stage {
+            _ if self.cancelled.load(Ordering::Relaxed) => Err(LayerError::Cancelled),
+            Some(stage) => {
+                drop(current);
+                stage.buffer()
+            }
+            None => Ok(Arc::into_inner(current).unwrap_or_default()),
+        }
+    }
+
+    /// Who reads has nothing to say about this; [`Decoded::finish`] has.
+    fn give_up(&mut self, error: LayerError) -> io::Error {
+        (self.end, self.given_up) = (Some(Ok(())), Some(error));
+        io::Error::other("given up")
+    }
 }
 
 impl<R: Read> BufRead for Decoded<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.current.as_ref().is_none_or(|chunk| self.at == chunk.bytes.len()) {
-            self.current = None;
-            match self.next()? {
-                None => return Ok(&[]),
-                Some(chunk) => (self.current, self.at) = (Some(chunk), 0),
-            }
+        while self.at == self.current.len() && !matches!(self.end, Some(Ok(()))) {
+            self.next()?;
         }
-        Ok(self.current.as_ref().map_or(&[], |chunk| &chunk.bytes[self.at..]))
+        Ok(&self.current[self.at..])
     }
 
     fn consume(&mut self, amount: usize) {
@@ -309,9 +237,7 @@ impl<R: Read> BufRead for Decoded<R> {
 
 impl<R: Read> Read for Decoded<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let available = self.fill_buf()?;
-        let len = available.len().min(buf.len());
-        buf[..len].copy_from_slice(&available[..len]);
+        let len = self.fill_buf()?.read(buf)?;
         self.consume(len);
         Ok(len)
     }
@@ -321,34 +247,26 @@ impl<R: Read> Read for Decoded<R> {
 mod tests {
     #![allow(clippy::unwrap_used)] // a test may panic
 
+    use super::super::pool::Pool;
     use super::*;
     use crate::image::Algorithm;
 
-    /// Two threads hand a stage to and fro as fast as they can, piece by piece: a piece that is pushed at the very moment
-    /// when the run before it ends must be somebody's.
+    /// Chunks go to a worker and back as fast as they can, one by one: the one that comes at the very moment when the
+    /// worker has nothing left must be somebody's.
     #[test]
-    fn what_is_pushed_while_a_run_ends_is_not_lost() {
-        const PIECES: usize = 100_000;
-        let stage = Stage::new(Some(Hasher::new(Algorithm::Sha256)), None);
-        let (recycle, free) = channel();
-        let nobody_comes = || {
-            let pending = lock(&stage.pending);
-            !pending.chunks.is_empty() && !pending.running
-        };
-        std::thread::scope(|scope| {
-            let (runs, to_run) = channel();
-            scope.spawn(|| to_run.into_iter().for_each(|()| stage.run()));
-            for at in 0..PIECES {
-                let chunk = Arc::new(Chunk { bytes: PageBuffer::from(&[7][..]), recycle: recycle.clone() });
-                if stage.push(Piece { chunk, keep: false }) {
-                    runs.send(()).unwrap();
-                }
-                while free.try_recv().is_err() {
-                    assert!(!nobody_comes(), "piece {at} is lost");
-                }
-            }
-        });
+    fn what_is_added_while_a_worker_ends_is_not_lost() {
+        const CHUNKS: usize = 20_000;
+        let pool = Pool::start(1).unwrap();
+        let outputs = Outputs { hasher: Some(Hasher::new(Algorithm::Sha256)), keeper: None };
+        let mut stage = Stage::new(outputs, pool.tasks());
+        for _ in 0..CHUNKS {
+            let mut bytes = stage.buffer().unwrap();
+            bytes.reset(1);
+            bytes.push(&[7]);
+            stage.add(Chunk { bytes: Arc::new(bytes), keep: false }).unwrap();
+        }
+        stage.chunks.settle().unwrap();
         let digest = lock(&stage.outputs).hasher.take().unwrap().finish();
-        assert_eq!(digest, Digest::sha256(&[7; PIECES]));
+        assert_eq!(digest, Digest::sha256(&[7; CHUNKS]));
     }
 }

@@ -124,11 +124,9 @@ impl<R: BufRead, S: Iterator<Item = (u64, u64)>> BufRead for Hashing<R, S> {
 
 impl<R: BufRead, S: Iterator<Item = (u64, u64)>> Read for Hashing<R, S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let filled = self.fill_buf()?;
-        let length = filled.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&filled[..length]);
-        self.consume(length);
-        Ok(length)
+        let len = self.fill_buf()?.read(buffer)?;
+        self.consume(len);
+        Ok(len)
     }
 }
 

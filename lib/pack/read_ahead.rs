@@ -1,10 +1,9 @@
 //! Reading and decoding on another core: a thread reads while the image is written.
 
 use std::io::{self, BufRead, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use crate::relay::PageBuffer;
+use crate::relay::{Ended, PageBuffer, Receiver, hand_over};
 
 /// Bytes in a buffer; [`BUFFERS`] of them go round.
 const SIZE: usize = 256 << 10;
@@ -14,8 +13,7 @@ const BUFFERS: usize = 4;
 /// its next read after this was dropped.
 #[derive(Debug)]
 pub(super) struct ReadAhead {
-    full: Receiver<io::Result<PageBuffer>>,
-    empty: SyncSender<PageBuffer>,
+    full: Receiver<PageBuffer, io::Error>,
     buffer: PageBuffer,
     at: usize,
     ended: bool,
@@ -27,24 +25,26 @@ impl ReadAhead {
     /// # Errors
     /// When there is no thread to be had.
     pub(super) fn spawn(mut reader: impl Read + Send + 'static) -> io::Result<Self> {
-        let (send_full, full) = sync_channel(BUFFERS);
-        let (empty, take_empty) = sync_channel::<PageBuffer>(BUFFERS);
-        for _ in 1..BUFFERS {
-            // The channel has room for all of them.
-            let _ = empty.try_send(PageBuffer::with_capacity(SIZE));
-        }
+        let (mut sender, full) = hand_over(BUFFERS);
         thread::Builder::new().name("decode".to_owned()).spawn(move || {
-            while let Ok(mut buffer) = take_empty.recv() {
+            let mut buffer = PageBuffer::default();
+            loop {
                 buffer.reset(SIZE);
-                // What came before an error is lost: the error ends everything.
-                let filled = buffer.fill(&mut reader);
-                let last = !matches!(filled, Ok(true));
-                if send_full.send(filled.map(|_| buffer)).is_err() || last {
-                    return;
+                let more = match buffer.fill(&mut reader) {
+                    Ok(more) => more,
+                    // What came just before it is lost: the error ends everything.
+                    Err(error) => return sender.fail(error),
+                };
+                if !more {
+                    let _ = sender.send(buffer);
+                    return sender.close();
                 }
+                // Refused once this was dropped.
+                let Ok(returned) = sender.exchange(buffer) else { return };
+                buffer = returned.unwrap_or_default();
             }
         })?;
-        Ok(Self { full, empty, buffer: PageBuffer::default(), at: 0, ended: false })
+        Ok(Self { full, buffer: PageBuffer::default(), at: 0, ended: false })
     }
 }
 
@@ -54,12 +54,14 @@ impl BufRead for ReadAhead {
             let old = std::mem::take(&mut self.buffer);
             self.at = 0;
             if old.capacity() > 0 {
-                // Refused only by a thread that has ended.
-                let _ = self.empty.try_send(old);
+                self.full.give_back(old);
             }
             self.ended = true;
-            let lost = || Err(io::Error::other("the decoder stopped"));
-            self.buffer = self.full.recv().unwrap_or_else(|_| lost())?;
+            let next = self.full.receive().map_err(|ended| match ended {
+                Ended::Failed(error) => error,
+                Ended::Gone => io::Error::other("the decoder stopped"),
+            })?;
+            self.buffer = next.unwrap_or_default();
             self.ended = self.buffer.len() < SIZE;
         }
         Ok(&self.buffer[self.at..])
@@ -72,11 +74,9 @@ impl BufRead for ReadAhead {
 
 impl Read for ReadAhead {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let filled = self.fill_buf()?;
-        let length = filled.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&filled[..length]);
-        self.consume(length);
-        Ok(length)
+        let len = self.fill_buf()?.read(buffer)?;
+        self.consume(len);
+        Ok(len)
     }
 }
 

@@ -39,9 +39,7 @@ impl<R: Read> Read for PageReader<R> {
         if self.at == self.buffer.len() && buf.len() >= self.buffer.capacity() {
             return self.inner.read(buf);
         }
-        let filled = self.fill_buf()?;
-        let len = filled.len().min(buf.len());
-        buf[..len].copy_from_slice(&filled[..len]);
+        let len = self.fill_buf()?.read(buf)?;
         self.consume(len);
         Ok(len)
     }

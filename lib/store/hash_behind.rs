@@ -1,15 +1,15 @@
 //! A blob's digest, computed by a thread of its own while the next bytes arrive and are written.
 
+use std::convert::Infallible;
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use crate::image::{Algorithm, Hasher};
-use crate::relay::PageBuffer;
+use crate::relay::{PageBuffer, Sender, hand_over};
 
-/// Buffers that wait to be hashed.
-const QUEUE: usize = 2;
+/// Buffers that go round.
+const BUFFERS: usize = 4;
 
 /// Bytes after which a thread is worth while.
 const LONG: usize = 256 << 10;
@@ -26,8 +26,7 @@ pub(super) struct HashBehind {
 
 #[derive(Debug)]
 struct Thread {
-    full: SyncSender<PageBuffer>,
-    spare: Receiver<PageBuffer>,
+    full: Sender<PageBuffer, Infallible>,
     handle: JoinHandle<Hasher>,
 }
 
@@ -38,8 +37,8 @@ impl HashBehind {
 
     /// The hasher, once it has seen all that was added. A thread is not needed any more.
     pub(super) fn settled(&mut self) -> &mut Hasher {
-        if let Some(Thread { full, handle, .. }) = self.thread.take() {
-            drop(full);
+        if let Some(Thread { full, handle }) = self.thread.take() {
+            full.close();
             self.hasher = handle.join().unwrap_or_else(|panic| resume_unwind(panic));
         }
         &mut self.hasher
@@ -51,32 +50,30 @@ impl HashBehind {
             self.thread = Thread::spawn(self.hasher.clone()).ok();
         }
         self.seen = self.seen.saturating_add(buffer.len());
-        let buffer = match &self.thread {
-            None => buffer,
-            Some(thread) => match thread.full.send(buffer) {
-                Ok(()) => return thread.spare.try_recv().unwrap_or_default(),
-                Err(refused) => refused.0,
-            },
+        let Some(thread) = &mut self.thread else {
+            self.hasher.update(&buffer);
+            return buffer;
         };
-        // There is no thread, or it died, which it says when it is joined.
-        self.settled().update(&buffer);
-        buffer
+        let returned = thread.full.exchange(buffer);
+        if returned.is_err() {
+            // It panicked, which it says when it is joined.
+            self.settled();
+        }
+        returned.ok().flatten().unwrap_or_default()
     }
 }
 
 impl Thread {
     fn spawn(mut hasher: Hasher) -> io::Result<Self> {
-        let (full, taken) = sync_channel::<PageBuffer>(QUEUE);
-        let (done, spare) = channel();
+        let (full, receiver) = hand_over::<PageBuffer, _>(BUFFERS);
         let handle = thread::Builder::new().name("hash".to_owned()).spawn(move || {
-            for buffer in taken {
-                hasher.update(&buffer);
-                // Nobody wants the last ones.
-                let _ = done.send(buffer);
-            }
+            receiver.run(|buffer| {
+                hasher.update(buffer);
+                Ok(())
+            });
             hasher
         })?;
-        Ok(Self { full, spare, handle })
+        Ok(Self { full, handle })
     }
 }
 

@@ -62,9 +62,7 @@ impl<R: BufRead> BufRead for Data<'_, R> {
 
 impl<R: BufRead> Read for Data<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let available = self.fill_buf()?;
-        let len = available.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&available[..len]);
+        let len = self.fill_buf()?.read(buffer)?;
         self.consume(len);
         Ok(len)
     }

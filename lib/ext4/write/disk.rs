@@ -7,7 +7,7 @@ use std::mem;
 use crate::ext4::error::{Error, Origin};
 use crate::ext4::number::BlockNumber;
 use crate::ext4::write::target::Target;
-use crate::ext4::write::write_behind::{DeferredError, QUEUE};
+use crate::ext4::write::write_behind::{BUFFERS, DeferredError};
 use crate::relay::PageBuffer;
 
 /// Bytes gathered before they are written.
@@ -15,9 +15,6 @@ const GATHER: usize = 1 << 20;
 /// What comes in pieces of so many bytes is written from where it is, at once: copying it and handing it to another
 /// processor costs more than to wait.
 const LARGE: usize = 64 << 10;
-/// Buffers whose error may still come: those that wait, the one that is being written, and the one that failed.
-const LATE: usize = QUEUE + 2;
-
 /// The target, seen as the file system's own bytes: neighbouring writes are joined into large ones.
 #[derive(Debug)]
 pub(crate) struct Disk<T> {
@@ -123,7 +120,7 @@ impl<T: Target> Disk<T> {
         let offset = self.base.saturating_add(self.pending_at);
         let buffer = mem::take(&mut self.pending);
         let len = buffer.len() as u64;
-        if self.handed_over.len() == LATE {
+        if self.handed_over.len() == BUFFERS {
             self.handed_over.pop_front();
         }
         self.handed_over.push_back((offset, self.pending_from.take()));

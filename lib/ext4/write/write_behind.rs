@@ -2,41 +2,23 @@
 
 use std::io;
 use std::mem;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::ext4::write::target::Target;
-use crate::relay::PageBuffer;
+use crate::relay::{Ended, PageBuffer, Sender, hand_over};
 
-/// Buffers that wait to be written.
-pub(crate) const QUEUE: usize = 2;
+/// Buffers that go round: as many may be under way when an error comes.
+pub(crate) const BUFFERS: usize = 4;
 
 /// A target that a thread of its own writes to, so that the next content is read meanwhile. An error comes with a
 /// later call, and with its own place; everything but [`write_buffer`](Target::write_buffer) waits for what was begun before.
 #[derive(Debug)]
 pub struct WriteBehind<T> {
-    shared: Arc<Shared<T>>,
+    target: Arc<Mutex<T>>,
     /// Gone when this is dropped, which ends the thread.
-    orders: Option<SyncSender<(PageBuffer, u64)>>,
-    spare: Receiver<PageBuffer>,
+    full: Option<Sender<(PageBuffer, u64), DeferredError>>,
     thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug)]
-struct Shared<T> {
-    target: Mutex<T>,
-    progress: Mutex<Progress>,
-    idle: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Progress {
-    /// Buffers that were handed over and are not yet written.
-    begun: usize,
-    error: Option<DeferredError>,
-    /// The thread panicked: what was begun stays so.
-    dead: bool,
 }
 
 /// An error of a write that was begun by an earlier call.
@@ -56,72 +38,37 @@ impl<T: Target + Send + 'static> WriteBehind<T> {
     /// # Errors
     /// When there is no thread to be had.
     pub fn new(target: T) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            target: Mutex::new(target),
-            progress: Mutex::new(Progress::default()),
-            idle: Condvar::new(),
-        });
-        let (orders, taken) = sync_channel::<(PageBuffer, u64)>(QUEUE);
-        let (done, spare) = channel();
-        let writer = Arc::clone(&shared);
+        let target = Arc::new(Mutex::new(target));
+        let (full, receiver) = hand_over(BUFFERS);
+        let writer = Arc::clone(&target);
         let thread = thread::Builder::new().name("write".to_owned()).spawn(move || {
-            for (mut buffer, offset) in taken {
-                writer.write(&buffer, offset);
+            receiver.run(|(buffer, offset): &mut (PageBuffer, u64)| {
+                let (offset, len) = (*offset, buffer.len() as u64);
+                let written = lock(&writer).write_at(buffer, offset);
                 buffer.clear();
-                // Nobody wants it once the image is whole.
-                let _ = done.send(buffer);
-            }
+                written.map_err(|source| DeferredError { offset, len, source })
+            });
         })?;
-        Ok(Self { shared, orders: Some(orders), spare, thread: Some(thread) })
+        Ok(Self { target, full: Some(full), thread: Some(thread) })
     }
 
     /// The target, when all that was begun is written.
     fn settled(&mut self) -> io::Result<MutexGuard<'_, T>> {
-        let busy = |progress: &mut Progress| progress.begun > 0 && progress.error.is_none() && !progress.dead;
-        let mut progress = wait(self.shared.idle.wait_while(lock(&self.shared.progress), busy));
-        if let Some(late) = progress.error.take() {
-            return Err(io::Error::new(late.source.kind(), late));
-        }
-        if progress.dead {
-            return Err(dead());
-        }
-        drop(progress);
-        Ok(lock(&self.shared.target))
+        self.full.as_mut().map_or(Err(Ended::Gone), Sender::settle).map_err(deferred)?;
+        Ok(lock(&self.target))
     }
 }
 
-impl<T: Target> Shared<T> {
-    /// After an error nothing more is written.
-    fn write(&self, buffer: &[u8], offset: u64) {
-        let mut begun = Begun { shared: self, offset, len: buffer.len() as u64, written: None };
-        let failed = lock(&self.progress).error.is_some();
-        begun.written = Some(if failed { Ok(()) } else { lock(&self.target).write_at(buffer, offset) });
+fn deferred(ended: Ended<DeferredError>) -> io::Error {
+    match ended {
+        Ended::Failed(error) => io::Error::new(error.source.kind(), error),
+        Ended::Gone => io::Error::other("the writing thread died"),
     }
 }
 
-/// A write that was begun. Whatever becomes of it, whoever waits for it hears of it.
-struct Begun<'s, T> {
-    shared: &'s Shared<T>,
-    offset: u64,
-    len: u64,
-    /// None when the target panicked.
-    written: Option<io::Result<()>>,
-}
-
-impl<T> Drop for Begun<'_, T> {
-    fn drop(&mut self) {
-        let mut progress = lock(&self.shared.progress);
-        progress.begun -= 1;
-        progress.dead |= self.written.is_none();
-        if let Err(source) = self.written.take().unwrap_or_else(|| Err(dead())) {
-            progress.error = Some(DeferredError { offset: self.offset, len: self.len, source });
-        }
-        self.shared.idle.notify_all();
-    }
-}
-
-fn dead() -> io::Error {
-    io::Error::other("the writing thread died")
+/// What a panic left half-done is never reported whole: the thread is gone then.
+fn lock<T>(target: &Mutex<T>) -> MutexGuard<'_, T> {
+    target.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T: Target + Send + 'static> Target for WriteBehind<T> {
@@ -130,20 +77,9 @@ impl<T: Target + Send + 'static> Target for WriteBehind<T> {
     }
 
     fn write_buffer(&mut self, buffer: PageBuffer, offset: u64) -> io::Result<PageBuffer> {
-        let mut progress = lock(&self.shared.progress);
-        if let Some(late) = progress.error.take() {
-            return Err(io::Error::new(late.source.kind(), late));
-        }
-        if progress.dead {
-            return Err(dead());
-        }
-        progress.begun += 1;
-        drop(progress);
-        let order = self.orders.as_ref().map(|orders| orders.send((buffer, offset)));
-        match order {
-            Some(Ok(())) => Ok(self.spare.try_recv().unwrap_or_default()),
-            _ => Err(dead()),
-        }
+        let order = (buffer, offset);
+        let returned = self.full.as_mut().map_or(Err(Ended::Gone), |full| full.exchange(order)).map_err(deferred)?;
+        Ok(returned.map(|(buffer, _)| buffer).unwrap_or_default())
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -169,21 +105,12 @@ impl<T: Target + Send + 'static> Target for WriteBehind<T> {
 
 impl<T> Drop for WriteBehind<T> {
     fn drop(&mut self) {
-        self.orders = None;
+        self.full = None;
         if let Some(thread) = mem::take(&mut self.thread) {
             // It died of a panic that was reported already.
             let _ = thread.join();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    wait(mutex.lock())
-}
-
-/// A thread that panicked leaves its mark in what it did not get to: the image is never reported whole.
-fn wait<T>(result: Result<T, PoisonError<T>>) -> T {
-    result.unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -229,7 +156,7 @@ mod tests {
         }
         target.punch(5, 10).unwrap();
         target.write_at(b"end", 88).unwrap();
-        let image = &lock(&target.shared.target).0;
+        let image = &lock(&target.target).0;
         assert_eq!(image[..20], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
         assert_eq!(image[80..], *b"\x08\x08\x08\x08\x08\x08\x08\x08end");
     }
