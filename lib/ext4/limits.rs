@@ -2,7 +2,7 @@
 //! and again when the inode is written.
 
 use super::format::device;
-use super::format::dir_entry::{FileType, NAME_MAX};
+use super::format::dir_entry::NAME_MAX;
 use super::format::xattr_block::XattrBlocks;
 use super::layout::directory::DirError;
 use super::layout::xattrs::{self, XattrError};
@@ -65,7 +65,7 @@ pub fn check<C, T: AsRef<[u8]>>(
         NodeKind::Directory | NodeKind::File(_) | NodeKind::Fifo => {}
     }
     if !xattrs.is_empty() {
-        xattrs::encode(meta.mode, FileType::from(kind), xattrs, &mut XattrBlocks::new())?;
+        xattrs::encode(meta.mode, kind, xattrs, &mut XattrBlocks::new())?;
     }
     Ok(())
 }

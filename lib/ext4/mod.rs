@@ -31,7 +31,6 @@ mod tree;
 mod write;
 
 pub use error::{Error, Origin};
-pub use format::dir_entry::FileType;
 pub use format::extent::Extent;
 pub use format::time::clamp_time;
 pub use layout::directory::DirError;

@@ -3,7 +3,6 @@
 use std::io::BufRead;
 
 use super::image_tree::ImageTree;
-use super::limits;
 use super::{Error, Problem};
 use crate::ext4::{self, FileData, Identity, ImageWriter, Options, Report, Target};
 use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
@@ -101,7 +100,7 @@ impl<T: Target> ImageBuilder<T> {
 
     fn enter(&mut self, path: &[u8], kind: NodeKind<FileData>, meta: Metadata, xattrs: Xattrs) -> Result<(), Error> {
         let meta = Metadata { mtime: ext4::clamp_time(meta.mtime), ..meta };
-        limits::check_node(path, &kind, meta, &xattrs).map_err(|problem| Error::entry(path, problem))?;
+        ext4::check(path, &kind, meta, &xattrs).map_err(|error| Error::entry(path, error.into()))?;
         self.apply(Named { path, entry: Entry::Node(kind), meta, xattrs })
     }
 

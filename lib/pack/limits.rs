@@ -1,8 +1,8 @@
 //! What ext4 cannot hold is refused where it stands in the archive (E10), not when the image is finished.
 
 use super::error::Problem;
-use crate::ext4::{self, FileType, check_xattr_name};
-use crate::meta::{Acl, Entry, Metadata, NodeKind, SharedXattrs, Shown, Xattr, Xattrs};
+use crate::ext4::{self, check_xattr_name};
+use crate::meta::{Acl, Entry, NodeKind, SharedXattrs, Shown, Xattr, Xattrs};
 use crate::tar::Member;
 
 /// Refuses what no ext4 image can hold; leaves attributes out that Linux would not set either, with a warning.
@@ -10,23 +10,22 @@ pub(super) fn check(member: &mut Member, shared: &mut SharedXattrs) -> Result<()
     let Entry::Node(kind) = &member.entry else {
         return Ok(ext4::check_path(&member.path)?); // a link changes no attributes (F8)
     };
-    let file_type = FileType::from(kind);
     let list = member.xattrs.as_slice();
     let mut left_out = 0;
-    for reason in list.iter().filter_map(|xattr| unsettable(xattr, file_type)) {
+    for reason in list.iter().filter_map(|xattr| unsettable(xattr, kind)) {
         log::warn!("{} at byte {}: {reason}; left out", Shown(&member.path), member.offset);
         left_out += 1;
     }
     if left_out > 0 {
-        let kept = list.iter().filter(|xattr| unsettable(xattr, file_type).is_none()).cloned().collect();
+        let kept = list.iter().filter(|xattr| unsettable(xattr, kind).is_none()).cloned().collect();
         member.xattrs = shared.share(Xattrs::new(kept));
     }
-    check_node(&member.path, kind, member.meta, &member.xattrs)
+    Ok(ext4::check(&member.path, kind, member.meta, &member.xattrs)?)
 }
 
 /// Why Linux would not set this attribute on such a file, as setxattr(2) tells; `None` when it would.
-fn unsettable(xattr: &Xattr, file_type: FileType) -> Option<String> {
-    if let Err(reason) = check_xattr_name(&xattr.name, file_type) {
+fn unsettable<C, T>(xattr: &Xattr, kind: &NodeKind<C, T>) -> Option<String> {
+    if let Err(reason) = check_xattr_name(&xattr.name, kind) {
         return Some(reason.to_string());
     }
     match &*xattr.name {
@@ -52,38 +51,29 @@ fn is_capability(value: &[u8]) -> bool {
     }
 }
 
-/// Refuses what no ext4 image can hold.
-pub(super) fn check_node<C, T: AsRef<[u8]>>(
-    path: &[u8],
-    kind: &NodeKind<C, T>,
-    meta: Metadata,
-    xattrs: &Xattrs,
-) -> Result<(), Problem> {
-    Ok(ext4::check(path, kind, meta, xattrs)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_linux_would_not_set_is_told() {
-        let reason = |name: &str, value: &[u8], file_type| {
-            unsettable(&Xattr { name: name.as_bytes().into(), value: value.into() }, file_type)
+        const FILE: NodeKind<(), ()> = NodeKind::File(());
+        let reason = |name: &str, value: &[u8], kind| {
+            unsettable(&Xattr { name: name.as_bytes().into(), value: value.into() }, &kind)
         };
         let capability = |revision: u8, flags: u8, len: usize| {
             let mut value = vec![0; len];
             (value[0], value[3]) = (flags, revision);
-            reason("security.capability", &value, FileType::File)
+            reason("security.capability", &value, FILE)
         };
         assert_eq!([capability(2, 1, 20), capability(2, 0, 20), capability(3, 1, 24)], [None, None, None]);
         for bad in [capability(1, 1, 12), capability(2, 1, 24), capability(3, 1, 20), capability(2, 2, 20)] {
             assert!(bad.is_some_and(|reason| reason.contains("malformed")));
         }
-        assert!(reason("security.capability", b"", FileType::File).is_some());
-        assert!(reason("system.posix_acl_access", b"x", FileType::File).is_some());
-        assert_eq!(reason("system.posix_acl_access", b"\x02\0\0\0", FileType::File), None);
-        assert!(reason("system.posix_acl_access", b"\x02\0\0\0", FileType::Symlink).is_some());
-        assert_eq!(reason("user.a", b"", FileType::Directory), None);
+        assert!(reason("security.capability", b"", FILE).is_some());
+        assert!(reason("system.posix_acl_access", b"x", FILE).is_some());
+        assert_eq!(reason("system.posix_acl_access", b"\x02\0\0\0", FILE), None);
+        assert!(reason("system.posix_acl_access", b"\x02\0\0\0", NodeKind::Symlink(())).is_some());
+        assert_eq!(reason("user.a", b"", NodeKind::Directory), None);
     }
 }

@@ -3,7 +3,7 @@
 //! Format: "Linear (Classic) Directories" in the kernel's ext4 documentation.
 
 use super::checksum::ChecksumSeed;
-use super::dir_entry::{FileType, put_entry, put_length, record_length};
+use super::dir_entry::{put_entry, put_length, record_length};
 use super::directory::{DirFormat, DirOwner};
 use crate::ext4::number::{BLOCK, InodeNumber};
 
@@ -37,9 +37,9 @@ impl DirBlockBuilder {
     }
 
     /// Adds an entry; the caller saw to it that it fits.
-    pub(crate) fn push(&mut self, name: &[u8], inode: InodeNumber, file_type: FileType) {
+    pub(crate) fn push(&mut self, name: &[u8], inode: InodeNumber, file_type: u8) {
         let length = record_length(name.len());
-        put_entry(&mut self.block, self.end, length, name, Some(inode), file_type as u8);
+        put_entry(&mut self.block, self.end, length, name, Some(inode), file_type);
         self.last = Some(self.end);
         self.end += length;
     }

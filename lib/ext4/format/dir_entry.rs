@@ -10,34 +10,18 @@ pub(crate) const NAME_MAX: usize = 255;
 /// `inode`, `rec_len`, `name_len` and `file_type`.
 const HEADER: usize = 8;
 
-/// What a directory entry says about its inode: the `file_type` byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum FileType {
-    /// `EXT4_FT_REG_FILE`
-    File = 1,
-    /// `EXT4_FT_DIR`
-    Directory = 2,
-    /// `EXT4_FT_CHRDEV`
-    CharDevice = 3,
-    /// `EXT4_FT_BLKDEV`
-    BlockDevice = 4,
-    /// `EXT4_FT_FIFO`
-    Fifo = 5,
-    /// `EXT4_FT_SYMLINK`
-    Symlink = 7,
-}
+/// The `file_type` of a directory.
+pub(crate) const EXT4_FT_DIR: u8 = 2;
 
-impl<C, T> From<&NodeKind<C, T>> for FileType {
-    fn from(kind: &NodeKind<C, T>) -> Self {
-        match kind {
-            NodeKind::Directory => Self::Directory,
-            NodeKind::File(_) => Self::File,
-            NodeKind::Symlink(_) => Self::Symlink,
-            NodeKind::CharDevice(_) => Self::CharDevice,
-            NodeKind::BlockDevice(_) => Self::BlockDevice,
-            NodeKind::Fifo => Self::Fifo,
-        }
+/// What a directory entry says about its inode: the `file_type` byte, by the kernel's `EXT4_FT_*`.
+pub(crate) fn file_type<C, T>(kind: &NodeKind<C, T>) -> u8 {
+    match kind {
+        NodeKind::File(_) => 1,
+        NodeKind::Directory => EXT4_FT_DIR,
+        NodeKind::CharDevice(_) => 3,
+        NodeKind::BlockDevice(_) => 4,
+        NodeKind::Fifo => 5,
+        NodeKind::Symlink(_) => 7,
     }
 }
 
@@ -48,8 +32,8 @@ pub(crate) struct DirEntry<'a> {
     pub(crate) name: &'a [u8],
     /// The inode it names.
     pub(crate) inode: InodeNumber,
-    /// That inode's type.
-    pub(crate) file_type: FileType,
+    /// See [`file_type`].
+    pub(crate) file_type: u8,
 }
 
 /// Why no directory can hold a name.

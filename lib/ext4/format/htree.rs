@@ -3,7 +3,7 @@
 //! Format: "Hash Tree Directories" in the kernel's ext4 documentation. The leaves are [`dir_block`](super::dir_block)s.
 
 use super::checksum::ChecksumSeed;
-use super::dir_entry::{FileType, put_entry};
+use super::dir_entry::{EXT4_FT_DIR, put_entry};
 use super::directory::{DirFormat, DirOwner};
 use crate::ext4::number::{BLOCK, exact};
 
@@ -36,8 +36,8 @@ pub(crate) fn root(
     pairs: impl ExactSizeIterator<Item = (u32, u32)>,
 ) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
-    put_entry(&mut block, 0, 12, b".", Some(owner.inode), FileType::Directory as u8);
-    put_entry(&mut block, 12, BLOCK - 12, b"..", Some(owner.parent), FileType::Directory as u8);
+    put_entry(&mut block, 0, 12, b".", Some(owner.inode), EXT4_FT_DIR);
+    put_entry(&mut block, 12, BLOCK - 12, b"..", Some(owner.parent), EXT4_FT_DIR);
     // dx_root_info: a reserved word, hash_version, info_length, indirect_levels, unused_flags.
     block[24..32].copy_from_slice(&[0, 0, 0, 0, HALF_MD4, 8, levels, 0]);
     put_pairs(&mut block, ROOT_START, seed, pairs);

@@ -1,6 +1,6 @@
 //! The names of extended attributes: on disk a prefix is a number, `e_name_index`.
 
-use super::dir_entry::FileType;
+use crate::meta::NodeKind;
 
 /// Prefixes by name index; an ACL is its prefix.
 const PREFIXES: [(u8, &[u8]); 5] = [
@@ -15,7 +15,7 @@ const PREFIXES: [(u8, &[u8]); 5] = [
 ///
 /// The kernel takes `user.`, `trusted.`, `security.` and the two POSIX ACLs; it refuses `user.` where there is no
 /// file or directory, ACLs on symlinks, and default ACLs but on directories.
-pub(crate) fn split_name(name: &[u8], file_type: FileType) -> Result<(u8, &[u8]), &'static str> {
+pub(crate) fn split_name<'n, C, T>(name: &'n [u8], kind: &NodeKind<C, T>) -> Result<(u8, &'n [u8]), &'static str> {
     if name.len() > 255 {
         return Err("name longer than 255 bytes");
     }
@@ -23,15 +23,14 @@ pub(crate) fn split_name(name: &[u8], file_type: FileType) -> Result<(u8, &[u8])
         return Err("name holds NUL");
     }
     let found = PREFIXES.iter().find_map(|(index, prefix)| Some((*index, name.strip_prefix(*prefix)?)));
-    let directory = file_type == FileType::Directory;
     match found {
         None | Some((2 | 3, [_, ..])) => Err("ext4 has no such namespace"),
         Some((1 | 4 | 6, b"")) => Err("nothing after the prefix"),
-        Some((1, _)) if !directory && file_type != FileType::File => {
+        Some((1, _)) if !matches!(kind, NodeKind::Directory | NodeKind::File(_)) => {
             Err("only files and directories have user attributes")
         }
-        Some((2 | 3, _)) if file_type == FileType::Symlink => Err("a symbolic link has no ACL"),
-        Some((3, _)) if !directory => Err("only directories have a default ACL"),
+        Some((2 | 3, _)) if matches!(kind, NodeKind::Symlink(_)) => Err("a symbolic link has no ACL"),
+        Some((3, _)) if !matches!(kind, NodeKind::Directory) => Err("only directories have a default ACL"),
         Some(found) => Ok(found),
     }
 }

@@ -4,11 +4,10 @@
 //! not used: old readers refuse them.
 
 use crate::ext4::format::acl;
-use crate::ext4::format::dir_entry::FileType;
 use crate::ext4::format::xattr_block::{BlockImage, XattrBlocks};
 use crate::ext4::format::xattr_entry::{DiskXattr, INODE_ROOM, inode_image};
 use crate::ext4::format::xattr_name::{full_name, split_name};
-use crate::meta::{Acl, AclError, Xattrs};
+use crate::meta::{Acl, AclError, NodeKind, Xattrs};
 
 /// Why an attribute cannot be stored.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -62,21 +61,21 @@ pub(crate) struct InodeXattrs {
 ///
 /// # Errors
 /// [`XattrError::Unsupported`] with the reason.
-pub fn check_name(name: &[u8], file_type: FileType) -> Result<(), XattrError> {
-    split_name(name, file_type).map(drop).map_err(|reason| XattrError::Unsupported { name: name.into(), reason })
+pub fn check_name<C, T>(name: &[u8], kind: &NodeKind<C, T>) -> Result<(), XattrError> {
+    split_name(name, kind).map(drop).map_err(|reason| XattrError::Unsupported { name: name.into(), reason })
 }
 
 /// Lays out one inode's attributes. Attributes that the inode has no room for go to one of `blocks`.
 ///
 /// # Errors
 /// What ext4 has no name or no room for, and malformed ACLs.
-pub(crate) fn encode(
+pub(crate) fn encode<C, T>(
     mode: u16,
-    file_type: FileType,
+    kind: &NodeKind<C, T>,
     xattrs: &Xattrs,
     blocks: &mut XattrBlocks,
 ) -> Result<InodeXattrs, XattrError> {
-    let (mode, list) = to_disk(mode, file_type, xattrs)?;
+    let (mode, list) = to_disk(mode, kind, xattrs)?;
     if list.is_empty() {
         return Ok(InodeXattrs { mode, ..InodeXattrs::default() });
     }
@@ -89,19 +88,23 @@ pub(crate) fn encode(
 ///
 /// # Errors
 /// As [`encode`].
-pub(crate) fn block_image(mode: u16, file_type: FileType, xattrs: &Xattrs) -> Result<Option<BlockImage>, XattrError> {
-    let (_, list) = to_disk(mode, file_type, xattrs)?;
+pub(crate) fn block_image<C, T>(
+    mode: u16,
+    kind: &NodeKind<C, T>,
+    xattrs: &Xattrs,
+) -> Result<Option<BlockImage>, XattrError> {
+    let (_, list) = to_disk(mode, kind, xattrs)?;
     let (_, outside) = split(list).map_err(|list| does_not_fit(&list))?;
     Ok(if outside.is_empty() { None } else { Some(BlockImage::new(&outside)) })
 }
 
 /// The mode as an access ACL rules it, and the attributes in disk form and order.
-fn to_disk(mode: u16, file_type: FileType, xattrs: &Xattrs) -> Result<(u16, Vec<DiskXattr>), XattrError> {
+fn to_disk<C, T>(mode: u16, kind: &NodeKind<C, T>, xattrs: &Xattrs) -> Result<(u16, Vec<DiskXattr>), XattrError> {
     let mut mode = mode;
     let mut list = Vec::with_capacity(xattrs.as_slice().len());
     for xattr in xattrs.as_slice() {
         let unsupported = |reason| XattrError::Unsupported { name: xattr.name.clone(), reason };
-        let (index, name) = split_name(&xattr.name, file_type).map_err(unsupported)?;
+        let (index, name) = split_name(&xattr.name, kind).map_err(unsupported)?;
         let mut value = xattr.value.clone();
         if matches!(index, 2 | 3) {
             let acl = Acl::parse(&value).map_err(|error| XattrError::Acl { name: xattr.name.clone(), error })?;

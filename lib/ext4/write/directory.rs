@@ -1,7 +1,7 @@
 //! A directory's blocks, in order.
 
 use crate::ext4::format::dir_block::DirBlockBuilder;
-use crate::ext4::format::dir_entry::{DirEntry, FileType};
+use crate::ext4::format::dir_entry::{DirEntry, EXT4_FT_DIR};
 use crate::ext4::format::directory::{DirFormat, DirOwner};
 use crate::ext4::format::htree;
 use crate::ext4::layout::dir_index::DirIndex;
@@ -28,8 +28,8 @@ pub(crate) fn write_directory<E>(
         return write_indexed(index, entries, owner, format, sink);
     }
     let mut builder = DirBlockBuilder::new(format, owner);
-    builder.push(b".", owner.inode, FileType::Directory);
-    builder.push(b"..", owner.parent, FileType::Directory);
+    builder.push(b".", owner.inode, EXT4_FT_DIR);
+    builder.push(b"..", owner.parent, EXT4_FT_DIR);
     for entry in entries {
         builder.push(entry.name, entry.inode, entry.file_type);
     }

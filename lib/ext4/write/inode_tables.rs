@@ -6,7 +6,6 @@ use arcbox_ext4::constants::file_mode;
 
 use crate::ext4::error::Error;
 use crate::ext4::format::checksum::ChecksumSeed;
-use crate::ext4::format::dir_entry::FileType;
 use crate::ext4::format::extent_tree::{Root, build, tree_blocks};
 use crate::ext4::format::inode::{Content, FAST_SYMLINK, INODE_BYTES, Record, directory};
 use crate::ext4::format::journal::superblock;
@@ -70,7 +69,7 @@ impl<T: Target> InodeTables<'_, T> {
     ) -> Result<[u8; INODE_BYTES], InodeError> {
         let node = tree.inode(id);
         let is_directory = matches!(node.kind, NodeKind::Directory);
-        let encoded = xattrs::encode(node.meta.mode, FileType::from(node.kind), node.xattrs, &mut XattrBlocks::new())?;
+        let encoded = xattrs::encode(node.meta.mode, node.kind, node.xattrs, &mut XattrBlocks::new())?;
         let xattr_block = placed.xattr_block(number);
         let mut record = Record {
             uid: node.meta.uid,

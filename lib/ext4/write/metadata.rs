@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::ext4::error::Error;
-use crate::ext4::format::dir_entry::{DirEntry, FileType};
+use crate::ext4::format::dir_entry::{DirEntry, EXT4_FT_DIR, file_type};
 use crate::ext4::format::directory::{DirFormat, DirOwner};
 use crate::ext4::format::extent_tree::{Root, build, tree_blocks};
 use crate::ext4::format::inode::FAST_SYMLINK;
@@ -106,12 +106,12 @@ impl<T: Target> BlockWriter<T> {
         let parent = id.map_or(InodeNumber::ROOT, |id| numbers.number(numbers.parent(id)));
         let mut entries = Vec::new();
         if inode == InodeNumber::ROOT && numbers.lost_found().is_none() {
-            entries.push(DirEntry { name: LOST_FOUND, inode: InodeNumber::LOST_FOUND, file_type: FileType::Directory });
+            entries.push(DirEntry { name: LOST_FOUND, inode: InodeNumber::LOST_FOUND, file_type: EXT4_FT_DIR });
         }
         entries.extend(id.into_iter().flat_map(|id| tree.children(id)).map(|(name, child)| DirEntry {
             name,
             inode: numbers.number(child),
-            file_type: FileType::from(tree.inode(child).kind),
+            file_type: file_type(tree.inode(child).kind),
         }));
         let least = if inode == InodeNumber::LOST_FOUND { LOST_FOUND_BLOCKS } else { 1 };
         let plan = DirectoryPlan::new(&entries, format, least)
@@ -149,7 +149,7 @@ impl<T: Target> BlockWriter<T> {
             if inode.xattrs.is_empty() {
                 continue;
             }
-            let encoded = xattrs::encode(inode.meta.mode, FileType::from(inode.kind), inode.xattrs, &mut blocks)
+            let encoded = xattrs::encode(inode.meta.mode, inode.kind, inode.xattrs, &mut blocks)
                 .map_err(|error| numbers.refuse(tree, id, error.into()))?;
             let Some(block) = encoded.block else { continue };
             if block as usize == first_users.len() {
@@ -162,7 +162,7 @@ impl<T: Target> BlockWriter<T> {
         // Made once more of who has it first, so that values need not be held twice.
         for (index, id) in first_users.into_iter().enumerate() {
             let inode = tree.inode(id);
-            let image = xattrs::block_image(inode.meta.mode, FileType::from(inode.kind), inode.xattrs);
+            let image = xattrs::block_image(inode.meta.mode, inode.kind, inode.xattrs);
             let Some(image) = image.map_err(|error| numbers.refuse(tree, id, error.into()))? else { continue };
             let (number, _) = self.take(1)?;
             blocks.write(index, &image, number, format.checksum_seed, &mut out);

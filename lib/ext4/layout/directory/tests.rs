@@ -3,7 +3,7 @@
 
 use super::{DirError, DirectoryPlan};
 use crate::ext4::format::checksum::ChecksumSeed;
-use crate::ext4::format::dir_entry::{DirEntry, FileType};
+use crate::ext4::format::dir_entry::DirEntry;
 use crate::ext4::format::directory::DirFormat;
 use crate::ext4::format::name_hash::{HashSeed, HashSign};
 use crate::ext4::number::InodeNumber;
@@ -19,8 +19,7 @@ fn names_that_no_directory_holds_are_refused() {
         (b"a\0b", "holds NUL or a slash"),
         (&[b'n'; 256], "longer than 255 bytes"),
     ] {
-        let entries =
-            [&b"good"[..], name].map(|name| DirEntry { name, inode: InodeNumber::new(12), file_type: FileType::File });
+        let entries = [&b"good"[..], name].map(|name| DirEntry { name, inode: InodeNumber::new(12), file_type: 1 });
         let error = DirectoryPlan::new(&entries, &format, 1).unwrap_err();
         assert_eq!(error, DirError::Name { index: 1, length: name.len(), reason });
     }
@@ -36,10 +35,8 @@ fn a_directory_beyond_two_levels_of_index_is_refused() {
     };
     let mut random = fastrand::Rng::with_seed(9);
     let text: Vec<u8> = (0..4_000_255).map(|_| random.u8(b'a'..=b'z')).collect();
-    let entries: Vec<DirEntry<'_>> = text
-        .windows(255)
-        .map(|name| DirEntry { name, inode: InodeNumber::new(12), file_type: FileType::File })
-        .collect();
+    let entries: Vec<DirEntry<'_>> =
+        text.windows(255).map(|name| DirEntry { name, inode: InodeNumber::new(12), file_type: 1 }).collect();
     // 15 names of 264 bytes fit a leaf, 12 when it keeps a fifth free; the index reaches 507 * 510 leaves.
     let reach = 507 * 510;
     assert_eq!(DirectoryPlan::new(&entries[..12 * reach], &format, 1).unwrap().blocks, 1 + 507 + 258_570);

@@ -3,7 +3,10 @@
 use super::*;
 use crate::ext4::format::xattr_entry::INODE_SPACE;
 use crate::ext4::number::BlockNumber;
-use crate::meta::Xattr;
+use crate::meta::{Device, Xattr};
+
+const FILE: NodeKind<(), ()> = NodeKind::File(());
+const CHAR: NodeKind<(), ()> = NodeKind::CharDevice(Device { major: 1, minor: 3 });
 
 fn xattrs(list: &[(&str, &[u8])]) -> Xattrs {
     Xattrs::new(
@@ -12,7 +15,7 @@ fn xattrs(list: &[(&str, &[u8])]) -> Xattrs {
 }
 
 fn encode_file(list: &[(&str, &[u8])], blocks: &mut XattrBlocks) -> Result<InodeXattrs, XattrError> {
-    encode(0o644, FileType::File, &xattrs(list), blocks)
+    encode(0o644, &FILE, &xattrs(list), blocks)
 }
 
 #[test]
@@ -37,7 +40,7 @@ fn inodes_share_a_block_until_it_has_1024() {
     }
     assert_eq!(blocks.count(), 3);
     let mut out = [0; 4096];
-    let image = block_image(0o644, FileType::File, &xattrs(&[("user.long", &long)])).unwrap().unwrap();
+    let image = block_image(0o644, &FILE, &xattrs(&[("user.long", &long)])).unwrap().unwrap();
     blocks.write(1, &image, BlockNumber::new(9), None, &mut out);
     assert_eq!(out[4..8], 1024_u32.to_le_bytes());
     blocks.write(2, &image, BlockNumber::new(9), None, &mut out);
@@ -60,23 +63,23 @@ fn the_inode_takes_what_makes_the_rest_fit() {
 
 #[test]
 fn names_that_linux_refuses_are_refused() {
-    for (name, file_type, good) in [
-        ("user.x", FileType::File, true),
-        ("user.x", FileType::Directory, true),
-        ("user.x", FileType::Symlink, false),
-        ("user.x", FileType::CharDevice, false),
-        ("trusted.x", FileType::Symlink, true),
-        ("security.selinux", FileType::Fifo, true),
-        ("security.", FileType::File, false),
-        ("system.data", FileType::File, false),
-        ("com.apple.quarantine", FileType::File, false),
-        ("system.posix_acl_access.x", FileType::File, false),
-        ("system.posix_acl_access", FileType::Fifo, true),
-        ("system.posix_acl_access", FileType::Symlink, false),
-        ("system.posix_acl_default", FileType::Directory, true),
-        ("system.posix_acl_default", FileType::File, false),
+    for (name, kind, good) in [
+        ("user.x", FILE, true),
+        ("user.x", NodeKind::Directory, true),
+        ("user.x", NodeKind::Symlink(()), false),
+        ("user.x", CHAR, false),
+        ("trusted.x", NodeKind::Symlink(()), true),
+        ("security.selinux", NodeKind::Fifo, true),
+        ("security.", FILE, false),
+        ("system.data", FILE, false),
+        ("com.apple.quarantine", FILE, false),
+        ("system.posix_acl_access.x", FILE, false),
+        ("system.posix_acl_access", NodeKind::Fifo, true),
+        ("system.posix_acl_access", NodeKind::Symlink(()), false),
+        ("system.posix_acl_default", NodeKind::Directory, true),
+        ("system.posix_acl_default", FILE, false),
     ] {
-        assert_eq!(check_name(name.as_bytes(), file_type).is_ok(), good, "{name} {file_type:?}");
+        assert_eq!(check_name(name.as_bytes(), &kind).is_ok(), good, "{name} {kind:?}");
     }
 }
 
@@ -89,6 +92,6 @@ fn an_access_acl_rules_the_mode() {
         ]
     };
     let mut blocks = XattrBlocks::new();
-    let got = encode(0o4777, FileType::File, &xattrs(&[("system.posix_acl_access", &acl(2))]), &mut blocks).unwrap();
+    let got = encode(0o4777, &FILE, &xattrs(&[("system.posix_acl_access", &acl(2))]), &mut blocks).unwrap();
     assert_eq!(got, InodeXattrs { mode: 0o4624, ..InodeXattrs::default() });
 }
