@@ -1,7 +1,7 @@
 //! One HTTP client for each host: its certificates, its proxy, its name's addresses, its connections.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::{Client, Proxy, redirect};
@@ -21,6 +21,35 @@ const MAX_HEADERS: usize = 1000;
 /// Most connections of a host that are thought to be idle.
 const MAX_IDLE: usize = 64;
 
+/// Bytes of a body that a server of HTTP/2 may send before they were read, and of all bodies on a connection together: what
+/// a long line holds, and little memory.
+const WINDOW: u32 = 4 << 20;
+const WINDOW_OF_ALL: u32 = 16 << 20;
+
+/// The longest headers of an answer by HTTP/2, in bytes; HTTP/1.1 has a bound of its own.
+const MAX_HEADER_LIST: u32 = 256 << 10;
+
+/// What versions of HTTP a server is offered. Many of those that speak both would choose HTTP/2, where all layers share a
+/// connection; so they are offered HTTP/1.1 alone, and HTTP/2 is for those that speak nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Versions {
+    /// HTTP/1.1 alone.
+    One,
+    /// HTTP/2 too.
+    All,
+}
+
+impl Versions {
+    /// Their names in TLS (RFC 7301, 6).
+    pub(super) fn alpn(self) -> Vec<Vec<u8>> {
+        let names: &[&str] = match self {
+            Self::One => &["http/1.1"],
+            Self::All => &["h2", "http/1.1"],
+        };
+        names.iter().map(|name| name.as_bytes().to_vec()).collect()
+    }
+}
+
 /// What a connection may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Security {
@@ -36,6 +65,9 @@ pub(super) struct Host {
     pub client: Client,
     /// Another machine asks for us.
     pub is_proxied: bool,
+    versions: Versions,
+    /// It has answered.
+    is_met: Arc<AtomicBool>,
     /// Connections that may be idle, and may have been closed at the other end.
     idle: Arc<AtomicUsize>,
 }
@@ -51,6 +83,7 @@ impl Host {
         options: &Options,
         is_named: bool,
         sender: Option<Sender>,
+        versions: Versions,
     ) -> Result<Self, Error> {
         let unusable = |what| Error::Transport { url: url::shown(url), what, kind: Failure::Permanent };
         let plain = url.scheme() == "http";
@@ -68,6 +101,13 @@ impl Host {
             .http1_max_headers(MAX_HEADERS)
             .connect_timeout(options.timeout)
             .tcp_nodelay(true);
+        builder = match versions {
+            Versions::One => builder.http1_only(),
+            Versions::All => builder
+                .http2_initial_stream_window_size(WINDOW)
+                .http2_initial_connection_window_size(WINDOW_OF_ALL)
+                .http2_max_header_list_size(MAX_HEADER_LIST),
+        };
         if !plain && (security.plain_http || url::is_loopback(url)) {
             // A server of plain HTTP may wait for the end of a line that TLS does not send.
             let patience = if url::is_loopback(url) { TLS_PATIENCE.0 } else { TLS_PATIENCE.1 };
@@ -84,14 +124,21 @@ impl Host {
         } else {
             let identity = options.identity.as_ref().filter(|_| is_named);
             let any = security.any_certificate || options.tls_no_verify;
-            builder = tls::configure(builder, &url::authority(url), options.ca_cert.as_deref(), identity, any)?;
+            builder =
+                tls::configure(builder, &url::authority(url), options.ca_cert.as_deref(), identity, any, versions)?;
         }
         let client = builder.build().map_err(|error| unusable(failure::words(&error.without_url())))?;
-        Ok(Self { client, is_proxied: proxy.is_some(), idle: Arc::default() })
+        Ok(Self { client, is_proxied: proxy.is_some(), versions, is_met: Arc::default(), idle: Arc::default() })
+    }
+
+    /// Whether the server at `url` may speak no version of HTTP that it was offered.
+    pub(super) fn may_speak_other(&self, url: &Url) -> bool {
+        self.versions == Versions::One && url.scheme() == "https" && !self.is_met.load(Ordering::Relaxed)
     }
 
     /// A request was answered: its connection may be idle from now on.
     pub(super) fn answered(&self) {
+        self.is_met.store(true, Ordering::Relaxed);
         let more = |idle: usize| Some((idle + 1).min(MAX_IDLE));
         let _ = self.idle.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }

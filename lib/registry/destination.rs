@@ -23,7 +23,7 @@ pub(super) enum Zone {
 }
 
 /// The server that sends us on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Sender {
     /// It was spoken to by HTTPS.
     pub secure: bool,

@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
+use rustls::{AlertDescription, PeerMisbehaved};
+
 use super::Error;
 use super::error::Failure;
 use super::resolver::ResolveError;
@@ -48,6 +50,20 @@ pub(super) fn is_cut_before_the_answer(error: &reqwest::Error) -> bool {
         kinds.contains(&error.kind())
     });
     !error.is_connect() && !error.is_timeout() && (is_cut || is_reset)
+}
+
+/// Whether a server that has TLS does not speak HTTP/1.1 in it, as far as its first words tell.
+pub(super) fn is_no_http1(error: &reqwest::Error) -> bool {
+    let refuses = find::<rustls::Error>(error).is_some_and(|error| {
+        matches!(
+            error,
+            rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+                | rustls::Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol)
+        )
+    });
+    // Others begin with the settings of HTTP/2, or hang up.
+    let is_strange = find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse);
+    refuses || is_strange || is_cut_before_the_answer(error)
 }
 
 /// A request that could not be sent, or was not answered.

@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
+use super::client::Versions;
 use super::mirrors::DOCKER_HOST;
 use super::roots::Roots;
 use super::{Error, p521};
@@ -32,6 +33,7 @@ pub(super) fn configure(
     ca_cert: Option<&Path>,
     files: Option<&(PathBuf, PathBuf)>,
     any_certificate: bool,
+    versions: Versions,
 ) -> Result<ClientBuilder, Error> {
     let mut named = Vec::new();
     let mut identity = None;
@@ -51,13 +53,13 @@ pub(super) fn configure(
             None => builder,
         });
     }
-    let config = trusting(named, identity).map_err(|error| bad(Path::new(authority), &error.to_string()))?;
+    let config = trusting(named, identity, versions).map_err(|error| bad(Path::new(authority), &error.to_string()))?;
     Ok(builder.tls_backend_preconfigured(config))
 }
 
 /// Adds to `builder` what a proxy is trusted by, on the way to a server of plain HTTP.
 pub(super) fn configure_for_proxy(builder: ClientBuilder) -> Result<ClientBuilder, rustls::Error> {
-    Ok(builder.tls_backend_preconfigured(trusting(Vec::new(), None)?))
+    Ok(builder.tls_backend_preconfigured(trusting(Vec::new(), None, Versions::One)?))
 }
 
 /// What reqwest would make of the system's authorities and `named`, but that a server may show one of `named` itself, and
@@ -65,6 +67,7 @@ pub(super) fn configure_for_proxy(builder: ClientBuilder) -> Result<ClientBuilde
 fn trusting(
     named: Vec<CertificateDer<'static>>,
     identity: Option<ClientIdentity>,
+    versions: Versions,
 ) -> Result<ClientConfig, rustls::Error> {
     let provider = p521::provider();
     let roots = Roots::new(named, Arc::clone(&provider));
@@ -80,7 +83,7 @@ fn trusting(
             config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(&pem).map_err(malformed)?)?
         }
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = versions.alpn();
     Ok(config)
 }
 

@@ -8,7 +8,7 @@ use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, H
 use reqwest::{Method, Response};
 
 use super::answer::Answer;
-use super::client::{Host, Security};
+use super::client::{Host, Security, Versions};
 use super::destination::{Sender, Zone};
 use super::runtime::Runtime;
 use super::url::{self, Url};
@@ -34,8 +34,30 @@ pub(super) struct Transport {
     hosts: Mutex<HashMap<Way, Host>>,
 }
 
-/// What tells clients apart: origin, security, and whether a server sent us there.
-type Way = (String, Security, Option<Zone>);
+/// What servers say that do not speak HTTP/1.1: 426, 505, and what load balancers have for it.
+const OTHER_VERSION: [u16; 3] = [426, 464, 505];
+
+/// What tells clients apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Way {
+    origin: String,
+    security: Security,
+    /// The server that sends us there.
+    sender: Option<Sender>,
+}
+
+/// Why there is no answer.
+struct Unsent {
+    error: Error,
+    /// The other side seems to speak another version of HTTP.
+    speaks_other: bool,
+}
+
+impl From<Error> for Unsent {
+    fn from(error: Error) -> Self {
+        Self { error, speaks_other: false }
+    }
+}
 
 /// A request without what the transport adds.
 #[derive(Clone, Debug)]
@@ -141,9 +163,47 @@ impl Transport {
             let what = "plain HTTP is used on loopback only (--insecure allows it)".into();
             return Err(Error::Protocol { url: url::shown(url), what });
         }
-        let host = self.host(url, security, sender)?;
+        let way = self.way(url, security, sender);
+        let (host, response) = self.ask(request, &way)?;
+        host.answered();
+        log::debug!("{} {}: {}", request.method, url::shown(url), response.status());
+        // Where a proxy asks for us, its address says nothing of the server's.
+        let peer = response.remote_addr().filter(|_| !host.is_proxied);
+        let zone = peer.map_or_else(|| Zone::of_url(url), |peer| Zone::of(peer.ip()));
+        Ok((response, Sender { secure: url.scheme() == "https", zone }))
+    }
+
+    /// Sends one request by the version of HTTP that its server speaks: HTTP/2 only to who speaks nothing else.
+    fn ask(&self, request: &Request, way: &Way) -> Result<(Host, Response), Error> {
+        let host = self.host(&request.url, way)?;
+        let first = match self.ask_by(&host, request) {
+            Err(Unsent { error, speaks_other: true }) => Err(error),
+            Ok(response)
+                if host.may_speak_other(&request.url) && OTHER_VERSION.contains(&response.status().as_u16()) =>
+            {
+                Ok(response)
+            }
+            asked => return asked.map(|response| (host, response)).map_err(|unsent| unsent.error),
+        };
+        log::debug!("{}: offering HTTP/2", url::shown(&request.url));
+        let other = self.new_host(&request.url, way, Versions::All)?;
+        match self.ask_by(&other, request) {
+            Ok(response) if response.version() == reqwest::Version::HTTP_2 => {
+                self.hosts.lock().unwrap_or_else(PoisonError::into_inner).insert(way.clone(), other.clone());
+                Ok((other, response))
+            }
+            // It was no matter of versions.
+            Ok(response) if first.is_err() => Ok((host, response)),
+            // What was said first counts.
+            _ => Ok((host, first?)),
+        }
+    }
+
+    /// Sends one request by this client.
+    fn ask_by(&self, host: &Host, request: &Request) -> Result<Response, Unsent> {
+        let url = &request.url;
         let patience = self.options.timeout.saturating_mul(FIRST_BYTE);
-        let response = loop {
+        loop {
             log::debug!("{} {}", request.method, url::shown(url));
             let mut builder = host.client.request(request.method.clone(), url.clone()).headers(request.headers.clone());
             if !request.headers.contains_key(ACCEPT_ENCODING) {
@@ -154,35 +214,40 @@ impl Transport {
             }
             let sent = self.runtime.wait(patience, builder.send());
             match sent.ok_or_else(|| failure::unanswered(url, patience))? {
-                Ok(response) => break response,
+                Ok(response) => return Ok(response),
                 // The server closed a connection while it was idle: no failure of anybody's, and no reason to wait.
                 Err(error) if failure::is_cut_before_the_answer(&error) && host.lost_idle() => {
                     log::debug!("{}: an idle connection was closed, asking on another", url::shown(url));
                 }
-                Err(error) => return Err(failure::unsent(url, error, self.options.timeout)),
+                Err(error) => {
+                    let speaks_other = host.may_speak_other(url) && failure::is_no_http1(&error);
+                    return Err(Unsent { error: failure::unsent(url, error, self.options.timeout), speaks_other });
+                }
             }
-        };
-        host.answered();
-        log::debug!("{} {}: {}", request.method, url::shown(url), response.status());
-        // Where a proxy asks for us, its address says nothing of the server's.
-        let peer = response.remote_addr().filter(|_| !host.is_proxied);
-        let zone = peer.map_or_else(|| Zone::of_url(url), |peer| Zone::of(peer.ip()));
-        Ok((response, Sender { secure: url.scheme() == "https", zone }))
+        }
     }
 
-    fn host(&self, url: &Url, security: Security, sender: Option<Sender>) -> Result<Host, Error> {
+    fn way(&self, url: &Url, security: Security, sender: Option<Sender>) -> Way {
         let authority = url::authority(url);
         // Back where the user wanted to go anyway.
         let sender = sender.filter(|_| !self.named.contains(&authority));
-        let way = (format!("{}://{authority}", url.scheme()), security, sender.map(|sender| sender.zone));
+        Way { origin: format!("{}://{authority}", url.scheme()), security, sender }
+    }
+
+    /// The client for an address.
+    fn host(&self, url: &Url, way: &Way) -> Result<Host, Error> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(host) = hosts.get(&way) {
+        if let Some(host) = hosts.get(way) {
             return Ok(host.clone());
         }
-        let is_named = self.named.last() == Some(&authority);
-        let host = Host::new(url, security, &self.options, is_named, sender)?;
-        hosts.insert(way, host.clone());
+        let host = self.new_host(url, way, Versions::One)?;
+        hosts.insert(way.clone(), host.clone());
         Ok(host)
+    }
+
+    fn new_host(&self, url: &Url, way: &Way, versions: Versions) -> Result<Host, Error> {
+        let is_named = self.named.last() == Some(&url::authority(url));
+        Host::new(url, way.security, &self.options, is_named, way.sender, versions)
     }
 }
 

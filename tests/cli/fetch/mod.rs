@@ -6,6 +6,7 @@ mod destinations;
 mod documents;
 mod following;
 mod hostile;
+mod http2;
 mod identity;
 mod large;
 mod messages;

@@ -27,7 +27,7 @@ pub use archive::{docker_archive, docker_archive_25, docker_archive_old, oci_arc
 pub use guard::{Guard, Issuer};
 pub use http::{Reply, Request};
 pub use image::{Artifact, Image, Index, Layer, Part, digest, host_architecture, sha512};
-pub use peer::DockerRegistry;
+pub use peer::{DockerRegistry, Nghttpx};
 pub use proxy::Proxy;
 pub use puller::{Pull, Pulled, Puller, Pulling, assert_whole, parts_in_flight};
 pub use server::{Ranges, Registry, When, any, get, head, post};

@@ -1,4 +1,4 @@
-//! A real `docker-registry` of the distribution project, on loopback.
+//! Real servers on loopback: the distribution project's `docker-registry`, and `nghttpx`, a proxy that speaks HTTP/2.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -26,8 +26,7 @@ impl DockerRegistry {
     pub fn start_with(account: Option<(&str, &str)>, identity: Option<&Identity>) -> Self {
         needs(&["docker-registry", "htpasswd"]);
         let scratch = scratch();
-        // The port is free now; nobody else is given it before the registry takes it, since the kernel goes round.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let root = scratch.path().display();
         let mut config = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
@@ -55,11 +54,7 @@ impl DockerRegistry {
             .spawn()
             .expect("docker-registry");
         let registry = Self { child, port, _scratch: scratch };
-        let start = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(60), "docker-registry does not listen");
-            thread::sleep(Duration::from_millis(20));
-        }
+        wait_for(port);
         registry
     }
 
@@ -77,5 +72,68 @@ impl Drop for DockerRegistry {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// `nghttpx` with TLS before a server of plain HTTP/1.1. Dropping it stops it.
+pub struct Nghttpx {
+    child: Child,
+    port: u16,
+    scratch: tempfile::TempDir,
+}
+
+impl Nghttpx {
+    /// Before the server at `host`; `versions` are offered to clients, in the order of preference: `h2`, `http/1.1`.
+    pub fn before(host: &str, identity: &Identity, versions: &str) -> Self {
+        needs(&["nghttpx"]);
+        let (scratch, port) = (scratch(), free_port());
+        let (certificate, key) = identity.write(scratch.path(), "server");
+        let child = Command::new("nghttpx")
+            .arg("--conf=/dev/null")
+            .arg(format!("--frontend=127.0.0.1,{port}"))
+            .arg(format!("--backend={}", host.replace(':', ",")))
+            .arg(format!("--npn-list={versions}"))
+            .arg(format!("--accesslog-file={}", scratch.path().join("access").display()))
+            .args(["--accesslog-format=$alpn", "--workers=1", "--log-level=FATAL", "--no-ocsp"])
+            .args([&key, &certificate])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nghttpx");
+        let proxy = Self { child, port, scratch };
+        wait_for(port);
+        proxy
+    }
+
+    /// An image's name as one gives it to `oci-fetch`.
+    pub fn name(&self, image: &str) -> String {
+        format!("127.0.0.1:{}/{image}", self.port)
+    }
+
+    /// The version that each answer so far came by: `h2`, `http/1.1`.
+    pub fn versions(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.scratch.path().join("access")).unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Nghttpx {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that is free now; nobody else is given it before a server takes it, since the kernel goes round.
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until somebody listens.
+fn wait_for(port: u16) {
+    let start = Instant::now();
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        assert!(start.elapsed() < Duration::from_secs(60), "nobody listens on port {port}");
+        thread::sleep(Duration::from_millis(20));
     }
 }
