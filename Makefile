@@ -54,9 +54,10 @@ check-portable:
 check-targets:
 	tests/targets
 
-# What can be tested where none of Linux's tools are.
+# What can be tested where none of Linux's tools are: the library, and the pipeline by the ways that every Unix has.
 check-macos:
-	$(CARGO) test --locked --lib
+	tests/setup coreutils e2fsprogs zstd
+	$(CARGO) test --locked --features portable --lib --test portable
 
 check-full: check
 	tests/setup cpio kmod qemu-system-x86

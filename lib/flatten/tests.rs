@@ -148,7 +148,8 @@ fn a_directory_must_not_change_while_it_is_read() {
 fn a_blob_is_a_regular_file() {
     let dir = tempfile::tempdir().unwrap();
     let fifo = dir.path().join("fifo");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    // By POSIX's program: not every system has a call for it that rustix knows.
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     for path in [Path::new("/dev/zero"), &fifo] {
         let error = merged(Some(manifest(path, 1024, b"")), &[]).unwrap_err().to_string();
         assert!(error.ends_with("is no regular file"), "{error}");

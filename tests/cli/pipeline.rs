@@ -25,6 +25,7 @@ fn build(image: &str, store: &Path, rootfs: &Path) {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "Linux: builds a Debian image and mounts what comes out")]
 fn a_debian_image_from_a_registry_equals_its_unpacked_tree() {
     let image = debian();
     let scratch = scratch();
@@ -56,6 +57,7 @@ fn a_debian_image_from_a_registry_equals_its_unpacked_tree() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "Linux: mounts what comes out")]
 fn the_sample_image_equals_what_umoci_unpacks() {
     needs(&["umoci"]);
     let scratch = scratch();
@@ -88,6 +90,7 @@ fn the_same_image_gives_the_same_bytes() {
 
 /// As in a bare chroot or an early initramfs: files without a name cannot get one there.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "Linux: has namespaces, and /proc to hide")]
 fn the_pipeline_works_without_proc() {
     needs_root("hide /proc");
     needs(&["unshare", "mount"]);

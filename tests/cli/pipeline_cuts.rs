@@ -160,6 +160,7 @@ fn a_blob_truncated_behind_the_manifest_fails_in_the_last_filter() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "Linux: there docker-registry and skopeo come as packages")]
 fn a_killed_fetch_fails_in_the_last_filter() {
     let scratch = scratch();
     let (work, targets) = places(scratch.path());
@@ -187,6 +188,7 @@ fn a_killed_fetch_fails_in_the_last_filter() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "Linux: there docker-registry and skopeo come as packages")]
 fn a_connection_that_breaks_fails_in_the_last_filter_and_a_second_run_succeeds() {
     let scratch = scratch();
     let (work, targets) = places(scratch.path());

@@ -67,6 +67,7 @@ fn the_same_bytes_as_the_ways_of_linux_give() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "Linux: has loop devices")]
 fn a_block_device_is_refused_by_name() {
     let scratch = scratch();
     let backing = scratch.path().join("backing");

@@ -6,10 +6,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{FileType, lgetxattr, llistxattr, major, minor};
+use oci2ext4::sys::device_numbers;
+use rustix::fs::{FileType, lgetxattr, llistxattr};
 
 use super::names::names_below;
 use super::script::{Item, What};
+use super::snapshot::file_type;
 
 /// From so many zeros in a row on, a file's content is shown as pieces.
 const HOLE: usize = 512;
@@ -24,9 +26,9 @@ pub fn listing(root: &Path) -> String {
 fn item(root: &Path, name: &[u8], first_names: &mut HashMap<(u64, u64), Vec<u8>>) -> Item {
     let path = if name.is_empty() { root.into() } else { root.join(std::ffi::OsStr::from_bytes(name)) };
     let stat = fs::symlink_metadata(&path).expect("lstat");
-    let device = (major(stat.rdev()), minor(stat.rdev()));
+    let device = device_numbers(stat.rdev());
     let mut shown = name.to_vec();
-    let mut what = match FileType::from_raw_mode(stat.mode()) {
+    let mut what = match file_type(&stat) {
         FileType::Directory => {
             if shown.is_empty() {
                 shown.push(b'.');

@@ -9,7 +9,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{FileType, lgetxattr, llistxattr, major, minor};
+use oci2ext4::sys::device_numbers;
+use rustix::fs::{FileType, RawMode, lgetxattr, llistxattr};
 use sha2::{Digest, Sha256};
 
 use super::names::names_below;
@@ -171,7 +172,7 @@ fn inode(root: &Path, name: &[u8], first_names: &mut BTreeMap<u64, Vec<u8>>) -> 
     let stat = fs::symlink_metadata(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut fields = Fields::new();
     let mut put = |field: &str, value: String| fields.insert(field.to_owned(), value);
-    let kind = FileType::from_raw_mode(stat.mode());
+    let kind = file_type(&stat);
     put("type", format!("{kind:?}"));
     if kind != FileType::Symlink {
         put("mode", format!("{:04o}", stat.mode() & 0o7777));
@@ -188,7 +189,8 @@ fn inode(root: &Path, name: &[u8], first_names: &mut BTreeMap<u64, Vec<u8>>) -> 
             put("target", target.as_os_str().as_bytes().escape_ascii().to_string());
         }
         FileType::CharacterDevice | FileType::BlockDevice => {
-            put("device", format!("{}:{}", major(stat.rdev()), minor(stat.rdev())));
+            let (major, minor) = device_numbers(stat.rdev());
+            put("device", format!("{major}:{minor}"));
         }
         _ => {}
     }
@@ -203,6 +205,12 @@ fn inode(root: &Path, name: &[u8], first_names: &mut BTreeMap<u64, Vec<u8>>) -> 
         put(&format!("xattr:{key}"), value);
     }
     fields
+}
+
+/// What it is, by a mode that is as wide as the system has it.
+#[allow(clippy::unnecessary_cast)]
+pub(super) fn file_type(stat: &fs::Metadata) -> FileType {
+    FileType::from_raw_mode(stat.mode() as RawMode)
 }
 
 fn content(path: &Path) -> String {

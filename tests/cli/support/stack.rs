@@ -3,9 +3,10 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{CWD, FileType, Gid, Timespec, Timestamps, Uid, XattrFlags};
 use serde_json::json;
 
 use super::image::{Compression, sha256};
@@ -201,10 +202,13 @@ pub fn directory(items: &[Item], root: &Path) {
 }
 
 fn make(item: &Item, path: &Path, root: &Path) {
+    #[cfg(target_os = "linux")]
     let node = |kind, (major, minor)| {
         let device = rustix::fs::makedev(major, minor);
-        rustix::fs::mknodat(CWD, path, kind, Mode::RUSR, device).expect("mknod");
+        rustix::fs::mknodat(CWD, path, kind, rustix::fs::Mode::RUSR, device).expect("mknod");
     };
+    #[cfg(not(target_os = "linux"))]
+    let node = |kind: FileType, _| panic!("{}: {kind:?} are made on Linux only", path.display());
     match &item.what {
         What::Dir => fs::create_dir_all(path).expect("mkdir"),
         What::File(content) => fs::write(path, content).expect("write"),
@@ -230,7 +234,7 @@ fn attributes(item: &Item, path: &Path) {
     let (user, group) = (Uid::from_raw(item.owner.0), Gid::from_raw(item.owner.1));
     rustix::fs::chownat(CWD, path, Some(user), Some(group), rustix::fs::AtFlags::SYMLINK_NOFOLLOW).expect("chown");
     if !matches!(item.what, What::Symlink(_)) {
-        rustix::fs::chmod(path, Mode::from_raw_mode(item.mode)).expect("chmod");
+        fs::set_permissions(path, fs::Permissions::from_mode(item.mode)).expect("chmod");
     }
     for (key, value) in &item.xattrs {
         rustix::fs::lsetxattr(path, &key[..], value, XattrFlags::empty())

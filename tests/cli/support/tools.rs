@@ -22,6 +22,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs"),
     ("mount", "mount"),
     ("prlimit", "util-linux"),
+    ("qemu-aarch64", "qemu-user"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("resize2fs", "e2fsprogs"),
     ("script", "bsdutils"),
@@ -55,11 +56,13 @@ pub fn needs_root(why: &str) {
     assert!(rustix::process::geteuid().is_root(), "this test needs root to {why}: run `make check` as root");
 }
 
-/// Where `tool` stands: `$PATH`, then the system directories that a user's path may lack.
+/// Where `tool` stands: `$PATH`, then the directories that a user's path may lack: the system's, and where Homebrew keeps
+/// e2fsprogs.
 pub fn find(tool: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from))
+        .chain(["/opt/homebrew", "/usr/local"].map(|prefix| Path::new(prefix).join("opt/e2fsprogs/sbin")))
         .map(|directory| directory.join(tool))
         .find(|candidate| candidate.is_file())
 }
