@@ -1,20 +1,33 @@
 //! What a layer holds, in few bytes, until the layers below it have been applied.
 //!
 //! A million entries may wait here, so names share what they have in common with the one before, numbers take as many
-//! bytes as they need, and what most members share costs nothing (S5).
+//! bytes as they need, and what most members share costs nothing. They wait in pieces, each of which ends when its
+//! members have gone on to the tree, so that names and targets are not held twice (S5).
+
+use std::borrow::Borrow;
 
 use super::content::FileRange;
+use crate::meta::leb128::{put, put_text, take, take_text};
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
 use crate::tar::Segment;
+
+/// Bytes of a piece: so many that the system takes them back at once.
+const PIECE: usize = 1 << 20;
 
 /// The members of one layer in their order.
 #[derive(Debug, Default)]
 pub(super) struct MemberIndex {
-    bytes: Vec<u8>,
-    xattrs: Vec<Xattrs>,
+    pieces: Vec<Piece>,
     last: Last,
     /// How many members there are.
     pub(super) len: u64,
+}
+
+/// Members that follow each other.
+#[derive(Debug, Default)]
+struct Piece {
+    bytes: Vec<u8>,
+    xattrs: Vec<Xattrs>,
 }
 
 /// The member before, for both who write and who read.
@@ -75,40 +88,46 @@ impl MemberIndex {
             | flag(last.is_some_and(|l| l.mode == meta.mode), SAME_MODE)
             | flag(last.is_some_and(|l| l.mtime == meta.mtime), SAME_MTIME)
             | flag(!member.xattrs.is_empty(), HAS_XATTRS);
-        self.bytes.push(kind | flags);
-        self.number(offset.wrapping_sub(self.last.offset));
+        if self.pieces.last().is_none_or(|piece| piece.bytes.len() >= PIECE) {
+            self.end_piece();
+            self.pieces.push(Piece::default());
+        }
+        let Some(piece) = self.pieces.last_mut() else { return };
+        let out = &mut piece.bytes;
+        out.push(kind | flags);
+        put(out, offset.wrapping_sub(self.last.offset));
         let shared = self.last.path.iter().zip(member.path).take_while(|(a, b)| a == b).count();
-        self.number(shared as u64);
-        self.text(&member.path[shared..]);
+        put(out, shared as u64);
+        put_text(out, &member.path[shared..]);
         if flags & SAME_OWNER == 0 {
-            self.number(meta.uid.into());
-            self.number(meta.gid.into());
+            put(out, meta.uid.into());
+            put(out, meta.gid.into());
         }
         if flags & SAME_MODE == 0 {
-            self.number(meta.mode.into());
+            put(out, meta.mode.into());
         }
         if flags & SAME_MTIME == 0 {
-            self.number(zigzag(meta.mtime.secs));
-            self.number(meta.mtime.nanos.into());
+            put(out, zigzag(meta.mtime.secs));
+            put(out, meta.mtime.nanos.into());
         }
         match &member.entry {
             Entry::Node(NodeKind::File(content)) => {
-                self.number(content.at.wrapping_sub(self.last.at));
-                self.number(content.size);
+                put(out, content.at.wrapping_sub(self.last.at));
+                put(out, content.size);
                 self.last.at = content.at;
                 if let Some(segments) = &content.sparse {
-                    self.number(segments.len() as u64);
+                    put(out, segments.len() as u64);
                     for segment in segments.iter() {
-                        self.number(segment.offset);
-                        self.number(segment.len);
+                        put(out, segment.offset);
+                        put(out, segment.len);
                     }
                 }
             }
-            Entry::Node(NodeKind::Symlink(target)) => self.text(target),
-            Entry::HardLink(target) => self.text(target),
+            Entry::Node(NodeKind::Symlink(target)) => put_text(out, target),
+            Entry::HardLink(target) => put_text(out, target),
             Entry::Node(NodeKind::CharDevice(device) | NodeKind::BlockDevice(device)) => {
-                self.number(device.major.into());
-                self.number(device.minor.into());
+                put(out, device.major.into());
+                put(out, device.minor.into());
             }
             Entry::Node(NodeKind::Directory | NodeKind::Fifo) => {}
         }
@@ -117,127 +136,125 @@ impl MemberIndex {
         self.last.offset = offset;
         self.last.meta = Some(member.meta);
         if !member.xattrs.is_empty() {
-            self.xattrs.push(member.xattrs);
+            piece.xattrs.push(member.xattrs);
         }
         self.len += 1;
     }
 
     /// No member comes any more: gives back what was reserved for them.
     pub(super) fn end(&mut self) {
-        self.bytes.shrink_to_fit();
-        self.xattrs.shrink_to_fit();
+        self.end_piece();
         self.last = Last::default();
     }
 
-    /// Reads from the first member on; `layer` is the number of the layer.
-    pub(super) fn read(&self, layer: u32) -> Read<'_> {
-        Read { left: &self.bytes, xattrs: self.xattrs.iter(), last: Last::default(), layer }
-    }
-
-    /// LEB128.
-    fn number(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.bytes.push(low7(value) | 0x80);
-            value >>= 7;
+    fn end_piece(&mut self) {
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.bytes.shrink_to_fit();
+            piece.xattrs.shrink_to_fit();
         }
-        self.bytes.push(low7(value));
     }
 
-    fn text(&mut self, text: &[u8]) {
-        self.number(text.len() as u64);
-        self.bytes.extend_from_slice(text);
+    /// Reads from the first member on; `layer` is the number of the layer.
+    pub(super) fn read(&self, layer: u32) -> impl ReadMembers {
+        Read::new(self.pieces.iter(), layer)
+    }
+
+    /// Likewise, for the last time: what has been read is no longer held.
+    pub(super) fn into_read(self, layer: u32) -> impl ReadMembers {
+        Read::new(self.pieces.into_iter(), layer)
     }
 }
 
-/// Reads an [`MemberIndex`].
+/// Reads a [`MemberIndex`].
+pub(super) trait ReadMembers {
+    /// The next member.
+    fn next(&mut self) -> Option<IndexedMember<'_>>;
+}
+
+/// Reads pieces, lent or given.
 #[derive(Debug)]
-pub(super) struct Read<'i> {
-    left: &'i [u8],
-    xattrs: std::slice::Iter<'i, Xattrs>,
+struct Read<I: Iterator> {
+    pieces: I,
+    piece: Option<I::Item>,
+    /// How far this piece has been read.
+    at: usize,
+    xattrs_at: usize,
     last: Last,
     layer: u32,
 }
 
-impl Read<'_> {
-    /// The next member.
-    pub(super) fn next(&mut self) -> Option<IndexedMember<'_>> {
-        let (&first, rest) = self.left.split_first()?;
-        self.left = rest;
-        let offset = self.last.offset.wrapping_add(self.number());
+impl<I: Iterator> Read<I> {
+    fn new(mut pieces: I, layer: u32) -> Self {
+        let piece = pieces.next();
+        Self { pieces, piece, at: 0, xattrs_at: 0, last: Last::default(), layer }
+    }
+}
+
+impl<I: Iterator<Item: Borrow<Piece>>> ReadMembers for Read<I> {
+    fn next(&mut self) -> Option<IndexedMember<'_>> {
+        if self.piece.as_ref()?.borrow().bytes.len() == self.at {
+            // This one goes before the next is touched.
+            self.piece = None;
+            self.piece = self.pieces.next();
+            (self.at, self.xattrs_at) = (0, 0);
+        }
+        let piece: &Piece = self.piece.as_ref()?.borrow();
+        let (&first, mut left) = piece.bytes.get(self.at..)?.split_first()?;
+        let left = &mut left;
+        let offset = self.last.offset.wrapping_add(take(left));
         self.last.offset = offset;
-        let shared = self.size();
-        self.last.path.truncate(shared);
-        let suffix = self.text();
-        self.last.path.extend_from_slice(suffix);
+        self.last.path.truncate(take_size(left));
+        self.last.path.extend_from_slice(take_text(left));
         let mut meta = self.last.meta.unwrap_or(Metadata::IMPLIED_DIRECTORY);
         if first & SAME_OWNER == 0 {
-            (meta.uid, meta.gid) = (self.number32(), self.number32());
+            (meta.uid, meta.gid) = (take32(left), take32(left));
         }
         if first & SAME_MODE == 0 {
-            meta.mode = u16::try_from(self.number()).unwrap_or_default();
+            meta.mode = u16::try_from(take(left)).unwrap_or_default();
         }
         if first & SAME_MTIME == 0 {
-            meta.mtime = Timestamp { secs: unzigzag(self.number()), nanos: self.number32() };
+            meta.mtime = Timestamp { secs: unzigzag(take(left)), nanos: take32(left) };
         }
         self.last.meta = Some(meta);
         let entry = match first & KIND {
             kind @ (FILE | SPARSE) => {
-                let at = self.last.at.wrapping_add(self.number());
+                let at = self.last.at.wrapping_add(take(left));
                 self.last.at = at;
-                let size = self.number();
+                let size = take(left);
                 let sparse = (kind == SPARSE).then(|| {
-                    let segments = self.size();
-                    Box::new((0..segments).map(|_| Segment { offset: self.number(), len: self.number() }).collect())
+                    let segments = take_size(left);
+                    Box::new((0..segments).map(|_| Segment { offset: take(left), len: take(left) }).collect())
                 });
                 Entry::Node(NodeKind::File(FileRange { layer: self.layer, at, size, sparse }))
             }
             DIRECTORY => Entry::Node(NodeKind::Directory),
-            SYMLINK => Entry::Node(NodeKind::Symlink(self.text().into())),
-            CHAR_DEVICE => Entry::Node(NodeKind::CharDevice(self.device())),
-            BLOCK_DEVICE => Entry::Node(NodeKind::BlockDevice(self.device())),
+            SYMLINK => Entry::Node(NodeKind::Symlink(take_text(left).into())),
+            CHAR_DEVICE => Entry::Node(NodeKind::CharDevice(take_device(left))),
+            BLOCK_DEVICE => Entry::Node(NodeKind::BlockDevice(take_device(left))),
             FIFO => Entry::Node(NodeKind::Fifo),
-            _ => Entry::HardLink(self.text().into()),
+            _ => Entry::HardLink(take_text(left).into()),
         };
-        let xattrs = if first & HAS_XATTRS == 0 { None } else { self.xattrs.next().cloned() };
-        let member = Named { path: &self.last.path, entry, meta, xattrs: xattrs.unwrap_or_default() };
-        Some(IndexedMember { offset, member })
-    }
-
-    // The bytes were written above, in memory that nobody else has, so nothing can be missing from them.
-
-    fn number(&mut self) -> u64 {
-        let (mut value, mut shift) = (0, 0);
-        while let Some((&byte, rest)) = self.left.split_first() {
-            self.left = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                break;
-            }
-            shift += 7;
+        let mut xattrs = Xattrs::NONE;
+        if first & HAS_XATTRS != 0 {
+            xattrs = piece.xattrs.get(self.xattrs_at).cloned().unwrap_or_default();
+            self.xattrs_at += 1;
         }
-        value
-    }
-
-    fn number32(&mut self) -> u32 {
-        u32::try_from(self.number()).unwrap_or_default()
-    }
-
-    fn size(&mut self) -> usize {
-        usize::try_from(self.number()).unwrap_or_default()
-    }
-
-    fn device(&mut self) -> Device {
-        Device { major: self.number32(), minor: self.number32() }
+        self.at = piece.bytes.len() - left.len();
+        let member = Named { path: &self.last.path, entry, meta, xattrs };
+        Some(IndexedMember { offset, member })
     }
 }
 
-impl<'i> Read<'i> {
-    fn text(&mut self) -> &'i [u8] {
-        let len = self.size().min(self.left.len());
-        let (text, rest) = self.left.split_at(len);
-        self.left = rest;
-        text
-    }
+fn take32(left: &mut &[u8]) -> u32 {
+    u32::try_from(take(left)).unwrap_or_default()
+}
+
+fn take_size(left: &mut &[u8]) -> usize {
+    usize::try_from(take(left)).unwrap_or_default()
+}
+
+fn take_device(left: &mut &[u8]) -> Device {
+    Device { major: take32(left), minor: take32(left) }
 }
 
 impl IndexedMember<'_> {
@@ -245,11 +262,6 @@ impl IndexedMember<'_> {
     pub(super) fn is_directory(&self) -> bool {
         matches!(self.member.entry, Entry::Node(NodeKind::Directory))
     }
-}
-
-fn low7(value: u64) -> u8 {
-    // Seven bits fit.
-    u8::try_from(value & 0x7f).unwrap_or_default()
 }
 
 fn zigzag(value: i64) -> u64 {
@@ -262,13 +274,15 @@ fn unzigzag(value: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)] // a test may panic
+
     use super::*;
     use crate::meta::Xattr;
 
     #[test]
     fn what_goes_in_comes_out() {
         let meta = |mode, uid, secs, nanos| Metadata { mode, uid, gid: 7, mtime: Timestamp { secs, nanos } };
-        let xattr = Xattr { name: (*b"user.a").into(), value: (*b"\0").into() };
+        let xattr = Xattr { name: &b"user.a"[..], value: b"\0" };
         let segments = vec![Segment { offset: 512, len: 1 }, Segment { offset: 1 << 40, len: 3 }];
         let file = |at, size, sparse: Option<Vec<Segment>>| {
             Entry::Node(NodeKind::File(FileRange { layer: 3, at, size, sparse: sparse.map(Box::new) }))
@@ -300,12 +314,39 @@ mod tests {
         }
         index.end();
         assert_eq!(index.len, rows.len() as u64);
-        let mut read = index.read(3);
-        for row in rows {
-            let shown = read.next().map(|IndexedMember { offset, member }| {
-                format!("{:?}", (offset, member.path, member.entry, member.meta, member.xattrs))
-            });
-            assert_eq!(shown, Some(format!("{row:?}")));
+        let check = |read: &mut dyn ReadMembers| {
+            for row in &rows {
+                let shown = read.next().map(|IndexedMember { offset, member }| {
+                    format!("{:?}", (offset, member.path, member.entry, member.meta, member.xattrs))
+                });
+                assert_eq!(shown, Some(format!("{row:?}")));
+            }
+            assert!(read.next().is_none());
+        };
+        check(&mut index.read(3));
+        check(&mut index.into_read(3));
+    }
+
+    #[test]
+    fn members_of_several_pieces() {
+        let name = |at: u32| format!("{:0>500}", u64::from(at).wrapping_mul(0x9e37_79b9_7f4a_7c15)).into_bytes();
+        let value = |at: u32| at.to_le_bytes();
+        let mut index = MemberIndex::default();
+        for at in 0..9000 {
+            let xattr = Xattr { name: &b"user.a"[..], value: &value(at) };
+            let xattrs = Xattrs::new(if at % 3 == 0 { vec![xattr] } else { Vec::new() });
+            let entry = Entry::Node(NodeKind::Symlink(name(at).into()));
+            let member = Named { path: &name(at), entry, meta: Metadata::IMPLIED_DIRECTORY, xattrs };
+            index.push(IndexedMember { offset: u64::from(at) * 512, member });
+        }
+        index.end();
+        assert!(index.pieces.len() > 3, "{}", index.pieces.len());
+        let mut read = index.into_read(0);
+        for at in 0..9000 {
+            let IndexedMember { offset, member } = read.next().unwrap();
+            assert_eq!((offset, member.path), (u64::from(at) * 512, &name(at)[..]));
+            assert_eq!(member.entry, Entry::Node(NodeKind::Symlink(name(at).into())));
+            assert_eq!(member.xattrs.get(b"user.a"), (at % 3 == 0).then_some(&value(at)[..]));
         }
         assert!(read.next().is_none());
     }

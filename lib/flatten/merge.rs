@@ -3,6 +3,7 @@
 use super::LayerError;
 use super::content::{ContentSource, FileRange};
 use super::layer::IndexedLayer;
+use super::member_index::ReadMembers as _;
 use crate::tree::{ExistingDirectories, Tree};
 
 /// Applies the layer with this number; what is left of it is where its content stands.
@@ -17,7 +18,7 @@ pub(super) fn apply(tree: &mut Tree<FileRange>, number: u32, layer: IndexedLayer
         }
     }
     let mut layer = tree.layer(whiteouts).map_err(LayerError::Tree)?.existing_directories(existing);
-    let mut entries = members.read(number);
+    let mut entries = members.into_read(number);
     while let Some(entry) = entries.next() {
         let offset = entry.offset;
         layer.apply(entry.member).map_err(|source| LayerError::Member { offset, source })?;

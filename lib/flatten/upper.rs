@@ -79,7 +79,7 @@ fn check<C>(whole: &Sealed<C>) -> Result<(), UpperError> {
         let view = whole.inode(inode);
         let what = if matches!(view.kind, NodeKind::CharDevice(WHITEOUT)) {
             "a device 0/0, which overlayfs takes for a whiteout"
-        } else if view.xattrs.as_slice().iter().any(|xattr| xattr.name.starts_with(PRIVATE)) {
+        } else if view.xattrs.iter().any(|xattr| xattr.name.starts_with(PRIVATE)) {
             "an attribute trusted.overlay.*, which overlayfs takes for its own"
         } else {
             continue;
@@ -92,8 +92,8 @@ fn check<C>(whole: &Sealed<C>) -> Result<(), UpperError> {
 }
 
 fn opaque(xattrs: &Xattrs) -> Xattrs {
-    let mark = Xattr { name: OPAQUE.into(), value: (*b"y").into() };
-    Xattrs::new(xattrs.as_slice().iter().cloned().chain([mark]).collect())
+    let mark = Xattr { name: OPAQUE, value: b"y" };
+    Xattrs::new(xattrs.iter().chain([mark]).collect())
 }
 
 /// What is known of each inode of the whole tree, by its number.

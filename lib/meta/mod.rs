@@ -5,6 +5,7 @@
 
 mod acl;
 mod entry;
+pub(crate) mod leb128;
 mod node;
 mod shown;
 mod timestamp;

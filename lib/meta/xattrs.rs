@@ -1,20 +1,24 @@
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
+use super::leb128;
+
 /// One extended attribute: full name (`security.capability`) and raw value. An empty value is a value (F10).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Xattr {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Xattr<T = Box<[u8]>> {
     /// Full name with its namespace prefix, as `getxattr(2)` takes it.
-    pub name: Box<[u8]>,
+    pub name: T,
     /// Value as `getxattr(2)` returns it. POSIX ACLs are in the kernel's `system.posix_acl_*` form.
-    pub value: Box<[u8]>,
+    pub value: T,
 }
 
 /// The extended attributes of one inode: sorted by name, each name once, cheap to clone.
 ///
-/// Most inodes have none; then this is one pointer and no allocation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Xattrs(Option<Arc<Vec<Xattr>>>);
+/// Most inodes have none; then this is one pointer and no allocation. A million may have some, so all of an inode's stand
+/// in one piece, each name and value behind its length (S5).
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Xattrs(Option<Arc<Box<[u8]>>>);
 
 impl Xattrs {
     /// No attributes.
@@ -22,20 +26,28 @@ impl Xattrs {
 
     /// Sorts by name; of a name given twice, the last one wins.
     #[must_use]
-    pub fn new(mut list: Vec<Xattr>) -> Self {
+    pub fn new<T: AsRef<[u8]>>(mut list: Vec<Xattr<T>>) -> Self {
         if list.is_empty() {
             return Self(None);
         }
         list.reverse();
-        list.sort_by(|a, b| a.name.cmp(&b.name)); // stable: the last given of a name now comes first
-        list.dedup_by(|later, kept| later.name == kept.name);
-        Self(Some(Arc::new(list)))
+        list.sort_by(|a, b| a.name.as_ref().cmp(b.name.as_ref())); // stable: the last given of a name now comes first
+        list.dedup_by(|later, kept| later.name.as_ref() == kept.name.as_ref());
+        let mut bytes = Vec::new();
+        for xattr in &list {
+            leb128::put_text(&mut bytes, xattr.name.as_ref());
+            leb128::put_text(&mut bytes, xattr.value.as_ref());
+        }
+        Self(Some(Arc::new(bytes.into())))
     }
 
     /// The attributes, sorted by name.
-    #[must_use]
-    pub fn as_slice(&self) -> &[Xattr] {
-        self.0.as_deref().map_or(&[], Vec::as_slice)
+    pub fn iter(&self) -> impl Iterator<Item = Xattr<&[u8]>> + Clone {
+        let mut left = self.0.as_deref().map_or(&[][..], AsRef::as_ref);
+        std::iter::from_fn(move || {
+            let more = !left.is_empty();
+            more.then(|| Xattr { name: leb128::take_text(&mut left), value: leb128::take_text(&mut left) })
+        })
     }
 
     /// Whether there are none.
@@ -47,9 +59,21 @@ impl Xattrs {
     /// The value of `name`, if set.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        let list = self.as_slice();
-        let at = list.binary_search_by(|x| (*x.name).cmp(name)).ok()?;
-        Some(&list[at].value)
+        self.iter().find(|xattr| xattr.name == name).map(|xattr| xattr.value)
+    }
+}
+
+impl fmt::Debug for Xattrs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl Xattr {
+    /// The same attribute, borrowed.
+    #[must_use]
+    pub fn as_deref(&self) -> Xattr<&[u8]> {
+        Xattr { name: &self.name, value: &self.value }
     }
 }
 
@@ -85,7 +109,8 @@ mod tests {
     #[test]
     fn the_last_of_a_name_wins_and_order_is_by_name() {
         let set = Xattrs::new(vec![xattr("user.b", "1"), xattr("user.a", "2"), xattr("user.b", "")]);
-        assert_eq!(set.as_slice(), [xattr("user.a", "2"), xattr("user.b", "")]);
+        let list = [xattr("user.a", "2"), xattr("user.b", "")];
+        assert!(set.iter().eq(list.iter().map(Xattr::as_deref)), "{set:?}");
         assert_eq!(set.get(b"user.b"), Some(&b""[..]));
         assert_eq!(set.get(b"user.c"), None);
     }
@@ -95,7 +120,7 @@ mod tests {
         let mut shared = SharedXattrs::default();
         let set = || Xattrs::new(vec![xattr("user.a", "1")]);
         let (first, second) = (shared.share(set()), shared.share(set()));
-        assert!(std::ptr::eq(first.as_slice(), second.as_slice()));
+        assert!(first.0.zip(second.0).is_some_and(|(first, second)| Arc::ptr_eq(&first, &second)));
         assert_eq!(shared.share(Xattrs::NONE), Xattrs::NONE);
     }
 }

@@ -77,10 +77,10 @@ fn put_inode(sha: &mut Sha256, inode: InodeRef<'_>, digests: &Digests) {
     sha.update(meta.gid.to_le_bytes());
     sha.update(meta.mtime.secs.to_le_bytes());
     sha.update(meta.mtime.nanos.to_le_bytes());
-    sha.update((inode.xattrs.as_slice().len() as u64).to_le_bytes());
-    for xattr in inode.xattrs.as_slice() {
-        put_bytes(sha, &xattr.name);
-        put_bytes(sha, &xattr.value);
+    sha.update((inode.xattrs.iter().count() as u64).to_le_bytes());
+    for xattr in inode.xattrs.iter() {
+        put_bytes(sha, xattr.name);
+        put_bytes(sha, xattr.value);
     }
     match inode.kind {
         NodeKind::Directory => sha.update(b"d"),

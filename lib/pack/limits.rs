@@ -10,31 +10,30 @@ pub(super) fn check(member: &mut Member, shared: &mut SharedXattrs) -> Result<()
     let Entry::Node(kind) = &member.entry else {
         return Ok(ext4::check_path(&member.path)?); // a link changes no attributes (F8)
     };
-    let list = member.xattrs.as_slice();
     let mut left_out = 0;
-    for reason in list.iter().filter_map(|xattr| unsettable(xattr, kind)) {
+    for reason in member.xattrs.iter().filter_map(|xattr| unsettable(xattr, kind)) {
         log::warn!("{} at byte {}: {reason}; left out", Shown(&member.path), member.offset);
         left_out += 1;
     }
     if left_out > 0 {
-        let kept = list.iter().filter(|xattr| unsettable(xattr, kind).is_none()).cloned().collect();
-        member.xattrs = shared.share(Xattrs::new(kept));
+        let kept = member.xattrs.iter().filter(|xattr| unsettable(*xattr, kind).is_none());
+        member.xattrs = shared.share(Xattrs::new(kept.collect()));
     }
     Ok(ext4::check(&member.path, kind, member.meta, &member.xattrs)?)
 }
 
 /// Why Linux would not set this attribute on such a file, as setxattr(2) tells; `None` when it would.
-fn unsettable<C, T>(xattr: &Xattr, kind: &NodeKind<C, T>) -> Option<String> {
-    if let Err(reason) = check_xattr_name(&xattr.name, kind) {
+fn unsettable<C, T>(xattr: Xattr<&[u8]>, kind: &NodeKind<C, T>) -> Option<String> {
+    if let Err(reason) = check_xattr_name(xattr.name, kind) {
         return Some(reason.to_string());
     }
-    match &*xattr.name {
-        b"security.capability" if !is_capability(&xattr.value) => {
+    match xattr.name {
+        b"security.capability" if !is_capability(xattr.value) => {
             Some("attribute security.capability: malformed, and a file that has it cannot be run".to_owned())
         }
         b"system.posix_acl_access" | b"system.posix_acl_default" => {
-            let error = Acl::parse(&xattr.value).err()?;
-            Some(format!("attribute {}: {error}", Shown(&xattr.name)))
+            let error = Acl::parse(xattr.value).err()?;
+            Some(format!("attribute {}: {error}", Shown(xattr.name)))
         }
         _ => None,
     }
@@ -58,9 +57,7 @@ mod tests {
     #[test]
     fn what_linux_would_not_set_is_told() {
         const FILE: NodeKind<(), ()> = NodeKind::File(());
-        let reason = |name: &str, value: &[u8], kind| {
-            unsettable(&Xattr { name: name.as_bytes().into(), value: value.into() }, &kind)
-        };
+        let reason = |name: &str, value: &[u8], kind| unsettable(Xattr { name: name.as_bytes(), value }, &kind);
         let capability = |revision: u8, flags: u8, len: usize| {
             let mut value = vec![0; len];
             (value[0], value[3]) = (flags, revision);

@@ -168,13 +168,13 @@ fn xattr_records(pax: &mut Vec<u8>, xattrs: &Xattrs) {
             record(pax, keyword, acl::to_text(&acl).as_bytes());
         }
     }
-    let (plain, encoded): (Vec<_>, Vec<_>) = xattrs.as_slice().iter().partition(|x| xattr::is_plain_name(&x.name));
+    let (plain, encoded): (Vec<_>, Vec<_>) = xattrs.iter().partition(|x| xattr::is_plain_name(x.name));
     for x in plain {
-        record(pax, &[b"SCHILY.xattr.", &*x.name].concat(), &x.value);
+        record(pax, &[b"SCHILY.xattr.", x.name].concat(), x.value);
     }
     for x in encoded {
-        let keyword = [b"LIBARCHIVE.xattr.", &*xattr::url_encode(&x.name)].concat();
-        record(pax, &keyword, &xattr::base64_encode(&x.value));
+        let keyword = [b"LIBARCHIVE.xattr.", &*xattr::url_encode(x.name)].concat();
+        record(pax, &keyword, &xattr::base64_encode(x.value));
     }
 }
 

@@ -221,7 +221,7 @@ fn settle_access_acl(xattrs: Xattrs) -> Decoded {
     if acl.is_some_and(|acl| !acl.is_minimal()) {
         return Decoded { xattrs, permissions, has_nfs4_acl: false };
     }
-    let rest = xattrs.as_slice().iter().filter(|x| *x.name != *ACL_ACCESS).cloned().collect();
+    let rest: Vec<_> = xattrs.iter().filter(|x| x.name != ACL_ACCESS).collect();
     Decoded { xattrs: Xattrs::new(rest), permissions, has_nfs4_acl: false }
 }
 
@@ -337,8 +337,8 @@ mod tests {
             all.apply(Record { at: 0, keyword: keyword.as_bytes(), value });
         }
         let Decoded { xattrs, .. } = all.decode()?;
-        let text = |x: &Xattr| (String::from_utf8_lossy(&x.name).into_owned(), x.value.to_vec());
-        Ok(xattrs.as_slice().iter().map(text).collect())
+        let text = |x: Xattr<&[u8]>| (String::from_utf8_lossy(x.name).into_owned(), x.value.to_vec());
+        Ok(xattrs.iter().map(text).collect())
     }
 
     #[test]
@@ -390,7 +390,7 @@ mod tests {
         let value = b"user::rwx\nuser:1000:r--\ngroup::---\nmask::rw-\nother::--x\n";
         all.apply(Record { at: 0, keyword: b"SCHILY.acl.access", value });
         let decoded = all.decode().unwrap();
-        assert_eq!((decoded.xattrs.as_slice().len(), decoded.mode(0o600)), (1, 0o761));
+        assert_eq!((decoded.xattrs.iter().count(), decoded.mode(0o600)), (1, 0o761));
     }
 
     #[test]
@@ -411,7 +411,7 @@ mod tests {
         let mut all = PaxXattrs::default();
         all.apply(Record { at: 0, keyword: b"SCHILY.xattr.system.posix_acl_access", value: b"x" });
         let decoded = all.decode().unwrap();
-        assert_eq!((decoded.mode(0o4600), decoded.xattrs.as_slice().len()), (0o4600, 1));
+        assert_eq!((decoded.mode(0o4600), decoded.xattrs.iter().count()), (0o4600, 1));
     }
 
     #[test]
@@ -426,7 +426,7 @@ mod tests {
             }
             all
         };
-        assert_eq!(records(6000).decode().unwrap().xattrs.as_slice().len(), 3000);
+        assert_eq!(records(6000).decode().unwrap().xattrs.iter().count(), 3000);
         let start = std::time::Instant::now();
         for _ in 0..50 {
             records(6000).decode().unwrap();

@@ -101,13 +101,13 @@ pub(crate) fn block_image<C, T>(
 /// The mode as an access ACL rules it, and the attributes in disk form and order.
 fn to_disk<C, T>(mode: u16, kind: &NodeKind<C, T>, xattrs: &Xattrs) -> Result<(u16, Vec<DiskXattr>), XattrError> {
     let mut mode = mode;
-    let mut list = Vec::with_capacity(xattrs.as_slice().len());
-    for xattr in xattrs.as_slice() {
-        let unsupported = |reason| XattrError::Unsupported { name: xattr.name.clone(), reason };
-        let (index, name) = split_name(&xattr.name, kind).map_err(unsupported)?;
-        let mut value = xattr.value.clone();
+    let mut list = Vec::new();
+    for xattr in xattrs.iter() {
+        let unsupported = |reason| XattrError::Unsupported { name: xattr.name.into(), reason };
+        let (index, name) = split_name(xattr.name, kind).map_err(unsupported)?;
+        let mut value: Box<[u8]> = xattr.value.into();
         if matches!(index, 2 | 3) {
-            let acl = Acl::parse(&value).map_err(|error| XattrError::Acl { name: xattr.name.clone(), error })?;
+            let acl = Acl::parse(&value).map_err(|error| XattrError::Acl { name: xattr.name.into(), error })?;
             let Some(acl) = acl else { continue };
             if index == 2 {
                 mode = (mode & !0o777) | acl.permissions();

@@ -299,9 +299,7 @@ fn links_are_counted_to_65000_and_directories_beyond() {
 }
 
 fn xattrs(list: &[(&str, &[u8])]) -> Xattrs {
-    Xattrs::new(
-        list.iter().map(|(name, value)| Xattr { name: name.as_bytes().into(), value: (*value).into() }).collect(),
-    )
+    Xattrs::new(list.iter().map(|(name, value)| Xattr { name: name.as_bytes(), value }).collect())
 }
 
 #[test]
@@ -330,8 +328,8 @@ fn attributes_in_the_inode_and_in_shared_blocks_are_what_the_kernel_shows() {
         image.fsck();
         let mount = LoopMount::read_write(image.path());
         for n in (0..2100_usize).step_by(7) {
-            for xattr in sets[n % 3].as_slice() {
-                let name = std::str::from_utf8(&xattr.name).unwrap();
+            for xattr in sets[n % 3].iter() {
+                let name = std::str::from_utf8(xattr.name).unwrap();
                 let mut value = vec![0; 4096];
                 let length = rustix::fs::getxattr(mount.path().join(n.to_string()), name, &mut value).unwrap();
                 assert!(value[..length] == *xattr.value, "{name} of {n}");

@@ -29,8 +29,8 @@ fn write<T: Target>(target: T, options: &Options, seed: u64) -> Report {
             1 => drop(tree.add(dir, format!("link {n}"), NodeKind::Symlink([b'l'; 300][..].into()))),
             2 => {
                 let id = tree.add(dir, format!("attributes {n}"), NodeKind::File(data));
-                let value = vec![random.u8(1..4); 500].into();
-                tree.xattrs(id, Xattrs::new(vec![Xattr { name: (*b"user.a").into(), value }]));
+                let value = &[random.u8(1..4); 500][..];
+                tree.xattrs(id, Xattrs::new(vec![Xattr { name: &b"user.a"[..], value }]));
             }
             _ => drop(tree.add(dir, format!("file {n}"), NodeKind::File(data))),
         }

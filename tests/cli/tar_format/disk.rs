@@ -47,9 +47,9 @@ pub(super) fn make(root: &Path, samples: &[Sample]) {
         if !matches!(s.entry, Entry::Node(NodeKind::Symlink(_))) {
             fs::set_permissions(&path, fs::Permissions::from_mode(u32::from(s.meta.mode))).unwrap();
         }
-        for x in s.xattrs.as_slice() {
-            let name = OsStr::from_bytes(&x.name);
-            rustix::fs::lsetxattr(&path, name, &x.value, XattrFlags::empty()).expect("TMPDIR must have xattrs");
+        for x in s.xattrs.iter() {
+            let name = OsStr::from_bytes(x.name);
+            rustix::fs::lsetxattr(&path, name, x.value, XattrFlags::empty()).expect("TMPDIR must have xattrs");
         }
     }
     for s in samples.iter().rev() {
@@ -116,7 +116,7 @@ fn xattrs(path: &Path) -> Xattrs {
     let get = |name: &[u8]| {
         let mut value = vec![0; 65_536];
         let len = rustix::fs::lgetxattr(path, OsStr::from_bytes(name), &mut value[..]).unwrap();
-        Xattr { name: name.into(), value: value[..len].into() }
+        Xattr { name: name.to_vec(), value: value[..len].to_vec() }
     };
     Xattrs::new(names.map(get).collect())
 }

@@ -46,7 +46,7 @@ fn all() -> Vec<(Needs, Sample)> {
     let long = "l".repeat(60);
     let (deep, deeper) = (format!("{long}/{long}/name"), format!("{long}/{long}/{long}/{long}/{long}/name"));
     let xattrs = |list: &[(&str, &[u8])]| {
-        let list = list.iter().map(|(name, value)| Xattr { name: name.as_bytes().into(), value: (*value).into() });
+        let list = list.iter().map(|(name, value)| Xattr { name: name.as_bytes(), value });
         Xattrs::new(list.collect())
     };
     let acl = "user::rw-,user:0:rwx:0,user:54321:r--:54321,group::r--,mask::rwx,other::---";

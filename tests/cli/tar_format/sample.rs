@@ -117,7 +117,7 @@ pub(super) fn random(rng: &mut Rng) -> Sample {
         let name_len = rng.usize(1..20);
         let name = [b"user.", &*bytes(rng, name_len, any)].concat();
         let len = rng.usize(..2000);
-        Xattr { name: name.into(), value: (0..len).map(|_| rng.u8(..)).collect() }
+        Xattr { name, value: (0..len).map(|_| rng.u8(..)).collect() }
     });
     let xattrs = Xattrs::new(xattrs.collect());
     let mut sample = Sample { path, entry, meta, xattrs, content: Vec::new(), sparse: None };

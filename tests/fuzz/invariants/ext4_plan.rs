@@ -238,7 +238,7 @@ fn meta(input: &mut Input<'_>) -> Metadata {
 }
 
 fn xattrs(input: &mut Input<'_>) -> Xattrs {
-    let mut list = Vec::new();
+    let mut list: Vec<Xattr> = Vec::new();
     for _ in 0..input.byte() % 8 {
         let prefix =
             input.one_of(&["user.", "trusted.", "security.", "system.posix_acl_access", "system.posix_acl_default"]);

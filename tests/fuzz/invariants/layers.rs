@@ -37,7 +37,8 @@ impl Member {
     }
 
     pub fn xattrs(&self) -> Xattrs {
-        let xattr = Xattr { name: (*b"trusted.line").into(), value: self.line.to_string().into_bytes().into() };
+        let line = self.line.to_string();
+        let xattr = Xattr { name: "trusted.line", value: &*line };
         if self.line.is_multiple_of(3) { Xattrs::new(vec![xattr]) } else { Xattrs::NONE }
     }
 }

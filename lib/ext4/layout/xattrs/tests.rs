@@ -9,9 +9,7 @@ const FILE: NodeKind<(), ()> = NodeKind::File(());
 const CHAR: NodeKind<(), ()> = NodeKind::CharDevice(Device { major: 1, minor: 3 });
 
 fn xattrs(list: &[(&str, &[u8])]) -> Xattrs {
-    Xattrs::new(
-        list.iter().map(|(name, value)| Xattr { name: name.as_bytes().into(), value: (*value).into() }).collect(),
-    )
+    Xattrs::new(list.iter().map(|(name, value)| Xattr { name: name.as_bytes(), value }).collect())
 }
 
 fn encode_file(list: &[(&str, &[u8])], blocks: &mut XattrBlocks) -> Result<InodeXattrs, XattrError> {
