@@ -53,7 +53,7 @@ mod flatten_stack;
 mod foreign;
 #[path = "cli/fuzz_corpus.rs"]
 mod fuzz_corpus;
-#[path = "cli/hostile_costs.rs"]
+#[path = "cli/hostile_costs/mod.rs"]
 mod hostile_costs;
 #[path = "cli/install.rs"]
 mod install;
