@@ -36,9 +36,10 @@ fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {
     let (start, progress) = (Instant::now(), args.common.progress());
     let input = WatchedInput::new(input, progress);
     let file = output.file().try_clone().map_err(at_output)?;
-    let report = match output.is_in_place() {
-        true => pack::pack(input, WriteBehind::new(InPlace(file)).map_err(at_output)?, &options),
-        false => pack::pack(input, WriteBehind::new(FreshFile(file)).map_err(at_output)?, &options),
+    let report = if output.is_in_place() {
+        pack::pack(input, WriteBehind::new(InPlace(file)).map_err(at_output)?, &options)
+    } else {
+        pack::pack(input, WriteBehind::new(FreshFile(file)).map_err(at_output)?, &options)
     };
     cli::clear_progress();
     let report = report.map_err(|error| args.failure(error, room))?;

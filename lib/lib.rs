@@ -51,6 +51,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![warn(clippy::match_bool)]
+
 pub mod cli;
 pub mod codec;
 pub mod ext4;

@@ -160,8 +160,9 @@ fn read_password() -> Result<Secret, Failure> {
     WaitingReader(io::stdin().lock()).take(LONGEST).read_to_end(&mut text).map_err(Failure::failed)?;
     let text = text.strip_suffix(b"\n").unwrap_or(&text);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
-    match text.is_empty() {
-        true => Err(Failure::Usage("--password-stdin: no password on standard input".into())),
-        false => Ok(Secret::new(text)),
+    if text.is_empty() {
+        Err(Failure::Usage("--password-stdin: no password on standard input".into()))
+    } else {
+        Ok(Secret::new(text))
     }
 }

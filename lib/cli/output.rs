@@ -26,9 +26,12 @@ pub struct OutputError {
 
 /// Reads the name of an output from the command line: any but `-`, which stands for what no output goes to.
 pub(super) fn output_name() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|name| match name.as_os_str() == "-" {
-        true => Err("it cannot go to standard output: name a file, or ./- for one of that name"),
-        false => Ok(name),
+    PathBufValueParser::new().try_map(|name| {
+        if name.as_os_str() == "-" {
+            Err("it cannot go to standard output: name a file, or ./- for one of that name")
+        } else {
+            Ok(name)
+        }
     })
 }
 
@@ -94,12 +97,11 @@ impl Output {
         if !meta.is_file() && !meta.file_type().is_block_device() {
             return Err(OutputError::new(target, "is neither a regular file nor a block device", None));
         }
-        let kind = match meta.is_file() {
-            true => {
-                let file = OpenOptions::new().read(true).write(true).open(&resolved).map_err(fail)?;
-                Kind::InPlace { file, device_size: None }
-            }
-            false => device(&resolved).map_err(fail)?,
+        let kind = if meta.is_file() {
+            let file = OpenOptions::new().read(true).write(true).open(&resolved).map_err(fail)?;
+            Kind::InPlace { file, device_size: None }
+        } else {
+            device(&resolved).map_err(fail)?
         };
         Ok(Self { target: resolved, kind })
     }

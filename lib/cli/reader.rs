@@ -57,10 +57,8 @@ pub fn while_read<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
 /// # Errors
 /// A broken pipe.
 pub fn require_reader() -> Result<(), Failure> {
-    match wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
-        true => Err(reader_gone()),
-        false => Ok(()),
-    }
+    let is_gone = wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    if is_gone { Err(reader_gone()) } else { Ok(()) }
 }
 
 fn reader_gone() -> Failure {

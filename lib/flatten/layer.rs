@@ -90,10 +90,8 @@ impl Layer {
         let mut words: Vec<String> = Vec::new();
         words.extend(record.digest.as_ref().map(|d| format!("{}:{}", d.algorithm().name(), &d.hex()[..12])));
         words.extend(is_foreign.then(|| Shown(record.media_type.as_bytes()).to_string()));
-        let label = match words.is_empty() {
-            true => format!("layer {number}"),
-            false => format!("layer {number} ({})", words.join(", ")),
-        };
+        let label =
+            if words.is_empty() { format!("layer {number}") } else { format!("layer {number} ({})", words.join(", ")) };
         let stargz = record.annotations.contains_key(STARGZ);
         let expected = ExpectedDigests { diff_id: record.diff_id, digest: record.digest };
         let kind = LayerKind::Blob { size: record.size, expected, stargz, is_foreign };

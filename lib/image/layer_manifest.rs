@@ -240,9 +240,8 @@ impl<R: BufRead> Reader<R> {
         // A last line without its line break that is no JSON was cut in the middle.
         let whole = self.line.last() == Some(&b'\n');
         let (record, line) = (self.record, &self.line);
-        let json = |source: serde_json::Error| match whole {
-            true => Error::Json { record, source },
-            false => Error::Cut { records: record - 1 },
+        let json = |source: serde_json::Error| {
+            if whole { Error::Json { record, source } } else { Error::Cut { records: record - 1 } }
         };
         let tag: Tag = serde_json::from_slice(line).map_err(json)?;
         let parsed = match tag.r#type.as_str() {

@@ -28,9 +28,10 @@ pub(super) fn get(helper: &str, server: &str) -> Result<Option<Credential>, Stri
     let (success, output) = run(&program, server).map_err(|e| format!("{program}: {e}"))?;
     if !success {
         let text = String::from_utf8_lossy(&output).to_ascii_lowercase();
-        return match text.contains("credentials not found") || text.contains("no credentials") {
-            true => Ok(None),
-            false => Err(format!("{program} failed (try: echo {server} | {program} get)")),
+        return if text.contains("credentials not found") || text.contains("no credentials") {
+            Ok(None)
+        } else {
+            Err(format!("{program} failed (try: echo {server} | {program} get)"))
         };
     }
     let no_json = |_| format!("{program} answered no JSON");

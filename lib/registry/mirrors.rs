@@ -77,10 +77,8 @@ fn choose(registries: &BTreeMap<String, Registry>, reference: &Reference) -> Res
     let parse = |location: &str| parse(location.strip_suffix(one).unwrap_or(location), rest);
     let mut places = Vec::new();
     for mirror in &registry.mirror {
-        let pull = match registry.mirror_by_digest_only {
-            true => Pull::DigestOnly,
-            false => mirror.pull_from_mirror.unwrap_or_default(),
-        };
+        let pull =
+            if registry.mirror_by_digest_only { Pull::DigestOnly } else { mirror.pull_from_mirror.unwrap_or_default() };
         let (registry, repository) = parse(&mirror.location)?;
         places.push(Location { registry, repository, insecure: mirror.insecure, is_mirror: true, pull });
     }
@@ -127,9 +125,10 @@ fn parse(location: &str, rest: &str) -> Result<(String, String), Error> {
     if probe.digest.is_some() || probe.tag.as_deref() != Some("latest") || repository.ends_with(":latest") {
         return Err(bad());
     }
-    match probe.registry == host || host == "index.docker.io" || host == DOCKER_HOST {
-        true => Ok((probe.registry, probe.repository)),
-        false => Ok((host.to_owned(), repository.to_owned())),
+    if probe.registry == host || host == "index.docker.io" || host == DOCKER_HOST {
+        Ok((probe.registry, probe.repository))
+    } else {
+        Ok((host.to_owned(), repository.to_owned()))
     }
 }
 

@@ -82,9 +82,10 @@ impl Repository {
         let found = self.each(|endpoint, attempts| {
             self.attempts(attempts, || {
                 let answer = endpoint.request(&Method::HEAD, &format!("manifests/{tag}"), &accept())?;
-                match answer.status().is_success() {
-                    true => Ok(Found { digest: content_digest(&answer) }),
-                    false => Err(answer.into_error()),
+                if answer.status().is_success() {
+                    Ok(Found { digest: content_digest(&answer) })
+                } else {
+                    Err(answer.into_error())
                 }
             })
         });
@@ -203,10 +204,7 @@ impl Repository {
 
     fn manifest(&self, endpoint: &Endpoint, target: &str) -> Result<Answer, Error> {
         let answer = endpoint.request(&Method::GET, &format!("manifests/{target}"), &accept())?;
-        match answer.status().is_success() {
-            true => Ok(answer),
-            false => Err(answer.into_error()),
-        }
+        if answer.status().is_success() { Ok(answer) } else { Err(answer.into_error()) }
     }
 
     fn attempts<T>(&self, mut attempts: Attempts, mut once: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
@@ -225,9 +223,10 @@ impl Repository {
             if index < last && source.down.load(Ordering::Relaxed) {
                 continue;
             }
-            let attempts = match index == last {
-                true => Attempts::new(self.options.retries),
-                false => Attempts::at_mirror(self.options.retries),
+            let attempts = if index == last {
+                Attempts::new(self.options.retries)
+            } else {
+                Attempts::at_mirror(self.options.retries)
             };
             let error = match at(&source.endpoint, attempts) {
                 Ok(done) => return Ok(done),

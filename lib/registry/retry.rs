@@ -67,10 +67,7 @@ impl Attempts {
             return Err(error);
         }
         log::warn!("{error}; trying again in {:.1} s, {} of {}", wait.as_secs_f64(), done + 1, self.retries);
-        match cancel.wait(wait) {
-            true => Err(Error::Cancelled),
-            false => Ok(()),
-        }
+        if cancel.wait(wait) { Err(Error::Cancelled) } else { Ok(()) }
     }
 }
 

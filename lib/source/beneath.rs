@@ -91,10 +91,7 @@ impl Beneath {
             Err(error) => Err(error.into()),
             Ok(fd) => {
                 let file = std::fs::File::from(fd);
-                match file.metadata()?.is_file() {
-                    true => Ok(Some(file)),
-                    false => Err(io::Error::other("is no regular file")),
-                }
+                if file.metadata()?.is_file() { Ok(Some(file)) } else { Err(io::Error::other("is no regular file")) }
             }
         }
     }

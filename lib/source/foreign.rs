@@ -46,12 +46,13 @@ pub(super) fn refuse(text: &str) -> Result<(), Error> {
     let is_archive = ARCHIVES.iter().any(|end| before.ends_with(end)) && Path::new(before).is_file();
     let path = Path::new(text);
     let is_layout = || ["oci-layout", "index.json"].iter().any(|name| path.join(name).is_file());
-    match is_archive || path.is_file() || is_layout() {
-        true => Err(Error::Path {
+    if is_archive || path.is_file() || is_layout() {
+        Err(Error::Path {
             path: path.into(),
             what: format!("is here too: ./{text} reads it, docker://{text} fetches the registry's image of this name"),
-        }),
-        false => Ok(()),
+        })
+    } else {
+        Ok(())
     }
 }
 

@@ -120,9 +120,10 @@ fn split(text: &str, exists: impl Fn(&Path) -> bool) -> (PathBuf, Option<String>
 }
 
 fn required(path: PathBuf) -> Result<PathBuf, Error> {
-    match path.as_os_str().is_empty() {
-        true => Err(Error::Path { path, what: "a path is missing after the colon".into() }),
-        false => Ok(path),
+    if path.as_os_str().is_empty() {
+        Err(Error::Path { path, what: "a path is missing after the colon".into() })
+    } else {
+        Ok(path)
     }
 }
 

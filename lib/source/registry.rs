@@ -208,9 +208,10 @@ impl Remote {
     fn remember(&self, reference: &Reference, mut top: Descriptor, image: &Image) -> Result<(), Error> {
         let bytes = self.cached(&top.digest)?.unwrap_or_default();
         if top.media_type.is_empty() {
-            top.media_type = match top.digest == image.descriptor.digest {
-                true => image.manifest.media_type.clone(),
-                false => own_media_type(&bytes),
+            top.media_type = if top.digest == image.descriptor.digest {
+                image.manifest.media_type.clone()
+            } else {
+                own_media_type(&bytes)
             };
         }
         let name = Name::new(reference.store_name(), top, &bytes, image.platform.as_ref());

@@ -46,10 +46,7 @@ impl Directory {
     /// As [`Self::join`], for calls that take no descriptor; where /proc is, the path leads through this very directory.
     pub(super) fn through(&self, name: &str) -> PathBuf {
         let held = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
-        match held.exists() {
-            true => held.join(name),
-            false => self.join(name),
-        }
+        if held.exists() { held.join(name) } else { self.join(name) }
     }
 
     /// A directory in it; `None` when there is none.

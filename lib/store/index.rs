@@ -137,12 +137,11 @@ impl Store {
                 let used = used(entry).unwrap_or(now);
                 let is_kept = now.saturating_sub(used) < age;
                 set_used(entry, used);
-                match is_kept {
-                    true => {
-                        kept.extend(digest(&entry["digest"]));
-                        kept.extend(digest(&entry["annotations"][SOURCE_DIGEST]));
-                    }
-                    false => forgotten += 1,
+                if is_kept {
+                    kept.extend(digest(&entry["digest"]));
+                    kept.extend(digest(&entry["annotations"][SOURCE_DIGEST]));
+                } else {
+                    forgotten += 1;
                 }
                 is_kept
             });
@@ -168,10 +167,7 @@ impl Store {
         change(&mut entries);
         let is_changed = before != entries;
         index.insert("manifests".into(), Value::Array(entries));
-        match is_changed {
-            true => self.replace("index.json", Value::Object(index).to_string().as_bytes()),
-            false => Ok(()),
-        }
+        if is_changed { self.replace("index.json", Value::Object(index).to_string().as_bytes()) } else { Ok(()) }
     }
 
     fn entries_as_written(&self) -> Result<Vec<Value>, Error> {

@@ -284,9 +284,10 @@ impl Store {
         let lock = lock.ok_or_else(|| Error::at(&path, "cannot open the lock")(io::ErrorKind::NotFound.into()))?;
         let what = || format!("{}: waiting for another process that changes the store", self.root().display());
         let locked = wait::lock(|| try_lock(&lock), self.0.options.patience, || 0, what);
-        match locked.map_err(Error::at(&path, "cannot lock the store"))? {
-            true => Ok(lock),
-            false => Err(Error::Locked { path, seconds: self.0.options.patience.as_secs() }),
+        if locked.map_err(Error::at(&path, "cannot lock the store"))? {
+            Ok(lock)
+        } else {
+            Err(Error::Locked { path, seconds: self.0.options.patience.as_secs() })
         }
     }
 
@@ -325,9 +326,10 @@ fn use_together(root: &Directory, options: Options, create: OFlags) -> Result<Op
     };
     let what = || format!("{}: waiting for another process that prunes the store", root.path().display());
     let locked = wait::lock(|| try_lock_shared(&lock), options.patience, || 0, what);
-    match locked.map_err(Error::at(&path, "cannot lock the store"))? {
-        true => Ok(Some(lock)),
-        false => Err(Error::Locked { path, seconds: options.patience.as_secs() }),
+    if locked.map_err(Error::at(&path, "cannot lock the store"))? {
+        Ok(Some(lock))
+    } else {
+        Err(Error::Locked { path, seconds: options.patience.as_secs() })
     }
 }
 
@@ -339,9 +341,10 @@ fn is_read_only(error: &io::Error) -> bool {
 fn require_empty(root: &Directory) -> Result<(), Error> {
     let ours = [".lock", ".in-use", "partial", "blobs", "oci-layout", "index.json", "lost+found"];
     let (names, others) = root.names()?;
-    match others == 0 && names.iter().all(|name| ours.contains(&name.as_str())) {
-        true => Ok(()),
-        false => Err(Error::NotEmpty { path: root.path().to_path_buf() }),
+    if others == 0 && names.iter().all(|name| ours.contains(&name.as_str())) {
+        Ok(())
+    } else {
+        Err(Error::NotEmpty { path: root.path().to_path_buf() })
     }
 }
 

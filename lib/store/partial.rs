@@ -275,10 +275,7 @@ impl Partial {
             return Err(Mismatch::Size { expected: self.size, found: self.offset });
         }
         let found = self.hash.settled().clone().finish();
-        match found == self.digest {
-            true => Ok(()),
-            false => Err(Mismatch::Digest { expected: self.digest.clone(), found }),
-        }
+        if found == self.digest { Ok(()) } else { Err(Mismatch::Digest { expected: self.digest.clone(), found }) }
     }
 
     fn mismatch(&self, mismatch: Mismatch) -> Error {

@@ -64,9 +64,8 @@ mod tests {
         let root = File::open(&inside).unwrap();
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         for at_once in [true, false] {
-            let open = |path: &[u8]| match at_once {
-                true => open_beneath(root.as_fd(), path),
-                false => by_component(root.as_fd(), path, flags),
+            let open = |path: &[u8]| {
+                if at_once { open_beneath(root.as_fd(), path) } else { by_component(root.as_fd(), path, flags) }
             };
             let mut text = String::new();
             open(b"a/b/file").unwrap().read_to_string(&mut text).unwrap();

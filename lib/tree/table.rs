@@ -105,16 +105,11 @@ mod tests {
         let mut set = BTreeSet::new();
         for _ in 0..20_000 {
             let number = random.u32(0..60);
-            match set.contains(&number) {
-                true if random.bool() => {
-                    table.remove(number, hash);
-                    set.remove(&number);
-                }
-                false => {
-                    table.insert(number, hash);
-                    set.insert(number);
-                }
-                true => {}
+            if set.insert(number) {
+                table.insert(number, hash);
+            } else if random.bool() {
+                table.remove(number, hash);
+                set.remove(&number);
             }
             let probe = random.u32(0..60);
             assert_eq!(table.find(hash(probe), |n| n == probe).is_some(), set.contains(&probe));

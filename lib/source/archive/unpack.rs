@@ -91,9 +91,8 @@ pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unp
             }
             Entry::Node(NodeKind::Symlink(target)) => {
                 let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
-                let target = std::str::from_utf8(target).ok().and_then(|target| match target.starts_with('/') {
-                    true => normal(target),
-                    false => normal(&format!("{parent}/{target}")),
+                let target = std::str::from_utf8(target).ok().and_then(|target| {
+                    if target.starts_with('/') { normal(target) } else { normal(&format!("{parent}/{target}")) }
                 });
                 unpacked.files.remove(&name);
                 unpacked.links.extend(target.map(|target| (name, target)));
