@@ -1,8 +1,11 @@
 //! Descriptors: what an index or a manifest says of each blob (OCI image spec, `descriptor.md`).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use super::Digest;
 
@@ -54,6 +57,45 @@ pub struct DescribedPlatform {
 /// `null` where a list, a map or a text is due, as Go programs write empty ones.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(input: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(input)?.unwrap_or_default())
+}
+
+/// The entries of an index. One that makes no sense, of a digest unknown here or without a size, costs that entry and not
+/// the others (R9).
+#[derive(Clone, Debug, Default)]
+pub struct Entries(pub Vec<Descriptor>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Entries;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of descriptors")
+            }
+            fn visit_unit<E>(self) -> Result<Entries, E> {
+                Ok(Entries::default())
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entries, A::Error> {
+                let (mut entries, mut left_out, mut first) = (Vec::new(), 0_usize, None);
+                while let Some(entry) = list.next_element::<&RawValue>()? {
+                    match serde_json::from_str(entry.get()) {
+                        Ok(entry) => entries.push(entry),
+                        Err(why) => {
+                            left_out += 1;
+                            first.get_or_insert(why);
+                        }
+                    }
+                }
+                match first {
+                    None => {}
+                    Some(why) if entries.is_empty() => return Err(A::Error::custom(why)),
+                    Some(why) => log::warn!("{left_out} entries of the index make no sense and are left out: {why}"),
+                }
+                Ok(Entries(entries))
+            }
+        }
+        input.deserialize_any(List)
+    }
 }
 
 /// What BuildKit sets on the index entries that are attestations, not images.

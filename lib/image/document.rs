@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::descriptor::{Descriptor, or_default};
+use super::descriptor::{Descriptor, Entries, or_default};
 use super::media_type;
 
 /// Most bytes of an index, a manifest or a config (R7).
@@ -79,7 +79,7 @@ struct Raw {
     #[serde(default)]
     artifact_type: Option<String>,
     #[serde(default)]
-    manifests: Option<Vec<Descriptor>>,
+    manifests: Option<Entries>,
     #[serde(default)]
     config: Option<Descriptor>,
     #[serde(default)]
@@ -99,10 +99,12 @@ impl Document {
         let declared = declared.map(media_type::essence);
         let own = media_type::essence(&raw.media_type);
         let is_schema1 = |t: &str| matches!(t, media_type::DOCKER_SCHEMA1 | media_type::DOCKER_SCHEMA1_SIGNED);
-        if raw.fs_layers.is_some() || raw.schema_version == Some(1) || is_schema1(&own) {
+        let known = |t: &String| media_type::is_index(t) || media_type::is_manifest(t);
+        // The number is as old as the first format, and some builders of the second never raised it.
+        let is_first = raw.schema_version == Some(1) && !known(&own);
+        if raw.fs_layers.is_some() || is_first || is_schema1(&own) {
             return Err(DocumentError::Schema1);
         }
-        let known = |t: &String| media_type::is_index(t) || media_type::is_manifest(t);
         let stated = Some(own).filter(|t| !t.is_empty()).or(declared.filter(known));
         if let Some(other) = stated.as_ref().filter(|t| !known(t)) {
             return Err(DocumentError::Unknown(Some(other.chars().take(100).collect())));
@@ -112,13 +114,13 @@ impl Document {
             return Err(DocumentError::Ambiguous);
         }
         match (stated, raw.manifests, raw.config, raw.layers) {
-            (Some(t), Some(manifests), _, _) if media_type::is_index(&t) => {
+            (Some(t), Some(Entries(manifests)), _, _) if media_type::is_index(&t) => {
                 Ok(Self::Index(Index { media_type: t, manifests }))
             }
             (Some(t), _, Some(config), layers) if media_type::is_manifest(&t) => {
                 manifest(t, config, layers.unwrap_or_default(), raw.artifact_type)
             }
-            (None, Some(manifests), None, None) => {
+            (None, Some(Entries(manifests)), None, None) => {
                 Ok(Self::Index(Index { media_type: media_type::OCI_INDEX.into(), manifests }))
             }
             (None, None, Some(config), Some(layers)) => {
@@ -173,6 +175,36 @@ mod tests {
         assert!(matches!(parse(bare, Some("text/plain; charset=utf-8")), Ok(Document::Manifest(_))));
         assert!(matches!(parse(r#"{"manifests":[]}"#, None), Ok(Document::Index(_))));
         assert!(parse(r#"{"manifests":[],"config":{"digest":"$D","size":2},"layers":[]}"#, None).is_err());
+    }
+
+    #[test]
+    fn an_entry_that_makes_no_sense_costs_that_entry() {
+        for odd in [
+            r#"{"digest":"blake3:00","size":2}"#,
+            r#"{"digest":"","size":2}"#,
+            r#"{"size":2}"#,
+            r#"{"digest":"$D"}"#,
+            r#"{"digest":"$D","size":-1}"#,
+            r#"{"digest":"$D","size":2,"platform":"linux"}"#,
+            "7",
+            "null",
+        ] {
+            let index = format!(r#"{{"manifests":[{odd},{{"digest":"$D","size":5}},{odd}]}}"#);
+            let Ok(Document::Index(index)) = parse(&index, None) else { panic!("{odd}") };
+            assert_eq!(index.manifests.iter().map(|entry| entry.size).collect::<Vec<_>>(), [5], "{odd}");
+        }
+        let error = parse(r#"{"manifests":[{"digest":"blake3:00","size":2},{"size":2}]}"#, None).unwrap_err();
+        assert!(error.contains("no digest"), "{error}");
+        assert!(parse(r#"{"manifests":{}}"#, None).is_err());
+        assert!(parse(r#"{"manifests":[{"digest":]}"#, None).is_err());
+    }
+
+    #[test]
+    fn the_media_type_says_more_than_the_schema() {
+        let text = r#"{"schemaVersion":1,"mediaType":"$T","config":{"digest":"$D","size":2},"layers":[]}"#;
+        let taken = |kind: &str| parse(&text.replace("$T", kind), None);
+        assert!(matches!(taken(media_type::OCI_MANIFEST), Ok(Document::Manifest(_))));
+        assert!(taken("").unwrap_err().contains("schema 1"));
     }
 
     #[test]

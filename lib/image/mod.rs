@@ -11,7 +11,7 @@ mod reference;
 pub mod select;
 
 pub use config::{Config, ConfigError};
-pub use descriptor::{DescribedPlatform, Descriptor};
+pub use descriptor::{DescribedPlatform, Descriptor, Entries};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use document::{Annotations, Document, DocumentError, Index, MAX_DOCUMENT, Manifest};
 pub use platform::{Platform, PlatformError};

@@ -137,27 +137,40 @@ fn is_architecture(text: &str) -> bool {
     ARCHITECTURES.contains(&text.to_ascii_lowercase().as_str())
 }
 
+/// Takes `(+one+other)` out from behind the operating system, as containerd and our own messages write what an image
+/// demands of it; `None` where that is malformed.
+fn without_features(text: &str) -> Option<(String, Vec<String>)> {
+    let Some((os, rest)) = text.split_once('(') else { return Some((text.to_owned(), Vec::new())) };
+    let (named, rest) = rest.split_once(')')?;
+    let mut features: Vec<String> = named.strip_prefix('+')?.split('+').map(str::to_owned).collect();
+    let is_whole = !os.is_empty() && !os.contains('/') && (rest.is_empty() || rest.starts_with('/'));
+    let is_word = |feature: &String| !feature.is_empty() && feature.bytes().all(|b| b.is_ascii_graphic());
+    features.sort_unstable();
+    features.dedup();
+    (is_whole && features.iter().all(is_word)).then(|| (format!("{os}{rest}"), features))
+}
+
 impl FromStr for Platform {
     type Err = PlatformError;
 
     fn from_str(text: &str) -> Result<Self, PlatformError> {
         let error = || PlatformError(text.chars().take(100).collect());
-        let parts: Vec<&str> = text.split('/').collect();
+        let (bare, features) = without_features(text).ok_or_else(error)?;
+        let parts: Vec<&str> = bare.split('/').collect();
         let is_word = |part: &&str| {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
         };
         if !parts.iter().all(is_word) {
             return Err(error());
         }
-        match parts[..] {
-            [architecture] if is_architecture(architecture) => Ok(Self::new("linux", architecture, None)),
-            [architecture, variant] if is_architecture(architecture) => {
-                Ok(Self::new("linux", architecture, Some(variant)))
-            }
-            [os, architecture] => Ok(Self::new(os, architecture, None)),
-            [os, architecture, variant] => Ok(Self::new(os, architecture, Some(variant))),
-            _ => Err(error()),
-        }
+        let platform = match parts[..] {
+            [architecture] if is_architecture(architecture) => Self::new("linux", architecture, None),
+            [architecture, variant] if is_architecture(architecture) => Self::new("linux", architecture, Some(variant)),
+            [os, architecture] => Self::new(os, architecture, None),
+            [os, architecture, variant] => Self::new(os, architecture, Some(variant)),
+            _ => return Err(error()),
+        };
+        Ok(Self { features, ..platform })
     }
 }
 
@@ -222,6 +235,13 @@ mod tests {
             ("linux/riscv64", "linux/riscv64"),
         ] {
             assert_eq!(platform(given).to_string(), normal);
+        }
+        for named in ["linux(+erofs)/amd64", "linux(+a+b.c)/arm/v6"] {
+            assert_eq!(platform(named).to_string(), named);
+        }
+        assert_eq!(platform("linux(+b+a+b)/amd64").to_string(), "linux(+a+b)/amd64");
+        for bad in ["linux(+)/amd64", "linux(erofs)/amd64", "linux(+a/amd64", "linux/amd64(+a)", "(+a)/amd64", "a(+b)c/d"] {
+            assert!(bad.parse::<Platform>().is_err(), "{bad}");
         }
         for bad in ["", "linux", "armada", "linux/", "/amd64", "a/b/c/d", "linux/am d64", "linux/\u{1b}"] {
             assert!(bad.parse::<Platform>().is_err(), "{bad}");

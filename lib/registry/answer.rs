@@ -83,7 +83,7 @@ impl Answer {
             }
         };
         let decoded = match self.encoded() {
-            Some("gzip" | "x-gzip") => gunzip(&bytes, max),
+            Some(name) if ["gzip", "x-gzip"].iter().any(|gzip| name.eq_ignore_ascii_case(gzip)) => gunzip(&bytes, max),
             _ => None,
         };
         Ok(Body { bytes, decoded, end })
@@ -96,7 +96,7 @@ impl Answer {
 
     fn encoded(&self) -> Option<&str> {
         let value = self.headers().get(CONTENT_ENCODING)?.to_str().ok()?;
-        Some(value).filter(|name| !name.is_empty() && *name != "identity")
+        Some(value.trim()).filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
     }
 
     /// What to add to the news that the bytes are wrong: an encoding that nobody asked for is the likely cause. Bytes

@@ -107,7 +107,7 @@ fn value(text: &str) -> (String, &str) {
         let word = &text[end..ends];
         let start = word.len() - word.trim_start().len();
         let name = word[start..].find(is_word_end).unwrap_or(word.len() - start);
-        if end > 0 && name > 0 && word[start + name..].trim_start().starts_with('=') {
+        if start > 0 && name > 0 && word[start + name..].trim_start().starts_with('=') {
             break;
         }
         let rest = &word[start + name..];
@@ -152,6 +152,15 @@ mod tests {
             assert_eq!(best(&[none]), None, "{none:?}");
         }
     }
+    #[test]
+    fn an_address_without_quotes_keeps_its_query() {
+        for header in ["Bearer realm=https://a/t?b=c&d=e,service=s", "Bearer realm=https://a/t?b=c&d=e service=s"] {
+            let realm = "https://a/t?b=c&d=e".into();
+            let expected = Challenge::Bearer { realm, service: Some("s".into()), scope: None, error: None };
+            assert_eq!(Challenge::best([header].into_iter()), Some(expected), "{header}");
+        }
+    }
+
     #[test]
     fn what_gos_clients_understand_is_understood() {
         let best = |header: &str| Challenge::best([header].into_iter());

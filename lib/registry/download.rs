@@ -139,7 +139,8 @@ impl Download<'_> {
             }
             status if status.is_success() => {
                 let what = format!("answers {status} where a blob is due");
-                return Err(Error::Protocol { url: shown, what });
+                let error = Error::Protocol { url: shown, what };
+                return if part { Ok(Attempt::NoPart(error)) } else { Err(error) };
             }
             _ => {
                 let error = answer.into_error();

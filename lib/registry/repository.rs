@@ -82,18 +82,18 @@ impl Repository {
         let found = self.each(|endpoint, attempts| {
             self.attempts(attempts, || {
                 let answer = endpoint.request(&Method::HEAD, &format!("manifests/{tag}"), &accept())?;
-                if answer.status().is_success() {
-                    Ok(Found { digest: content_digest(&answer) })
-                } else {
-                    Err(answer.into_error())
+                match answer.status() {
+                    status if status.is_success() => Ok(Some(Found { digest: content_digest(&answer) })),
+                    // A server that does not know the method says so in many ways; GET has attempts of its own.
+                    status if status.is_server_error() => Ok(None),
+                    _ => Err(answer.into_error()),
                 }
             })
         });
         match found {
-            Ok(found) => Ok(Some(found)),
             // GET will say it better, or better answer.
             Err(Error::Status { code: 400..=499, .. }) => Ok(None),
-            Err(error) => Err(error),
+            other => other,
         }
     }
 

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::client::Security;
 use super::credential::Credential;
 use super::destination::Sender;
+use super::go_json;
 use super::transport::{Request, Transport};
 use super::url::{self, Url};
 use super::{Error, Secret};
@@ -44,14 +45,22 @@ pub(super) struct Token {
     pub until: Instant,
 }
 
-#[derive(Default, Deserialize)]
+/// What a token server answers.
+#[derive(Default)]
 struct TokenResponse {
-    #[serde(default)]
     token: Option<String>,
-    #[serde(default)]
-    access_token: Option<String>,
-    #[serde(default)]
-    expires_in: Option<f64>,
+    expires_in: f64,
+}
+
+impl TokenResponse {
+    /// Reads it as Go's clients do; `None` where it is no such answer.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let root: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
+        let text = |name| go_json::text(&root, name).ok();
+        let token = text("token")?.or(text("access_token")?).map(str::to_owned);
+        let expires_in = go_json::field(&root, "expires_in").map_or(Some(0.0), Value::as_f64)?;
+        Some(Self { token, expires_in })
+    }
 }
 
 /// Fetches a token, for `credential` or for nobody in particular.
@@ -76,14 +85,14 @@ pub(super) fn fetch(route: Route<'_>, wanted: &Wanted<'_>, credential: Option<&C
     }
     // The parser's own text may quote a token.
     let bad = |what: &str| Error::Protocol { url: shown.clone(), what: what.into() };
-    let parse = |bytes: &[u8]| serde_json::from_slice::<TokenResponse>(bytes).ok();
     let body = answer.body(MAX_ANSWER, route.transport.document_patience())?;
-    let bytes = body.right(|bytes| parse(bytes).is_some(), |_| bad("the token server's answer is not valid"))?;
-    let response = parse(&bytes).unwrap_or_default();
-    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let token = filled(response.token).or(filled(response.access_token));
-    let token = token.ok_or_else(|| bad("the token server's answer holds no token"))?;
-    let life = Duration::try_from_secs_f64(response.expires_in.unwrap_or(0.0)).unwrap_or_default();
+    let bytes = body.right(
+        |bytes| TokenResponse::parse(bytes).is_some(),
+        |_| bad("the token server's answer is not valid"),
+    )?;
+    let response = TokenResponse::parse(&bytes).unwrap_or_default();
+    let token = response.token.ok_or_else(|| bad("the token server's answer holds no token"))?;
+    let life = Duration::try_from_secs_f64(response.expires_in).unwrap_or_default();
     // Servers are known to say 0 or nothing; the specification's minimum is a minute.
     let life = life.clamp(Duration::from_secs(DEFAULT_LIFE), Duration::from_secs(24 * 3600));
     Ok(Token { token: Secret::new(token), until: Instant::now() + life - MARGIN })

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Error, Store};
 use crate::image::layer_manifest::PlatformRecord;
-use crate::image::{Annotations, Descriptor, Digest, Platform, media_type};
+use crate::image::{Annotations, Descriptor, Entries, Digest, Platform, media_type};
 
 /// The annotation that carries an image's name (OCI image spec, annotations.md).
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -47,11 +47,11 @@ impl Store {
         #[derive(serde::Deserialize)]
         struct Raw {
             #[serde(default)]
-            manifests: Option<Vec<Descriptor>>,
+            manifests: Entries,
         }
         let Some(bytes) = self.read_index()? else { return Ok(Vec::new()) };
         let raw: Raw = serde_json::from_slice(&bytes).map_err(|e| self.index_error(e))?;
-        Ok(raw.manifests.unwrap_or_default())
+        Ok(raw.manifests.0)
     }
 
     /// What `name` stands for, if the store knows it.

@@ -14,7 +14,7 @@ use super::locator::ArchiveKind;
 use super::resolve::Image;
 use super::{Error, Locator, Meter, Options, Outcome, Progress, Transfer, layout};
 use crate::image::layer_manifest;
-use crate::image::{Descriptor, MAX_DOCUMENT};
+use crate::image::{Descriptor, Entries, MAX_DOCUMENT};
 use crate::store::{Name, Store};
 use crate::sys::WaitingReader;
 
@@ -73,12 +73,12 @@ fn oci(
     #[derive(serde::Deserialize)]
     struct Index {
         #[serde(default)]
-        manifests: Option<Vec<Descriptor>>,
+        manifests: Entries,
     }
     let bytes = unpacked.index.as_deref().unwrap_or_default();
     let index: Index =
         serde_json::from_slice(bytes).map_err(|e| path_error(archive.file, &format!("index.json: {e}")))?;
-    layout::choose(store, shown, &index.manifests.unwrap_or_default(), archive.name, options)
+    layout::choose(store, shown, &index.manifests.0, archive.name, options)
 }
 
 fn read(file: &Path, store: &Store, progress: &Arc<dyn Progress>) -> Result<Unpacked, Error> {

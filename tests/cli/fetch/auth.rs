@@ -481,6 +481,24 @@ fn a_token_server_that_redirects_does_not_pass_an_identity_token_on() {
 }
 
 #[test]
+fn a_token_servers_answer_is_read_as_go_reads_it() {
+    for spelling in [
+        r#"{"Token":"$T"}"#,
+        r#"{"ACCESS_TOKEN":"$T","expires_in":null}"#,
+        r#"{"token":"no","token":"$T","EXPIRES_IN":1.5}"#,
+        r#"{"token":null,"access_token":"$T"}"#,
+    ] {
+        let (image, registry, puller) = one();
+        registry.ask_bearer(&Issuer::anonymous());
+        registry.when(any("/token"), move |reply| {
+            let body: serde_json::Value = serde_json::from_slice(&reply.bytes()).expect("the issuer's answer");
+            reply.body(spelling.replace("$T", body["token"].as_str().expect("its token")).into_bytes())
+        });
+        puller.pull(registry.name("team/demo")).retries(0).run().quietly().gets(&image);
+    }
+}
+
+#[test]
 fn a_token_server_that_answers_nonsense_is_an_error() {
     let huge = format!(r#"{{"token":"{}"}}"#, "SECRET".repeat(4 << 20));
     let answers: [&str; 8] = [

@@ -142,6 +142,17 @@ fn a_head_that_lies_costs_a_get_and_no_more() {
 }
 
 #[test]
+fn a_server_that_fails_at_head_is_asked_by_get() {
+    for status in [403, 404, 405, 500, 501, 503] {
+        let (image, registry, puller) = one();
+        puller.pull(registry.name("demo")).run().gets(&image);
+        registry.when(head("/manifests/"), move |_| Reply::error(status, "UNSUPPORTED", "what is that?"));
+        puller.pull(registry.name("demo")).run().quietly().gets(&image);
+        assert_eq!((registry.asked(head("/")).len(), registry.asked(get("/manifests/")).len()), (1, 2), "{status}");
+    }
+}
+
+#[test]
 fn two_hosts_that_point_at_each_other_are_left() {
     let (image, registry, puller) = one();
     let elsewhere = Registry::start_elsewhere();

@@ -315,6 +315,8 @@ fn features_that_nobody_asked_for_make_another_platform() {
     let registry = Registry::start();
     registry.push("demo", "latest", &Index::default().entry(descriptor, &erofs));
     Puller::new().pull(registry.name("demo")).run().fails(&["linux(+erofs)/"]).says_nothing();
+    let wanted = format!("linux(+erofs)/{}", host_architecture());
+    Puller::new().pull(registry.name("demo")).args(["--platform", &wanted]).run().gets_exactly(&erofs);
 }
 
 #[test]

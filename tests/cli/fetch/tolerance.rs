@@ -58,6 +58,15 @@ fn documents_that_come_compressed_are_read() {
 }
 
 #[test]
+fn compression_has_several_names() {
+    for name in ["GZIP", "x-gzip", " Gzip"] {
+        let (image, registry, puller) = one();
+        registry.when(any("/manifests/"), move |reply| reply.gzipped_as(name));
+        puller.pull(registry.name("demo")).retries(0).run().quietly().gets_exactly(&image);
+    }
+}
+
+#[test]
 fn a_compressed_document_is_bounded_too() {
     let (_, registry, puller) = one();
     registry.when(any("/manifests/"), |reply| reply.body(vec![b' '; 64 << 20]).gzipped());

@@ -169,9 +169,14 @@ impl Reply {
 
     /// The body compressed, and said to be.
     pub fn gzipped(self) -> Self {
+        self.gzipped_as("gzip")
+    }
+
+    /// The body compressed, by a name that stands for it.
+    pub fn gzipped_as(self, name: &str) -> Self {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         std::io::Write::write_all(&mut encoder, &self.bytes()).unwrap();
-        self.body(encoder.finish().unwrap()).header("Content-Encoding", "gzip")
+        self.body(encoder.finish().unwrap()).header("Content-Encoding", name)
     }
 
     /// Only the first `bytes`, with a Content-Length that says so.
@@ -232,7 +237,7 @@ impl Reply {
         self
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let (mut at, end) = self.range;
         let mut out = Vec::new();
         while at < end {
