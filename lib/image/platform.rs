@@ -240,7 +240,9 @@ mod tests {
             assert_eq!(platform(named).to_string(), named);
         }
         assert_eq!(platform("linux(+b+a+b)/amd64").to_string(), "linux(+a+b)/amd64");
-        for bad in ["linux(+)/amd64", "linux(erofs)/amd64", "linux(+a/amd64", "linux/amd64(+a)", "(+a)/amd64", "a(+b)c/d"] {
+        for bad in
+            ["linux(+)/amd64", "linux(erofs)/amd64", "linux(+a/amd64", "linux/amd64(+a)", "(+a)/amd64", "a(+b)c/d"]
+        {
             assert!(bad.parse::<Platform>().is_err(), "{bad}");
         }
         for bad in ["", "linux", "armada", "linux/", "/amd64", "a/b/c/d", "linux/am d64", "linux/\u{1b}"] {

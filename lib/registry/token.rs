@@ -86,10 +86,8 @@ pub(super) fn fetch(route: Route<'_>, wanted: &Wanted<'_>, credential: Option<&C
     // The parser's own text may quote a token.
     let bad = |what: &str| Error::Protocol { url: shown.clone(), what: what.into() };
     let body = answer.body(MAX_ANSWER, route.transport.document_patience())?;
-    let bytes = body.right(
-        |bytes| TokenResponse::parse(bytes).is_some(),
-        |_| bad("the token server's answer is not valid"),
-    )?;
+    let bytes =
+        body.right(|bytes| TokenResponse::parse(bytes).is_some(), |_| bad("the token server's answer is not valid"))?;
     let response = TokenResponse::parse(&bytes).unwrap_or_default();
     let token = response.token.ok_or_else(|| bad("the token server's answer holds no token"))?;
     let life = Duration::try_from_secs_f64(response.expires_in).unwrap_or_default();

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Error, Store};
 use crate::image::layer_manifest::PlatformRecord;
-use crate::image::{Annotations, Descriptor, Entries, Digest, Platform, media_type};
+use crate::image::{Annotations, Descriptor, Digest, Entries, Platform, media_type};
 
 /// The annotation that carries an image's name (OCI image spec, annotations.md).
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";

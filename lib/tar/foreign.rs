@@ -10,7 +10,7 @@ use super::header::Block;
 type Magic = (usize, &'static [u8], &'static str);
 
 /// Those of formats that begin with something, all within the first block.
-const AT_THE_START: [Magic; 17] = [
+const AT_THE_START: [Magic; 34] = [
     (0, b"!<arch>", " but an ar archive, as .deb packages are"),
     (0, b"070701", " but a cpio archive"),
     (0, b"070702", " but a cpio archive"),
@@ -26,13 +26,36 @@ const AT_THE_START: [Magic; 17] = [
     (0, b"Rar!\x1a\x07", " but a RAR archive: bsdtar makes a tar of it"),
     (0, b"QFI\xfb", " but a qcow2 disk image"),
     (0, b"KDMV", " but a VMDK disk image"),
+    (0, b"COWD", " but a VMDK disk image"),
+    (0, b"# Disk DescriptorFile", " but the description of a VMDK disk image"),
     (0, b"vhdxfile", " but a VHDX disk image"),
+    (0, b"conectix", " but a VHD disk image"),
+    (0x40, b"\x7f\x10\xda\xbe", " but a VDI disk image"),
+    (0, b"LUKS\xba\xbe", " but an encrypted disk (LUKS)"),
+    (0, b"\x45\x3d\xcd\x28", " but a cramfs image"),
+    (0, b"-rom1fs-", " but a romfs image"),
+    (0, b"MSCF", " but a cabinet file: bsdtar makes a tar of it"),
+    (0, b"MSWIM", " but a WIM image"),
+    (0, b"xar!", " but an xar archive: bsdtar makes a tar of it"),
+    (0, b"%PDF-", " but a PDF document"),
+    (0, b"version https://git-lfs", " but what Git LFS leaves in place of a file: git lfs pull fetches it"),
+    (0, b"\x1f\x8b\x08", COMPRESSED_TWICE),
+    (0, b"\x28\xb5\x2f\xfd", COMPRESSED_TWICE),
+    (0, b"\xfd7zXZ\0", COMPRESSED_TWICE),
+    (0, b"BZh91AY", COMPRESSED_TWICE),
+    (0, b"\x04\x22\x4d\x18", COMPRESSED_TWICE),
     (510, b"\x55\xaa", " but a disk image: it begins with a boot sector"),
 ];
 
+/// Of what is compressed once, the decoder has made plain bytes before they come here.
+const COMPRESSED_TWICE: &str = " but compressed once more: decompress it once";
+
 /// Those of formats that begin with zeros, or may.
-const BEHIND_ZEROS: [Magic; 7] = [
+const BEHIND_ZEROS: [Magic; 10] = [
     (512, b"EFI PART", " but a disk image with a GPT"),
+    (512, b"LABELONE", " but a physical volume of LVM"),
+    (0xff6, b"SWAPSPACE2", " but swap space"),
+    (0x1_0034, b"ReIsEr", " but a ReiserFS image"),
     (1024, b"\xe2\xe1\xf5\xe0", " but an EROFS image"),
     (1024, b"\x10\x20\xf5\xf2", " but an F2FS image"),
     (0x438, b"\x53\xef", " but an ext2, ext3 or ext4 image"),

@@ -23,7 +23,8 @@ impl<R: BufRead> Reader<R> {
         let (attributes, decoded) =
             extensions.attributes(self.globals.as_deref_mut(), &mut self.shared, &header_name, at)?;
         let Extensions { start, name: long_name, link: long_link, .. } = extensions;
-        let Attributes { path, link_path, size, uid, gid, mtime, major, minor, real_size, mut sparse, .. } = attributes;
+        let Attributes { path, link_path, size, uid, gid, mtime, has_odd_mtime, .. } = attributes;
+        let Attributes { major, minor, real_size, mut sparse, .. } = attributes;
         let path = sparse.name.take().or(path).or(long_name).unwrap_or(header_name);
         self.name.clone_from(&path);
         let fail = |problem| Error::new(Some(&path), at, problem);
@@ -67,6 +68,9 @@ impl<R: BufRead> Reader<R> {
         let uid = uid.map_or_else(|| header.uid(), Ok).map_err(fail)?;
         let gid = gid.map_or_else(|| header.gid(), Ok).map_err(fail)?;
         let mtime = mtime.map_or_else(|| header.mtime().map(Timestamp::from_secs), Ok).map_err(fail)?;
+        if has_odd_mtime {
+            self.warn(at, &path, Skipped::Time);
+        }
         if decoded.has_nfs4_acl {
             self.warn(at, &path, Skipped::Nfs4Acl);
         }

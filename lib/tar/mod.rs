@@ -156,6 +156,8 @@ pub struct Warning {
 pub enum Skipped {
     /// A member of this unknown type.
     Type(u8),
+    /// A modification time that is no number (`nan`).
+    Time,
     /// An NFSv4 ACL (`SCHILY.acl.ace`), which ext4 cannot hold.
     Nfs4Acl,
     /// An access ACL of a symbolic link that says no more than permission bits do.
@@ -166,6 +168,7 @@ impl std::fmt::Display for Skipped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Type(flag) => write!(f, "unknown type '{}' skipped", flag.escape_ascii()),
+            Self::Time => f.write_str("time that is no number skipped"),
             Self::Nfs4Acl => f.write_str("NFSv4 ACL skipped"),
             Self::SymlinkAcl => f.write_str("ACL of a symbolic link skipped"),
         }

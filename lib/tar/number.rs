@@ -80,13 +80,16 @@ pub fn decimal(text: &[u8]) -> Result<u64, NumberError> {
 }
 
 /// A PAX time: seconds with any number of decimals, maybe negative, maybe with an exponent, as Python writes floating
-/// point numbers. Beyond nanoseconds it is rounded down; what is later or earlier than can be said becomes the last or
+/// point numbers, `inf` among them. Beyond nanoseconds it is rounded down; what is later or earlier than can be said becomes the last or
 /// first moment that can.
 ///
 /// # Errors
 /// [`NumberError::Malformed`] for anything else.
 pub fn timestamp(text: &[u8]) -> Result<Timestamp, NumberError> {
     let (negative, text) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
+    if [&b"inf"[..], b"infinity"].iter().any(|name| text.eq_ignore_ascii_case(name)) {
+        return Ok(Timestamp::from_secs(if negative { i64::MIN } else { i64::MAX }));
+    }
     let (text, exponent) = split_exponent(text)?;
     let point = text.iter().position(|&b| b == b'.').unwrap_or(text.len());
     let (whole, decimals) = (&text[..point], text.get(point + 1..).unwrap_or_default());
@@ -180,7 +183,14 @@ mod tests {
         assert_eq!(timestamp(b"0e99999999999999999999"), at(0, 0));
         // As near as can be said.
         assert_eq!(timestamp(b"-9223372036854775808"), at(i64::MIN, 0));
-        for late in [&b"9223372036854775808"[..], b"99999999999999999999", b"1e400", b"1e99999999999999999999"] {
+        for late in [
+            &b"inf"[..],
+            b"Infinity",
+            b"9223372036854775808",
+            b"99999999999999999999",
+            b"1e400",
+            b"1e99999999999999999999",
+        ] {
             assert_eq!(timestamp(late).map(|t| t.secs), Ok(i64::MAX), "{late:?}");
             assert_eq!(timestamp(&[b"-", late].concat()).map(|t| t.secs), Ok(i64::MIN), "{late:?}");
         }
@@ -194,7 +204,7 @@ mod tests {
             b"1e-",
             b"1ee5",
             b"nan",
-            b"inf",
+            b"infinite",
             b"1.2.3",
             b"+1",
             b" 1",

@@ -21,6 +21,8 @@ pub struct Attributes {
     pub gid: Option<u32>,
     /// `mtime`
     pub mtime: Option<Timestamp>,
+    /// `mtime` is there and no moment (`nan`): the header block's counts.
+    pub has_odd_mtime: bool,
     /// `SCHILY.devmajor`
     pub major: Option<u32>,
     /// `SCHILY.devminor`
@@ -77,7 +79,12 @@ impl Attributes {
             b"size" => self.size = decimal(record)?,
             b"uid" => self.uid = id(record)?,
             b"gid" => self.gid = id(record)?,
-            b"mtime" => self.mtime = value(record, number::timestamp)?,
+            b"mtime" => {
+                // Python writes one of no time at all so, and GNU tar and bsdtar take the member.
+                let text = record.value.strip_prefix(b"-").unwrap_or(record.value);
+                self.has_odd_mtime = text.eq_ignore_ascii_case(b"nan");
+                self.mtime = if self.has_odd_mtime { None } else { value(record, number::timestamp)? };
+            }
             b"SCHILY.devmajor" => self.major = id(record)?,
             b"SCHILY.devminor" => self.minor = id(record)?,
             b"SCHILY.realsize" => self.real_size = decimal(record)?,

@@ -25,8 +25,13 @@ fn flattens(dir: &Path, content: &[u8], media_type: &str) -> crate::support::Ran
 
 #[test]
 fn images_of_file_systems_and_disks_are_named() {
-    needs(&["mke2fs"]);
+    needs(&["mke2fs", "zstd"]);
     let scratch = scratch();
+    let compressed = |path: &Path, by: &str| {
+        let once = shell(&format!(r#"{by} "$0""#)).arg(path).run().succeeds().stdout.clone();
+        fs::write(path.with_extension("once"), once).unwrap();
+        shell(&format!(r#"{by} "$0""#)).arg(path.with_extension("once")).run().succeeds().stdout.clone()
+    };
     let ext4 = scratch.path().join("ext4");
     shell(r#"truncate -s 4M "$0" && mke2fs -q -t ext4 "$0""#).arg(&ext4).run().succeeds();
     let head = |offset: usize, magic: &[u8]| {
@@ -41,6 +46,12 @@ fn images_of_file_systems_and_disks_are_named() {
         ("ISO 9660 image", head(0x8001, b"CD001")),
         ("boot sector", head(510, b"\x55\xaa")),
         ("squashfs image", head(0, b"hsqs")),
+        ("LUKS", head(0, b"LUKS\xba\xbe\0\x02")),
+        ("physical volume of LVM", head(512, b"LABELONE")),
+        ("swap space", head(4086, b"SWAPSPACE2")),
+        ("VHD disk image", head(0, b"conectix")),
+        ("compressed once more", compressed(&ext4, "gzip -1c")),
+        ("compressed once more", compressed(&ext4, "zstd -qc")),
         ("something else stands behind", head(900_000, b"x")),
     ];
     for (name, bytes) in others {

@@ -186,6 +186,25 @@ fn an_acl_sets_no_mode_of_a_symlink() {
 }
 
 #[test]
+fn a_time_that_is_no_number_costs_the_time_and_not_the_archive() {
+    for odd in ["nan", "NaN", "-nan"] {
+        let mut raw = Raw::new("f", b'0', 0);
+        raw.put(136, b"00000000017\0");
+        let parts =
+            [pax(b'x', &[("mtime", odd)]), raw.seal(), pax(b'x', &[("mtime", odd), ("mtime", "5")]), plain("g")];
+        let archive = ended(&parts);
+        let mut reader = Reader::new(&archive[..]);
+        let mut times = Vec::new();
+        while let Some(member) = reader.next_member().unwrap() {
+            times.push(member.meta.mtime.secs);
+        }
+        assert_eq!(times, [15, 5], "{odd}: the header's own");
+        let warnings = reader.take_warnings();
+        assert_eq!(warnings.iter().map(|warning| warning.skipped).collect::<Vec<_>>(), [Skipped::Time], "{odd}");
+    }
+}
+
+#[test]
 fn times_beyond_what_can_be_said_are_the_nearest_that_can() {
     let time = |raw: Raw| one(&[raw.seal()]).meta.mtime.secs;
     let field = |bytes: &[u8; 12]| Raw::new("f", b'0', 0).put(136, bytes).clone();
