@@ -10,6 +10,7 @@ use super::destination::Sender;
 use super::error::Failure;
 use super::resolver::Resolver;
 use super::url::{self, Url};
+use super::versions::Versions;
 use super::{Error, Options, failure, proxy, tls};
 
 /// How long a handshake may take where plain HTTP would do: on loopback, and elsewhere with `--insecure`.
@@ -28,27 +29,6 @@ const WINDOW_OF_ALL: u32 = 16 << 20;
 
 /// The longest headers of an answer by HTTP/2, in bytes; HTTP/1.1 has a bound of its own.
 const MAX_HEADER_LIST: u32 = 256 << 10;
-
-/// What versions of HTTP a server is offered. Many of those that speak both would choose HTTP/2, where all layers share a
-/// connection; so they are offered HTTP/1.1 alone, and HTTP/2 is for those that speak nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Versions {
-    /// HTTP/1.1 alone.
-    One,
-    /// HTTP/2 too.
-    All,
-}
-
-impl Versions {
-    /// Their names in TLS (RFC 7301, 6).
-    pub(super) fn alpn(self) -> Vec<Vec<u8>> {
-        let names: &[&str] = match self {
-            Self::One => &["http/1.1"],
-            Self::All => &["h2", "http/1.1"],
-        };
-        names.iter().map(|name| name.as_bytes().to_vec()).collect()
-    }
-}
 
 /// What a connection may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

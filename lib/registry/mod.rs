@@ -40,6 +40,7 @@ mod tls;
 mod token;
 mod transport;
 mod url;
+mod versions;
 
 use std::path::PathBuf;
 use std::time::Duration;

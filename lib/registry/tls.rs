@@ -9,9 +9,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::client::Versions;
 use super::mirrors::DOCKER_HOST;
 use super::roots::Roots;
+use super::versions::Versions;
 use super::{Error, p521};
 use crate::image::DEFAULT_REGISTRY;
 

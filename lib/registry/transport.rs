@@ -8,10 +8,11 @@ use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, H
 use reqwest::{Method, Response};
 
 use super::answer::Answer;
-use super::client::{Host, Security, Versions};
+use super::client::{Host, Security};
 use super::destination::{Sender, Zone};
 use super::runtime::Runtime;
 use super::url::{self, Url};
+use super::versions::Versions;
 use super::{Error, Options, failure, p521};
 
 /// Most redirects in a row.

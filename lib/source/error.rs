@@ -1,5 +1,5 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::image::select::SelectError;
 use crate::image::{ConfigError, Digest, DigestError, DocumentError, ReferenceError, layer_manifest};
@@ -113,4 +113,12 @@ pub enum Error {
     /// The layer manifest cannot be written.
     #[error("cannot write the layer manifest")]
     Manifest(#[from] layer_manifest::Error),
+}
+
+impl Error {
+    /// What is wrong with an input that a user named; `-` is standard input.
+    pub(super) fn of_input(path: &Path, what: &str) -> Self {
+        let path = if path == Path::new("-") { "standard input".into() } else { path.into() };
+        Self::Path { path, what: what.into() }
+    }
 }

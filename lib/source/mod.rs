@@ -14,48 +14,23 @@ mod error;
 mod foreign;
 mod layout;
 mod locator;
+mod options;
 mod overlay2;
 mod progress;
 mod registry;
 mod resolve;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::Error;
 pub use locator::Locator;
+pub use options::Options;
 pub use progress::{Meter, NoProgress, Outcome, Progress, Transfer};
 
-use crate::image::{Platform, layer_manifest};
-use crate::store::{self, Pruned, Store};
-
-/// How an image is fetched.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Directory of the blob store.
-    pub store: PathBuf,
-    /// Others may write to the store, on purpose.
-    pub shared_store: bool,
-    /// The wanted platform; `None` is Linux on this machine's architecture, and then an image that is for one
-    /// platform only is taken as it is.
-    pub platform: Option<Platform>,
-    /// Parallel downloads, at least 1.
-    pub jobs: usize,
-    /// Use nothing but the store.
-    pub offline: bool,
-    /// How registries are talked to.
-    pub registry: crate::registry::Options,
-}
-
-impl Options {
-    /// How the blob store is used; a process that is waited for may be as silent as a registry.
-    fn of_store(&self) -> store::Options {
-        let access = if self.shared_store { store::Access::Shared } else { store::Access::Private };
-        store::Options { access, patience: self.registry.timeout }
-    }
-}
+use crate::image::layer_manifest;
+use crate::store::{Pruned, Store};
 
 /// Removes from the blob store what was not used for `age` (R10).
 ///

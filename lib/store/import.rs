@@ -19,15 +19,21 @@ pub struct Import {
     flusher: Flusher,
 }
 
-impl Import {
-    pub(super) fn new(store: &Store) -> Result<Self, Error> {
-        let dir = store.partial()?;
+impl Store {
+    /// Starts a blob whose digest is not known yet.
+    ///
+    /// # Errors
+    /// When no file can be made.
+    pub fn import(&self) -> Result<Import, Error> {
+        let dir = self.partial()?;
         let new = NewFile::new_in(&dir.through(""), "import").and_then(|new| dir.keep(new.file()).map(|()| new));
         let new = new.map_err(Error::at(dir.path(), "cannot make a file"))?;
-        let (store, hasher, flusher) = (store.clone(), Hasher::new(Algorithm::Sha256), Flusher::default());
-        Ok(Self { store, new, hasher, size: 0, flusher })
+        let (store, hasher, flusher) = (self.clone(), Hasher::new(Algorithm::Sha256), Flusher::default());
+        Ok(Import { store, new, hasher, size: 0, flusher })
     }
+}
 
+impl Import {
     /// Adds the next bytes.
     ///
     /// # Errors

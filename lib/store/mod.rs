@@ -224,37 +224,6 @@ impl Store {
         self.blobs(digest.algorithm()).map_or(Ok(()), |directory| directory.remove(digest.hex()))
     }
 
-    /// Puts a document under its digest.
-    ///
-    /// # Errors
-    /// When `bytes` are not what `digest` says, or cannot be written.
-    pub fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<PathBuf, Error> {
-        match self.claim(digest, bytes.len() as u64)? {
-            Claim::Present(path) => Ok(path),
-            Claim::Partial(mut partial) => {
-                partial.restart()?;
-                partial.write(bytes)?;
-                partial.commit()
-            }
-        }
-    }
-
-    /// Takes the blob of `digest` for writing. Waits while another process or thread is fetching it and gets further.
-    ///
-    /// # Errors
-    /// When the partial file cannot be opened, locked or read.
-    pub fn claim(&self, digest: &Digest, size: u64) -> Result<Claim, Error> {
-        partial::claim(self, digest, size)
-    }
-
-    /// Starts a blob whose digest is not known yet.
-    ///
-    /// # Errors
-    /// When no file can be made.
-    pub fn import(&self) -> Result<Import, Error> {
-        Import::new(self)
-    }
-
     fn blobs(&self, algorithm: Algorithm) -> Option<&Directory> {
         match algorithm {
             Algorithm::Sha256 => self.0.sha256.as_ref(),

@@ -41,50 +41,74 @@ pub struct Partial {
     flusher: Flusher,
 }
 
-pub(super) fn claim(store: &Store, digest: &Digest, size: u64) -> Result<Claim, Error> {
-    let directory = store.partial()?;
-    let mut name = format!("{}.{}", digest.algorithm().name(), digest.hex());
-    let mut is_private = false;
-    loop {
-        if let Some(path) = store.whole_blob(digest, size)? {
-            return Ok(Claim::Present(path));
+impl Store {
+    /// Puts a document under its digest.
+    ///
+    /// # Errors
+    /// When `bytes` are not what `digest` says, or cannot be written.
+    pub fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<PathBuf, Error> {
+        match self.claim(digest, bytes.len() as u64)? {
+            Claim::Present(path) => Ok(path),
+            Claim::Partial(mut partial) => {
+                partial.restart()?;
+                partial.write(bytes)?;
+                partial.commit()
+            }
         }
-        let file = match open(directory, &name) {
-            Ok(Some(file)) => file,
-            Ok(None) => continue,
-            // Among several users a partial file may be another's alone.
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied && !is_private => {
+    }
+
+    /// Takes the blob of `digest` for writing. Waits while another process or thread is fetching it and gets further.
+    ///
+    /// # Errors
+    /// When the partial file cannot be opened, locked or read.
+    pub fn claim(&self, digest: &Digest, size: u64) -> Result<Claim, Error> {
+        let directory = self.partial()?;
+        let mut name = format!("{}.{}", digest.algorithm().name(), digest.hex());
+        let mut is_private = false;
+        loop {
+            if let Some(path) = self.whole_blob(digest, size)? {
+                return Ok(Claim::Present(path));
+            }
+            let file = match open(directory, &name) {
+                Ok(Some(file)) => file,
+                Ok(None) => continue,
+                // Among several users a partial file may be another's alone.
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied && !is_private => {
+                    (name, is_private) = (private(&name), true);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let path = directory.join(&name);
+            let arrived = || file.metadata().map_or(0, |meta| meta.len());
+            let what = || {
+                format!(
+                    "{digest}: waiting for another process that fetches it, {} of {size} bytes are there",
+                    arrived()
+                )
+            };
+            let locked = wait::lock(|| try_lock(&file), self.0.options.patience, arrived, what);
+            if !locked.map_err(Error::at(&path, "cannot lock the partial blob"))? {
+                log::warn!("{digest}: the process that fetches it gets no further; fetching it here too");
                 (name, is_private) = (private(&name), true);
                 continue;
             }
-            Err(error) => return Err(error),
-        };
-        let path = directory.join(&name);
-        let arrived = || file.metadata().map_or(0, |meta| meta.len());
-        let what = || {
-            format!("{digest}: waiting for another process that fetches it, {} of {size} bytes are there", arrived())
-        };
-        let locked = wait::lock(|| try_lock(&file), store.0.options.patience, arrived, what);
-        if !locked.map_err(Error::at(&path, "cannot lock the partial blob"))? {
-            log::warn!("{digest}: the process that fetches it gets no further; fetching it here too");
-            (name, is_private) = (private(&name), true);
-            continue;
+            // Whoever held the lock may have made the file the blob, or thrown it away: then it is not ours to write.
+            if !directory.holds(&name, &file) {
+                continue;
+            }
+            // And between our look and our lock another may have come and gone.
+            if let Some(whole) = self.whole_blob(digest, size)? {
+                let _ = directory.remove(&name);
+                return Ok(Claim::Present(whole));
+            }
+            let hash = HashBehind::new(digest.algorithm());
+            let store = self.clone();
+            let (digest, flusher) = (digest.clone(), Flusher::default());
+            let mut partial = Partial { store, digest, size, name, is_private, path, file, hash, offset: 0, flusher };
+            partial.resume()?;
+            return Ok(Claim::Partial(Box::new(partial)));
         }
-        // Whoever held the lock may have made the file the blob, or thrown it away: then it is not ours to write.
-        if !directory.holds(&name, &file) {
-            continue;
-        }
-        // And between our look and our lock another may have come and gone.
-        if let Some(whole) = store.whole_blob(digest, size)? {
-            let _ = directory.remove(&name);
-            return Ok(Claim::Present(whole));
-        }
-        let hash = HashBehind::new(digest.algorithm());
-        let store = store.clone();
-        let (digest, flusher) = (digest.clone(), Flusher::default());
-        let mut partial = Partial { store, digest, size, name, is_private, path, file, hash, offset: 0, flusher };
-        partial.resume()?;
-        return Ok(Claim::Partial(Box::new(partial)));
     }
 }
 

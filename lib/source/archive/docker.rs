@@ -7,10 +7,12 @@
 use serde::Deserialize;
 use serde_json::json;
 
+use super::super::resolve::Image;
+use super::super::{Error, Options};
 use super::unpack::{Blob, Unpacked};
-use super::{Error, Image, Options, Store};
 use crate::codec::Compression;
 use crate::image::{Config, Descriptor, Digest, Document, MAX_DOCUMENT, Platform, Reference, media_type, select};
+use crate::store::Store;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -42,7 +42,7 @@ pub(super) fn fetch<W: Write>(
                 ArchiveKind::Docker => "not a docker save archive: it holds no manifest.json",
                 ArchiveKind::Any => "not an image archive: it holds neither index.json nor manifest.json",
             };
-            return Err(path_error(archive.file, what));
+            return Err(Error::of_input(archive.file, what));
         }
     };
     let (file, name) = (archive.file.to_path_buf(), archive.name.map(str::to_owned));
@@ -71,25 +71,25 @@ fn oci(
     options: &Options,
 ) -> Result<Image, Error> {
     #[derive(serde::Deserialize)]
-    struct Index {
+    struct IndexJson {
         #[serde(default)]
         manifests: Entries,
     }
     let bytes = unpacked.index.as_deref().unwrap_or_default();
-    let index: Index =
-        serde_json::from_slice(bytes).map_err(|e| path_error(archive.file, &format!("index.json: {e}")))?;
+    let index: IndexJson =
+        serde_json::from_slice(bytes).map_err(|e| Error::of_input(archive.file, &format!("index.json: {e}")))?;
     layout::choose(store, shown, &index.manifests.0, archive.name, options)
 }
 
 fn read(file: &Path, store: &Store, progress: &Arc<dyn Progress>) -> Result<Unpacked, Error> {
-    let fail = |e: io::Error| path_error(file, &e.to_string());
+    let fail = |e: io::Error| Error::of_input(file, &e.to_string());
     let (input, size): (Box<dyn Read>, _) = if file == Path::new("-") {
         (Box::new(WaitingReader(io::stdin().lock())), None)
     } else {
         let opened = File::open(file).map_err(fail)?;
         let meta = opened.metadata().map_err(fail)?;
         if meta.is_dir() {
-            return Err(path_error(file, "is a directory"));
+            return Err(Error::of_input(file, "is a directory"));
         }
         (Box::new(opened), meta.is_file().then_some(meta.len()))
     };
@@ -97,11 +97,6 @@ fn read(file: &Path, store: &Store, progress: &Arc<dyn Progress>) -> Result<Unpa
     let unpacked = unpack::unpack(&mut input, file, store);
     input.meter.end(if unpacked.is_ok() { Outcome::Done } else { Outcome::Failed });
     unpacked
-}
-
-fn path_error(path: &Path, what: &str) -> Error {
-    let path = if path == Path::new("-") { "standard input".into() } else { path.into() };
-    Error::Path { path, what: what.into() }
 }
 
 /// Reports how much of the archive was read.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 
-use super::{Error, path_error};
+use super::super::Error;
 use crate::codec::Decoder;
 use crate::image::{Digest, MAX_DOCUMENT};
 use crate::meta::{Entry, NodeKind, Shown};
@@ -64,16 +64,17 @@ impl Unpacked {
 }
 
 pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unpacked, Error> {
-    let io = |e: io::Error| path_error(file, &e.to_string());
+    let io = |e: io::Error| Error::of_input(file, &e.to_string());
     let decoder = Decoder::new(input).map_err(io)?;
     let mut reader = Reader::new(PageReader::with_capacity(BUFFER, decoder));
     let mut unpacked = Unpacked::default();
-    let not_an_archive = |e: crate::tar::Error| path_error(file, &format!("cannot be read as an image archive: {e}"));
+    let not_an_archive =
+        |e: crate::tar::Error| Error::of_input(file, &format!("cannot be read as an image archive: {e}"));
     while let Some(member) = reader.next_member().map_err(not_an_archive)? {
         let shown = Shown(&member.path);
         // Every name that an image uses is plain text; others cannot be meant.
         let Some(name) = std::str::from_utf8(&member.path).ok().and_then(normal) else { continue };
-        let fail = |what: String| path_error(file, &format!("{shown} at byte {}: {what}", member.offset));
+        let fail = |what: String| Error::of_input(file, &format!("{shown} at byte {}: {what}", member.offset));
         if unpacked.count() >= MAX_MEMBERS {
             return Err(fail(format!("more than {MAX_MEMBERS} members are too many for an image")));
         }
@@ -106,10 +107,10 @@ pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unp
         }
     }
     if reader.offset() == 0 {
-        return Err(path_error(file, "is empty, no image archive (did the program before this one fail?)"));
+        return Err(Error::of_input(file, "is empty, no image archive (did the program before this one fail?)"));
     }
     if reader.end() != Some(End::Marker) {
-        return Err(path_error(file, "the archive is cut: it ends without its end marker"));
+        return Err(Error::of_input(file, "the archive is cut: it ends without its end marker"));
     }
     // Compressed bytes may follow, and their checksum counts.
     io::copy(&mut reader.into_inner(), &mut io::sink()).map_err(io)?;
