@@ -7,6 +7,7 @@
 # make bench      ratios against other tools, measured in one run
 # make fuzz       the fuzz targets, for FUZZ_SECONDS each
 # make install    filters, man pages and completions below $(DESTDIR)$(PREFIX)
+# make dist       what a release is made of, in target/dist: tarballs, Debian packages, a container image
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -21,6 +22,8 @@ UNDISTURBED := env --default-signal=HUP,INT,QUIT,PIPE
 
 FILTERS := oci-fetch oci-flatten tar2ext4
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
+# Filters that this machine can run, to ask for their completions.
+RUN = $(BIN)
 INSTALL := $(DESTDIR)$(PREFIX)
 PAGES := $(wildcard man/*.1 man/*.5)
 COMPLETIONS := share/bash-completion/completions share/zsh/site-functions share/fish/vendor_completions.d
@@ -60,7 +63,7 @@ check-macos:
 	$(CARGO) test --locked --features portable --lib --test portable
 
 check-full: check
-	tests/setup cpio kmod qemu-system-x86
+	tests/setup cpio iproute2 kmod qemu-system-x86 qemu-user
 	tests/deny
 	tests/workflows
 	$(UNDISTURBED) $(CARGO) test --locked -- --ignored
@@ -81,9 +84,9 @@ install:
 	done
 	install -d $(COMPLETIONS:%=$(INSTALL)/%)
 	for filter in $(FILTERS); do \
-	    $(BIN)/$$filter --completions bash >$(INSTALL)/$(word 1,$(COMPLETIONS))/$$filter && \
-	    $(BIN)/$$filter --completions zsh >$(INSTALL)/$(word 2,$(COMPLETIONS))/_$$filter && \
-	    $(BIN)/$$filter --completions fish >$(INSTALL)/$(word 3,$(COMPLETIONS))/$$filter.fish || exit 1; \
+	    $(RUN)/$$filter --completions bash >$(INSTALL)/$(word 1,$(COMPLETIONS))/$$filter && \
+	    $(RUN)/$$filter --completions zsh >$(INSTALL)/$(word 2,$(COMPLETIONS))/_$$filter && \
+	    $(RUN)/$$filter --completions fish >$(INSTALL)/$(word 3,$(COMPLETIONS))/$$filter.fish || exit 1; \
 	done
 
 uninstall:
@@ -93,7 +96,11 @@ uninstall:
 	done
 	for page in $(PAGES); do rm -f $(INSTALL)/share/man/man$${page##*.}/$${page#man/}; done
 
+# The same bytes for the same commit, in whatever folder.
+dist:
+	.ci/dist
+
 clean:
 	$(CARGO) clean
 
-.PHONY: all static demo check check-portable check-targets check-macos check-full bench fuzz install uninstall clean
+.PHONY: all static demo check check-portable check-targets check-macos check-full bench fuzz install uninstall dist clean

@@ -15,10 +15,14 @@ mod support;
 
 #[path = "cli/architecture/mod.rs"]
 mod architecture;
+#[path = "cli/arm.rs"]
+mod arm;
 #[path = "cli/bombs/mod.rs"]
 mod bombs;
 #[path = "cli/boot.rs"]
 mod boot;
+#[path = "cli/dist.rs"]
+mod dist;
 #[path = "cli/documents.rs"]
 mod documents;
 #[path = "cli/escapes.rs"]

@@ -21,7 +21,7 @@ fn make(target: &str, destination: &Path) -> Ran {
 }
 
 /// The files below a directory with their permissions.
-fn files(directory: &Path) -> String {
+pub fn files(directory: &Path) -> String {
     let paths = Snapshot::of(directory).paths();
     let files = paths.into_iter().filter_map(|path| {
         let metadata = directory.join(&path).metadata().unwrap();

@@ -26,7 +26,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "make demo      # builds",
         "`make check` is what runs this; CI runs it, and tests/demo/run is `make demo` without the build",
     ),
-    ("make && sudo make install", "install.rs runs `make install`, `make static` and both `cargo install`"),
+    ("sudo apt install ./oci2ext4_", "dist.rs runs it in a fresh Debian, with the packages of `make dist`"),
+    ("sudo tar -xzf oci2ext4-", "dist.rs runs it, with the archives of `make dist`"),
+    ("cargo install --path . --locked\n", "install.rs runs it, below a root of its own"),
+    ("skopeo copy --all oci-archive:oci2ext4-", "dist.rs runs it, to a registry on loopback"),
+    (
+        "make && sudo make install",
+        "install.rs runs `make install`, `make static` and `cargo install`, dist.rs `make dist`",
+    ),
     ("qemu-system-x86_64 ", "needs a kernel: the_virtual_machine_of_the_readme_runs_its_init, in make check-full"),
 ];
 
@@ -66,6 +73,15 @@ fn blocks(language: &str) -> Vec<String> {
     let fence = format!("```{language}\n");
     let parts = readme.split(&fence).skip(1);
     parts.map(|part| part.split("\n```").next().unwrap().to_owned() + "\n").collect()
+}
+
+/// The one block that begins so: for the tests that run it elsewhere.
+#[track_caller]
+pub fn block(start: &str) -> String {
+    let found: Vec<String> = blocks("sh").into_iter().filter(|block| block.starts_with(start)).collect();
+    <[String; 1]>::try_from(found)
+        .unwrap_or_else(|found| panic!("not one block starts with {start:?}: {found:?}"))
+        .concat()
 }
 
 fn elsewhere(block: &str) -> bool {

@@ -71,9 +71,18 @@ t.close()\""
     Writer { name: format, script }
 }
 
-/// Makes the tree by the scripts, archives it by every writer, and demands the same image from all of them, which
+/// A tree, and all that can archive it.
+pub struct Kind {
+    scripts: Vec<&'static str>,
+    writers: Vec<Writer>,
+}
+
+/// `tar2ext4`, for this machine or another.
+type Packer = fn() -> Filter;
+
+/// Makes the tree, archives it by every writer, and demands the same image from all of them, by each of the packers. It
 /// shows the tree.
-fn one_image(scripts: &[&str], writers: &[Writer]) {
+pub fn one_image(Kind { scripts, writers }: &Kind, packers: &[Packer]) {
     needs(&["tar", "bsdtar", "python3", "setfattr", "setfacl"]);
     needs_root("make devices and foreign owners");
     let scratch = scratch();
@@ -90,7 +99,7 @@ fn one_image(scripts: &[&str], writers: &[Writer]) {
         let tar = at("tar");
         let archive = shell(&writer.script).current_dir(&tree).env("names", at("names")).env("tar", &tar);
         archive.env("LC_ALL", "C.UTF-8").run().succeeds();
-        let image = image_of(&tar, scratch.path());
+        let image = image_of(&tar, packers, scratch.path());
         let digest = sha256(&fs::read(&image).unwrap());
         match &first {
             None => {
@@ -102,7 +111,7 @@ fn one_image(scripts: &[&str], writers: &[Writer]) {
                 for compress in ["gzip -1", "zstd -q"] {
                     let packed = at("packed");
                     shell(&format!("{compress} < \"$0\" > \"$1\"")).args([&tar, &packed]).run().succeeds();
-                    let image = image_of(&packed, scratch.path());
+                    let image = image_of(&packed, packers, scratch.path());
                     assert_eq!(digest, sha256(&fs::read(&image).unwrap()), "{} by {compress}", writer.name);
                 }
                 first = Some((writer.name, digest));
@@ -112,11 +121,14 @@ fn one_image(scripts: &[&str], writers: &[Writer]) {
     }
 }
 
-fn image_of(tar: &Path, directory: &Path) -> PathBuf {
-    let image = directory.join("image.ext4");
-    let filter =
-        Filter::tar2ext4().arg("-o").arg(&image).args(["--size", "24M"]).env("SOURCE_DATE_EPOCH", "1700000000");
-    filter.stdin_file(tar).run().succeeds().quiet();
+fn image_of(tar: &Path, packers: &[Packer], directory: &Path) -> PathBuf {
+    let [image, other] = ["image.ext4", "other.ext4"].map(|name| directory.join(name));
+    for (number, packer) in packers.iter().enumerate() {
+        let target = if number == 0 { &image } else { &other };
+        let filter = packer().arg("-o").arg(target).args(["--size", "24M"]).env("SOURCE_DATE_EPOCH", "1700000000");
+        filter.stdin_file(tar).run().succeeds().quiet();
+        assert!(number == 0 || fs::read(&image).unwrap() == fs::read(&other).unwrap(), "packer {number} differs");
+    }
     image
 }
 
@@ -129,7 +141,7 @@ fn gnus_own() -> Vec<Writer> {
     ]
 }
 
-fn pax() -> Vec<Writer> {
+fn pax_writers() -> Vec<Writer> {
     let all = "--format=posix --xattrs --xattrs-include='*' --acls";
     vec![
         gnu("posix", all),
@@ -142,12 +154,12 @@ fn pax() -> Vec<Writer> {
 
 /// Python reads no xattrs and keeps times as floating point numbers.
 fn all_pax() -> Vec<Writer> {
-    let mut writers = pax();
+    let mut writers = pax_writers();
     writers.push(python("PAX_FORMAT"));
     writers
 }
 
-fn ustar() -> Vec<Writer> {
+fn ustar_writers() -> Vec<Writer> {
     vec![gnu("GNU's ustar", "--format=ustar"), bsd("ustar"), python("USTAR_FORMAT")]
 }
 
@@ -155,34 +167,54 @@ fn other_gnu() -> Vec<Writer> {
     vec![bsd("gnutar"), python("GNU_FORMAT")]
 }
 
+pub fn v7() -> Kind {
+    let v7 = vec![gnu("GNU's v7", "--format=v7"), bsd("v7")];
+    let writers = [v7, ustar_writers(), gnus_own(), other_gnu(), all_pax()].into_iter().flatten().collect();
+    Kind { scripts: vec![V7, SECONDS], writers }
+}
+
+pub fn ustar() -> Kind {
+    let writers = [ustar_writers(), gnus_own(), other_gnu(), all_pax()].into_iter().flatten().collect();
+    Kind { scripts: vec![V7, USTAR, SECONDS], writers }
+}
+
+pub fn all_gnu() -> Kind {
+    let writers = [gnus_own(), other_gnu(), all_pax()].into_iter().flatten().collect();
+    Kind { scripts: vec![V7, USTAR, GNU, SECONDS], writers }
+}
+
+pub fn times() -> Kind {
+    let times = "touch -d @-86400 old; touch -d @9000000000 young";
+    let writers = [gnus_own(), all_pax()].into_iter().flatten().collect();
+    Kind { scripts: vec![V7, USTAR, GNU, TIMES, SECONDS, times], writers }
+}
+
+pub fn pax() -> Kind {
+    let times = "touch -h -d @1234567890.123456789 nanoseconds link; touch -d @1.000000001 dir";
+    Kind { scripts: vec![V7, USTAR, GNU, TIMES, PAX, SECONDS, times], writers: pax_writers() }
+}
+
 #[test]
 fn what_v7_holds_is_one_image() {
-    let v7 = vec![gnu("GNU's v7", "--format=v7"), bsd("v7")];
-    let writers: Vec<_> = [v7, ustar(), gnus_own(), other_gnu(), all_pax()].into_iter().flatten().collect();
-    one_image(&[V7, SECONDS], &writers);
+    one_image(&v7(), &[Filter::tar2ext4]);
 }
 
 #[test]
 fn what_ustar_holds_is_one_image() {
-    let writers: Vec<_> = [ustar(), gnus_own(), other_gnu(), all_pax()].into_iter().flatten().collect();
-    one_image(&[V7, USTAR, SECONDS], &writers);
+    one_image(&ustar(), &[Filter::tar2ext4]);
 }
 
 #[test]
 fn what_gnu_holds_is_one_image() {
-    let writers: Vec<_> = [gnus_own(), other_gnu(), all_pax()].into_iter().flatten().collect();
-    one_image(&[V7, USTAR, GNU, SECONDS], &writers);
+    one_image(&all_gnu(), &[Filter::tar2ext4]);
 }
 
 #[test]
 fn times_before_1970_and_after_2242_are_one_image() {
-    let times = "touch -d @-86400 old; touch -d @9000000000 young";
-    let writers: Vec<_> = [gnus_own(), all_pax()].into_iter().flatten().collect();
-    one_image(&[V7, USTAR, GNU, TIMES, SECONDS, times], &writers);
+    one_image(&times(), &[Filter::tar2ext4]);
 }
 
 #[test]
 fn what_pax_holds_is_one_image() {
-    let times = "touch -h -d @1234567890.123456789 nanoseconds link; touch -d @1.000000001 dir";
-    one_image(&[V7, USTAR, GNU, TIMES, PAX, SECONDS, times], &pax());
+    one_image(&pax(), &[Filter::tar2ext4]);
 }

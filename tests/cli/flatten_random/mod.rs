@@ -51,6 +51,13 @@ fn random_layers(rng: &mut Rng) -> (Tree, Vec<Vec<Item>>) {
     (tree, layers)
 }
 
+/// The layers of a random tree, compressed in one way or another, in `dir`; the layer manifest over them.
+pub fn random_stack(seed: u64, dir: &Path) -> Manifest {
+    let mut rng = Rng::with_seed(seed);
+    let (_, layers) = random_layers(&mut rng);
+    stored(&layers, &mut rng, dir)
+}
+
 fn check(seed: u64, dir: &Path) {
     let mut rng = Rng::with_seed(seed);
     let (mut tree, layers) = random_layers(&mut rng);
@@ -91,14 +98,18 @@ fn headers(tar: &[u8]) -> Vec<Vec<u8>> {
     blocks.map(|block| [&block[..100], &block[156..258]].concat().into_iter().filter(|b| *b != 0).collect()).collect()
 }
 
-fn run(layers: &[Vec<Item>], rng: &mut Rng, dir: &Path) -> Vec<u8> {
+fn stored(layers: &[Vec<Item>], rng: &mut Rng, dir: &Path) -> Manifest {
     let mut manifest = Manifest::default();
     for (number, layer) in layers.iter().enumerate() {
         let tar = stack::tar(layer);
         let how = *rng.choice(&[Compression::Plain, Compression::Gzip, Compression::Zstd]).expect("one");
         manifest.blob(dir.join(format!("{number}")), &stack::compress(&tar, how), &tar, serde_json::json!({}));
     }
-    let text = std::io::Cursor::new(manifest.text());
+    manifest
+}
+
+fn run(layers: &[Vec<Item>], rng: &mut Rng, dir: &Path) -> Vec<u8> {
+    let text = std::io::Cursor::new(stored(layers, rng, dir).text());
     let options = Options { jobs: rng.usize(1..4), tmpdir: Some(dir.into()), ..Options::default() };
     let mut out = Vec::new();
     let result = flatten(Some(text), &options).and_then(|tree| tree.write_to(&mut out));

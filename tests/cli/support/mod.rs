@@ -10,6 +10,7 @@
 #![allow(dead_code, unused_imports)] // Each subject uses its part.
 
 mod diff;
+mod dist;
 mod filter;
 mod guest;
 mod image;
@@ -28,6 +29,7 @@ mod usage;
 mod wire;
 
 pub use diff::{assert_bytes, assert_text, side_by_side};
+pub use dist::{Dist, dist};
 pub use filter::{Filter, Ran, Running, shell};
 pub use guest::{Guest, guest_root};
 pub use image::{Compression, Layout, architecture, buildah, debian, debian_unpacked, sample, sha256};
