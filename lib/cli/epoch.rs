@@ -19,7 +19,7 @@ pub fn source_date_epoch() -> Result<Option<Timestamp>, Failure> {
 
 fn parse(text: &[u8]) -> Result<Timestamp, Failure> {
     let digits = text.iter().all(u8::is_ascii_digit);
-    let secs = if digits { str::from_utf8(text).ok().and_then(|text| text.parse().ok()) } else { None };
+    let secs = if digits { std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) } else { None };
     let text = || String::from_utf8_lossy(&text[..text.len().min(40)]).into_owned();
     secs.map(Timestamp::from_secs).ok_or_else(|| {
         Failure::Usage(format!("{NAME} is {:?}, it must be a whole number of seconds since 1970", text()))

@@ -15,7 +15,7 @@ impl Tar2ext4 {
     /// When `SOURCE_DATE_EPOCH` is no time, or the system has no random bytes.
     pub fn identify(&self) -> Result<Identify, Failure> {
         let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let clock = Timestamp { secs: clock.as_secs().cast_signed(), nanos: clock.subsec_nanos() };
+        let clock = Timestamp { secs: i64::try_from(clock.as_secs()).unwrap_or(i64::MAX), nanos: clock.subsec_nanos() };
         let epoch = source_date_epoch()?;
         let now = epoch.unwrap_or(clock);
         let uuid = self.uuid.map(|choice| choice.bytes(now)).transpose()?;

@@ -32,7 +32,7 @@ pub fn parse_size(text: &str) -> Result<u64, SizeError> {
     let fraction: u128 = if fraction.is_empty() { 0 } else { fraction.parse().map_err(|_| malformed())? };
     let scaled = whole.checked_mul(scale).and_then(|w| w.checked_add(fraction)).and_then(|n| n.checked_mul(unit));
     let scaled = scaled.ok_or_else(too_large)?;
-    if !scaled.is_multiple_of(scale) {
+    if scaled % scale != 0 {
         return Err(malformed());
     }
     u64::try_from(scaled / scale).map_err(|_| too_large())

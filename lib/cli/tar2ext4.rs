@@ -111,7 +111,7 @@ impl Tar2ext4 {
             return usage("--label: holds NUL".to_owned());
         }
         let offset = self.offset.unwrap_or(0);
-        if !offset.is_multiple_of(512) {
+        if offset % 512 != 0 {
             return usage(format!("--offset: {offset} is no multiple of 512, where a partition could start"));
         }
         Ok(Options {

@@ -42,9 +42,8 @@ impl Options {
         if self.reserved.hundredths > 50_00 {
             return refuse("more than 50 % reserved blocks".into());
         }
-        if let Free::Percent(part) = self.free
-            && part.hundredths.saturating_add(self.reserved.hundredths) > 90_00
-        {
+        let free = if let Free::Percent(part) = self.free { part.hundredths } else { 0 };
+        if free > 0 && free.saturating_add(self.reserved.hundredths) > 90_00 {
             return refuse("more than 90 % free and reserved: inode tables need space too".into());
         }
         if self.bytes_per_inode.is_some_and(|bytes| bytes < 1024) {

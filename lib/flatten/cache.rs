@@ -18,7 +18,7 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 
 use crate::image::Digest;
-use crate::sys::{NewFile, try_lock, try_lock_shared};
+use crate::sys::{NewFile, open_flags, try_lock, try_lock_shared};
 
 /// Where decoded layers are kept, and how much of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl LayerCache {
     /// The tar with this diffId, if it is there. It stays there as long as the file is open.
     pub(super) fn find(&self, diff_id: &Digest) -> Option<File> {
         let path = self.path(diff_id);
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let flags = open_flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
         let file = File::options().read(true).custom_flags(flags).open(&path).ok()?;
         let stat = file.metadata().ok()?;
         let ours = stat.uid() == rustix::process::geteuid().as_raw() || stat.uid() == 0;
@@ -123,14 +123,12 @@ impl LayerCache {
                 return;
             }
             let unused = File::open(&path).and_then(|file| try_lock(&file).map(|locked| locked.then_some(file)));
-            if let Ok(Some(_locked)) = unused
-                && fs::remove_file(&path).is_ok()
-            {
+            let Ok(Some(_locked)) = unused else { continue };
+            if fs::remove_file(&path).is_ok() {
                 log::info!("{}: dropped from the cache", path.display());
                 // Who is making the layer anew holds a lock on it.
-                if let Ok(used) = used_file(&path)
-                    && try_lock(&used).unwrap_or(false)
-                {
+                let made_by_nobody = used_file(&path).and_then(|used| Ok(try_lock(&used)?.then_some(used)));
+                if let Ok(Some(_locked)) = made_by_nobody {
                     let _ = fs::remove_file(used_path(&path));
                 }
                 total -= size;
@@ -193,7 +191,7 @@ fn used_path(path: &Path) -> PathBuf {
 }
 
 fn used_file(path: &Path) -> io::Result<File> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let flags = open_flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
     let mut options = File::options();
     options.create(true).truncate(false).write(true).mode(0o600).custom_flags(flags).open(used_path(path))
 }

@@ -16,6 +16,7 @@ use super::growth::Growth;
 use super::layer::Layer;
 use super::reading::{Queue, Reading};
 use crate::image::layer_manifest::LayerRecord;
+use crate::sys::open_flags;
 
 /// So many layers are followed by threads of their own.
 const BESIDE: usize = 8;
@@ -45,7 +46,7 @@ impl Following {
         if let Some(old) = self.layers.remove(&record.index) {
             old.growth.end();
         }
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+        let flags = open_flags(OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY);
         let opened = File::options().read(true).custom_flags(flags).open(&record.path);
         let (Ok(file), Some(size)) = (opened, record.size) else { return };
         let Some(stat) = file.metadata().ok().filter(Metadata::is_file) else { return };

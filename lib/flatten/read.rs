@@ -17,6 +17,7 @@ use super::extra_layer::{ExtraLayer, ExtraSource};
 use super::layer::{ExpectedDigests, IndexedLayer, Layer, LayerKind};
 use super::tarball::{self, TarNames};
 use crate::image::Digest;
+use crate::sys::open_flags;
 use crate::tree::ExistingDirectories;
 
 /// Reads a layer to its end, verifies it, and keeps what its entries are and where their content is.
@@ -42,7 +43,7 @@ pub(super) fn read(layer: &Layer, context: &ReadContext) -> Result<IndexedLayer,
 /// Lets a blob that may be damaged look as if it had just been written: who keeps blobs verifies those (R1). Who may not, or
 /// reads what is not his, changes nothing.
 fn suspect(layer: &Layer) {
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW).bits().cast_signed();
+    let flags = open_flags(OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW);
     let file = File::options().read(true).custom_flags(flags).open(&layer.path);
     let touched = file.and_then(|file| file.set_modified(SystemTime::now()));
     if let Err(error) = touched {
@@ -117,7 +118,7 @@ fn open_blob(layer: &Layer, size: Option<u64>) -> Result<Blob, LayerError> {
         return Blob::growing(growth).map_err(|e| layer.io(e))?.ok_or(LayerError::Cancelled);
     }
     // No FIFO makes us wait; regular files do not care.
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let flags = open_flags(OFlags::NONBLOCK | OFlags::NOCTTY);
     let file = File::options().read(true).custom_flags(flags).open(&layer.path).map_err(|e| layer.io(e))?;
     let blob = Blob::new(file).map_err(|e| layer.io(e))?;
     let Some(found) = blob.size else { return Err(LayerError::NotRegular(layer.path.clone())) };

@@ -118,11 +118,11 @@ impl Reading {
     pub(super) fn wait(&mut self) -> Result<IndexedLayer, Error> {
         // A task that panicked, or that no thread was left for, has dropped its end.
         let result = self.result.recv().map_err(|_| Error::Worker);
-        if !matches!(result, Ok(Ok(_)))
-            && let Some(again) = self.again.take()
-        {
-            let (queue, layer) = *again;
-            return queue.add(layer).wait();
+        if !matches!(result, Ok(Ok(_))) {
+            if let Some(again) = self.again.take() {
+                let (queue, layer) = *again;
+                return queue.add(layer).wait();
+            }
         }
         result?.map_err(|source| self.error(source))
     }

@@ -71,15 +71,11 @@ pub(super) fn read(
     // What went wrong beneath the archive comes before what the archive looked like for it.
     let (found, keeper) = decoded.finish()?;
     let end = end?;
-    if let (Some(expected), Some(found)) = (&verified.diff_id, found)
-        && *expected != found
-    {
-        return Err(LayerError::DiffId { expected: expected.clone(), found });
+    if let Some((expected, found)) = other(&verified.diff_id, found) {
+        return Err(LayerError::DiffId { expected, found });
     }
-    if let (Some(expected), Some(found)) = (&verified.digest, stored.end())
-        && *expected != found
-    {
-        return Err(LayerError::Digest { expected: expected.clone(), found });
+    if let Some((expected, found)) = other(&verified.digest, stored.end()) {
+        return Err(LayerError::Digest { expected, found });
     }
     check_end(layer, end, offset, expected, verified.diff_id.is_some())?;
     check_kind(layer, &members)?;
@@ -93,6 +89,11 @@ pub(super) fn read(
         None => stays(layer, blob),
     };
     Ok(indexed(members, whiteouts, content))
+}
+
+/// What was expected and what was found, if these are not the same.
+fn other(expected: &Option<Digest>, found: Option<Digest>) -> Option<(Digest, Digest)> {
+    expected.clone().zip(found).filter(|(expected, found)| expected != found)
 }
 
 /// Reads the headers of a plain tar that nothing is verified of.

@@ -280,7 +280,8 @@ fn noise(len: usize) -> Vec<u8> {
 
 /// Flattens what `script` writes into the manifest meanwhile.
 fn followed(script: impl FnOnce(&mut dyn FnMut(&str)) + Send) -> Result<Vec<u8>, Error> {
-    let (reader, mut writer) = io::pipe().unwrap();
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let (reader, mut writer) = (File::from(reader), File::from(writer));
     thread::scope(|scope| {
         scope.spawn(move || script(&mut |line| writer.write_all(line.as_bytes()).unwrap()));
         let mut out = Vec::new();

@@ -58,9 +58,7 @@ pub(super) fn write(
         header.clear();
         let body = tar::encode(&member, &mut header).map_err(|source| Error::Member { name: name.clone(), source })?;
         out.write(&header).map_err(Error::Output)?;
-        if let NodeKind::File(content) = kind
-            && is_first
-        {
+        if let (NodeKind::File(content), true) = (kind, is_first) {
             copy(content, &body, contents, &name, out)?;
             totals.bytes += body.len();
             if let Some(meter) = &mut meter {
@@ -87,10 +85,9 @@ pub(super) fn write(
 /// Tells the spools what of them will be written, so that they can give the rest back.
 fn want(tree: &Sealed<FileRange>, contents: &mut [ContentSource]) {
     for id in (0..).map(InodeId).take(tree.len()) {
-        if let NodeKind::File(content) = tree.inode(id).kind
-            && let Some(ContentSource::Spool(spool)) =
-                usize::try_from(content.layer).ok().and_then(|at| contents.get_mut(at))
-        {
+        let NodeKind::File(content) = tree.inode(id).kind else { continue };
+        let source = usize::try_from(content.layer).ok().and_then(|at| contents.get_mut(at));
+        if let Some(ContentSource::Spool(spool)) = source {
             spool.want(content.at, content.stored());
         }
     }

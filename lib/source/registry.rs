@@ -126,9 +126,10 @@ impl Remote {
         }
         let tag = reference.target();
         // A tag that the store knows costs one HEAD request while it has not moved (R6).
-        if let Some(name) = self.store.lookup(&reference.store_name())?
-            && self.cached(&name.target.digest)?.is_some()
-        {
+        let known = self.store.lookup(&reference.store_name())?;
+        let is_cached = |name: &Name| Ok::<_, Error>(self.cached(&name.target.digest)?.is_some());
+        let is_cached = known.as_ref().map(is_cached).transpose()?;
+        if let (Some(name), Some(true)) = (known, is_cached) {
             let found = self.repository.head(&tag).map_err(|source| {
                 if matches!(source, registry::Error::Transport { .. }) {
                     log::warn!("{}: the blob store has an image of this name, which --offline uses", self.shown);

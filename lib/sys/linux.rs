@@ -109,7 +109,7 @@ pub(super) const SEEKS_HOLES: bool = true;
 
 /// Opens a block device for reading and writing. The kernel refuses one that is mounted or otherwise in use.
 pub(super) fn open_device(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).custom_flags(OFlags::EXCL.bits().cast_signed()).open(path)
+    OpenOptions::new().read(true).write(true).custom_flags(super::open_flags(OFlags::EXCL)).open(path)
 }
 
 /// The signals that this process was told to ignore when it began: bit 0 is signal 1.

@@ -35,6 +35,12 @@ mod os;
 #[path = "portable.rs"]
 mod os;
 
+/// The flags of open(2) as the standard library takes them.
+#[must_use]
+pub fn open_flags(flags: rustix::fs::OFlags) -> i32 {
+    i32::from_ne_bytes(flags.bits().to_ne_bytes())
+}
+
 pub use beneath::open_beneath;
 pub use device::{device_numbers, open_device};
 pub use holes::{data_segments, next_data, punch, zero};

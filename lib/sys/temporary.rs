@@ -130,7 +130,7 @@ pub(super) fn create_locked(path: &Path) -> io::Result<File> {
 /// Removes what a dead process of ours left at `path`.
 fn remove_if_dead(path: &Path) {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    let opened = File::options().read(true).custom_flags(super::open_flags(flags)).open(path);
     let Ok(file) = opened else { return };
     let ours = |meta: fs::Metadata| meta.is_file() && meta.uid() == rustix::process::geteuid().as_raw();
     if file.metadata().is_ok_and(ours) && matches!(try_lock(&file), Ok(true)) && is_at(&file, path) {

@@ -25,6 +25,7 @@ impl<R: Read + AsFd> Read for WaitingReader<R> {
 mod tests {
     #![allow(clippy::unwrap_used)] // a test may panic
 
+    use std::fs::File;
     use std::io::Write;
     use std::time::Duration;
 
@@ -32,7 +33,8 @@ mod tests {
 
     #[test]
     fn an_empty_pipe_is_waited_for() {
-        let (reader, mut writer) = io::pipe().unwrap();
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        let (reader, mut writer) = (File::from(reader), File::from(writer));
         rustix::io::ioctl_fionbio(&reader, true).unwrap();
         let late = std::thread::spawn(move || {
             for part in ["one ", "two ", "three"] {

@@ -38,9 +38,7 @@ impl Watch {
     /// Waits for a write since the last call, for [`Watch::wake`], which is never missed, or for a while; `round` says how
     /// often the caller found nothing new in a row.
     pub fn wait(&self, round: u32) {
-        if let Some(told) = &self.told
-            && told.wait(TOLD).is_ok()
-        {
+        if self.told.as_ref().is_some_and(|told| told.wait(TOLD).is_ok()) {
             return;
         }
         let pause = SHORT.saturating_mul(1 << round.min(5)).min(LONG);

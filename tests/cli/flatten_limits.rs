@@ -50,7 +50,8 @@ fn an_input_that_somebody_made_non_blocking_is_waited_for() {
         (env!("CARGO_BIN_EXE_oci-flatten"), vec![], manifest.text().into_bytes()),
         (env!("CARGO_BIN_EXE_tar2ext4"), vec!["-o".into(), image.into_os_string()], tar),
     ] {
-        let (reader, mut writer) = std::io::pipe().unwrap();
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        let mut writer = fs::File::from(writer);
         rustix::io::ioctl_fionbio(&reader, true).unwrap();
         let child = Command::new(program).args(args).stdin(reader).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let child = child.unwrap();

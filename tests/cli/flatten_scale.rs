@@ -105,7 +105,7 @@ fn a_million_entries_take_300_bytes_each() {
     let tar = scratch.path().join("tar");
     // Most names in a thousand directories, a fifth in one; each with a label, as SELinux has it.
     let file = |number: u64| {
-        let directory = if number.is_multiple_of(5) { 0 } else { number % 1000 };
+        let directory = if number % 5 == 0 { 0 } else { number % 1000 };
         let mut item = Item::new(format!("data/dir-{directory:03}/file-{number:07}.txt"), What::File(Vec::new()));
         item.mtime = (1_600_000_000 + number as i64, number as u32 % 1_000_000_000);
         item.xattrs.push((b"security.selinux".to_vec(), b"system_u:object_r:usr_t:s0\0".to_vec()));
@@ -152,7 +152,7 @@ fn a_large_image_keeps_all_processors_busy_and_memory_and_spool_in_bounds() {
     for layer in 0..LAYERS {
         let files = (0..FILES).map(|number| {
             // 23 KiB on average, from nothing to a megabyte.
-            let size = if number.is_multiple_of(100) { 1 << 20 } else { random.usize(..28_000) };
+            let size = if number % 100 == 0 { 1 << 20 } else { random.usize(..28_000) };
             let at = random.usize(..pool.len() - size);
             let name = format!("layer-{layer}/dir-{:02}/file-{number:05}", number % 97);
             Item::new(name, What::File(pool[at..at + size].to_vec()))

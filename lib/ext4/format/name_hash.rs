@@ -76,7 +76,7 @@ fn words(rest: &[u8], sign: HashSign) -> [u32; 8] {
     for (word, raw) in words.iter_mut().zip(rest.chunks(4)) {
         for &byte in raw {
             let byte = match sign {
-                HashSign::Signed => u32::from_ne_bytes(i32::from(byte.cast_signed()).to_ne_bytes()),
+                HashSign::Signed => u32::from_ne_bytes(i32::from(i8::from_ne_bytes([byte])).to_ne_bytes()),
                 HashSign::Unsigned => u32::from(byte),
             };
             *word = (*word << 8).wrapping_add(byte);

@@ -36,7 +36,10 @@ mod tests {
 
     /// As the kernel decodes it.
     fn decode((secs, extra): (u32, u32)) -> Timestamp {
-        Timestamp { secs: i64::from(secs.cast_signed()) + (i64::from(extra & 3) << 32), nanos: extra >> 2 }
+        Timestamp {
+            secs: i64::from(i32::from_ne_bytes(secs.to_ne_bytes())) + (i64::from(extra & 3) << 32),
+            nanos: extra >> 2,
+        }
     }
 
     #[test]

@@ -62,10 +62,11 @@ impl FileData {
             Extents::One(one) => Some(one),
             Extents::Many(list) => list.last_mut(),
         };
-        if let Some(last) = last
-            && last.logical.checked_add(last.len) == Some(next.logical)
-            && u64::from(last.start) + u64::from(last.len) == u64::from(next.start)
-        {
+        let goes_on = |last: &&mut Extent| {
+            last.logical.checked_add(last.len) == Some(next.logical)
+                && u64::from(last.start) + u64::from(last.len) == u64::from(next.start)
+        };
+        if let Some(last) = last.filter(goes_on) {
             last.len += next.len;
             return;
         }

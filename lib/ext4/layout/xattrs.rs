@@ -158,12 +158,8 @@ fn fullest(list: &[DiskXattr], room: usize) -> Vec<bool> {
     for (at, xattr) in list.iter().enumerate() {
         let words = xattr.size() / 4;
         for n in (words..best.len()).rev() {
-            if best[n].is_none()
-                && let Some(without) = &best[n - words]
-            {
-                let mut with = without.clone();
-                with.push(at);
-                best[n] = Some(with);
+            if best[n].is_none() {
+                best[n] = best[n - words].clone().map(|without| [without, vec![at]].concat());
             }
         }
     }

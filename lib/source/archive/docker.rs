@@ -83,9 +83,8 @@ fn config(store: &Store, saved: &Saved, blob: &Blob, layers: usize, shown: &str)
     }
     // Its name is its digest, in the way of old archives.
     let stem = saved.config.strip_suffix(".json").unwrap_or_default();
-    if let Ok(named) = format!("sha256:{stem}").parse::<Digest>()
-        && named != blob.digest
-    {
+    let named = format!("sha256:{stem}").parse::<Digest>();
+    if named.is_ok_and(|named| named != blob.digest) {
         return Err(size(format!("the bytes of {} have another digest", saved.config)));
     }
     let bytes = store.document(&blob.digest, MAX_DOCUMENT)?;

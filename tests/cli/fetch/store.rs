@@ -390,7 +390,7 @@ fn waiting_for_another_process_is_told() {
     // As another oci-fetch has it.
     let partial = puller.file(&format!("store/partial/{}", digest.replace(':', ".")), &image.layers[0].bytes[..1000]);
     let held = fs::File::open(&partial).unwrap();
-    held.lock().unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let running = puller.pull(registry.name("demo")).spawn();
     thread::sleep(Duration::from_secs(7));
     drop(held);

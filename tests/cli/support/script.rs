@@ -84,9 +84,7 @@ impl Item {
 
     fn attribute(&mut self, word: &[u8]) -> Option<()> {
         let text = String::from_utf8_lossy(word);
-        if let What::File(content) = &mut self.what
-            && let Some(quoted) = word.strip_prefix(b"\"")
-        {
+        if let (What::File(content), Some(quoted)) = (&mut self.what, word.strip_prefix(b"\"")) {
             *content = quoted.to_vec();
         } else if let Some(size) = text.strip_prefix("size=") {
             self.what = What::Sparse(size.parse().ok()?, Vec::new());

@@ -109,11 +109,8 @@ impl Plan {
             }
             4 => {
                 let device = Device { major: input.number(2) as u32 % 4100, minor: input.number(3) as u32 };
-                let kind = if input.byte().is_multiple_of(2) {
-                    NodeKind::CharDevice(device)
-                } else {
-                    NodeKind::BlockDevice(device)
-                };
+                let kind =
+                    if input.byte() % 2 == 0 { NodeKind::CharDevice(device) } else { NodeKind::BlockDevice(device) };
                 self.enter(input, kind);
             }
             5 => self.enter(input, NodeKind::Fifo),
@@ -213,8 +210,7 @@ impl Plan {
             let (seed, zeros) = (input.byte(), input.byte() % 3);
             self.content += len;
             // Blocks of zeros never, everywhere, or every other one.
-            let value =
-                |block: u64| if zeros > 0 && (zeros == 1 || block.is_multiple_of(2)) { 0 } else { seed ^ block as u8 };
+            let value = |block: u64| if zeros > 0 && (zeros == 1 || block % 2 == 0) { 0 } else { seed ^ block as u8 };
             let (start, mut data) = (end + gap, Vec::new());
             while (data.len() as u64) < len {
                 let at = start + data.len() as u64;

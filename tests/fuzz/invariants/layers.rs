@@ -39,7 +39,7 @@ impl Member {
     pub fn xattrs(&self) -> Xattrs {
         let line = self.line.to_string();
         let xattr = Xattr { name: "trusted.line", value: &*line };
-        if self.line.is_multiple_of(3) { Xattrs::new(vec![xattr]) } else { Xattrs::NONE }
+        if self.line % 3 == 0 { Xattrs::new(vec![xattr]) } else { Xattrs::NONE }
     }
 }
 
