@@ -12,6 +12,8 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::sys::{open, open_at};
+
 /// Most links on one path, as the kernel has it.
 const MAX_LINKS: u32 = 40;
 
@@ -40,7 +42,7 @@ impl Beneath {
     /// Opens the directory that `path`, which is trusted, leads to.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(path, flags, Mode::empty())?;
+        let fd = open(path, flags, Mode::empty())?;
         Ok(Self { path: path.to_path_buf(), fd })
     }
 
@@ -58,7 +60,7 @@ impl Beneath {
                 continue;
             }
             let here = walked.last().map_or(&self.fd, |(_, fd)| fd);
-            match rustix::fs::openat(here, &name, flags, Mode::empty()) {
+            match open_at(here, &*name, flags, Mode::empty()) {
                 Ok(fd) => walked.push((name, fd)),
                 // A link, or a file: then reading it as a link fails.
                 Err(error @ (Errno::LOOP | Errno::MLINK | Errno::NOTDIR)) => {
@@ -85,7 +87,7 @@ impl Beneath {
     /// A regular file in it, which is no link; `None` when there is none.
     pub(super) fn file(&self, name: &str) -> io::Result<Option<std::fs::File>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+        match open_at(&self.fd, name, flags, Mode::empty()) {
             Err(Errno::NOENT) => Ok(None),
             Err(Errno::LOOP | Errno::MLINK) => Err(io::Error::other("is a symbolic link where a file is due")),
             Err(error) => Err(error.into()),

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::Error;
 use super::access::{Access, WRITE_BY_OTHERS};
+use crate::sys::{open, open_at};
 
 /// The bit of a directory's mode that lets owners alone remove and rename.
 const STICKY: u32 = 0o1000;
@@ -27,7 +28,7 @@ pub(super) struct Directory {
 impl Directory {
     /// Opens the directory that `path`, which the user named, leads to.
     pub(super) fn open(path: &Path, access: Access) -> Result<Self, Error> {
-        let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let opened = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let file = opened.map_err(|e| Error::at(path, "cannot open the directory")(e.into()))?.into();
         let directory = Self { path: path.to_path_buf(), file, access };
         directory.require_ours(&directory.file, &directory.path)?;
@@ -53,7 +54,7 @@ impl Directory {
     pub(super) fn directory(&self, name: &str) -> Result<Option<Self>, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | self.links();
         let path = self.join(name);
-        match rustix::fs::openat(&self.file, name, flags, Mode::empty()) {
+        match open_at(&self.file, name, flags, Mode::empty()) {
             Ok(fd) => {
                 let directory = Self { path, file: fd.into(), access: self.access };
                 directory.require_ours(&directory.file, &directory.path)?;
@@ -90,7 +91,7 @@ impl Directory {
     pub(super) fn open_file(&self, name: &str, flags: OFlags, mode: Mode) -> Result<Option<File>, Error> {
         let path = self.join(name);
         let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | self.links();
-        match rustix::fs::openat(&self.file, name, flags, mode) {
+        match open_at(&self.file, name, flags, mode) {
             Ok(fd) => {
                 let file = File::from(fd);
                 let meta = file.metadata().map_err(Error::at(&path, "cannot examine"))?;

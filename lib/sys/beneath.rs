@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags};
 
+use super::open::open_at;
 use super::os;
 
 /// Opens the file or directory at `path` below `root` for reading; never waits for a FIFO's writer. An empty path is the
@@ -33,7 +34,7 @@ fn by_component(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<
         let at = directory.as_ref().map_or(root, AsFd::as_fd);
         let last = components.peek().is_none();
         let flags = if last { flags } else { flags | OFlags::DIRECTORY };
-        let opened = openat(at, name, flags, Mode::empty())?;
+        let opened = open_at(at, name, flags, Mode::empty())?;
         if last {
             return Ok(opened.into());
         }

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, ResolveFlags, inotify, openat, openat2};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, ResolveFlags, inotify, openat2};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::open::{open, open_at};
 
 /// The most that one call of sendfile(2) moves.
 const SENDFILE_MAX: usize = 0x7fff_f000;
@@ -55,7 +57,7 @@ pub fn random(bytes: &mut [u8]) -> io::Result<()> {
 /// A new file in `dir` without a name; `None` where there are none, or where it could never get one because /proc is
 /// missing, as in a bare chroot.
 pub(super) fn unnamed(dir: &Path) -> io::Result<Option<File>> {
-    match rustix::fs::open(dir, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::from_raw_mode(0o666)) {
+    match open(dir, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::from_raw_mode(0o666)) {
         Ok(fd) if Path::new(&by_descriptor(&fd)).exists() => Ok(Some(fd.into())),
         Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => Ok(None),
         Err(error) => Err(error.into()),
@@ -70,7 +72,7 @@ pub(super) fn link_unnamed(file: &File, path: &Path) -> io::Result<()> {
 /// Opens below a directory, no symbolic link followed; `None` where the system has no such call, or a filter forbids it.
 pub(super) fn open_beneath(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<Option<File>> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    match openat2(root, path, flags, Mode::empty(), resolve) {
+    match retry_on_intr(|| openat2(root, path, flags, Mode::empty(), resolve)) {
         Ok(file) => Ok(Some(file.into())),
         Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => Ok(None),
         Err(error) => Err(error.into()),
@@ -80,7 +82,7 @@ pub(super) fn open_beneath(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> 
 /// A descriptor of what `name` in `directory` is, a symbolic link too.
 pub(super) fn open_node(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<File>> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(Some(openat(directory, name, flags, Mode::empty())?.into()))
+    Ok(Some(open_at(directory, name, flags, Mode::empty())?.into()))
 }
 
 /// A path that leads to this very inode; `None` where there is no /proc.
@@ -96,12 +98,14 @@ fn by_descriptor(file: &impl AsRawFd) -> String {
 
 /// Makes a hole of a range; the file's length stays.
 pub(super) fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
-    Ok(rustix::fs::fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len)?)
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(retry_on_intr(|| rustix::fs::fallocate(file, flags, offset, len))?)
 }
 
 /// Makes a range read as zeros, by whatever is cheap for the file system or device; the length stays.
 pub(super) fn zero(file: &File, offset: u64, len: u64) -> io::Result<()> {
-    Ok(rustix::fs::fallocate(file, FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE, offset, len)?)
+    let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+    Ok(retry_on_intr(|| rustix::fs::fallocate(file, flags, offset, len))?)
 }
 
 /// Whether lseek(2) is to be asked for holes.

@@ -40,12 +40,20 @@ struct Name {
 
 impl Name {
     fn remove(self) {
-        if let Some(path) = self.restore_to {
-            // Nothing when both are still names of one file (rename(2)); then, too, the temporary one goes.
-            let _ = fs::rename(&self.path, path);
+        let Self { path, restore_to } = self;
+        // It does nothing when both are still names of one file (rename(2)); then, too, the temporary one goes.
+        let restored = restore_to.map(|target| (fs::rename(&path, &target), target));
+        if let Some((Err(error), target)) = restored {
+            log::warn!("{}: what was there before is now {}: {error}", target.display(), path.display());
+            return;
         }
-        // The file may be gone already.
-        let _ = fs::remove_file(&self.path);
+        match fs::remove_file(&path) {
+            // It may be gone already.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                log::warn!("{}: cannot be removed, which the next run tries again: {error}", path.display());
+            }
+            _ => {}
+        }
     }
 }
 

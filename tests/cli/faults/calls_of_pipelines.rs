@@ -7,6 +7,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 
+use super::scene::{OLD, Place};
 use super::{Counts, Outcome, Pipeline, Scene, Source, random};
 use crate::support::needs;
 
@@ -24,7 +25,7 @@ struct Class {
 const CLASSES: &[Class] = &[
     class(&["write", "writev", "pwrite64", "pwritev2"], &["ENOSPC", "EIO", "EAGAIN"], &["EINTR"]),
     class(&["read", "readv", "pread64"], &["EIO"], &["EINTR"]),
-    class(&["openat", "openat2"], &["EMFILE", "EIO", "ENOSPC", "EACCES", "EINTR"], &[]),
+    class(&["openat", "openat2"], &["EMFILE", "EIO", "ENOSPC", "EACCES"], &["EINTR"]),
     class(&["fsync", "fdatasync"], &["EIO", "ENOSPC"], &["EINTR"]),
     class(&["linkat", "link"], &["EIO", "ENOSPC", "EPERM"], &[]),
     class(&["rename", "renameat", "renameat2"], &["EIO", "ENOSPC", "EACCES"], &[]),
@@ -36,9 +37,47 @@ const CLASSES: &[Class] = &[
     rare(&["sendfile", "sendfile64"], &["EIO"], &["EINTR", "EINVAL", "ENOSYS", "EAGAIN"]),
     rare(&["splice"], &["EIO"], &["EINTR", "EINVAL", "EAGAIN"]),
     rare(&["copy_file_range"], &["EIO"], &["EINTR", "EXDEV", "ENOSYS"]),
-    rare(&["fallocate"], &["EIO", "ENOSPC"], &["EOPNOTSUPP"]),
+    rare(&["fallocate"], &["EIO", "ENOSPC"], &["EOPNOTSUPP", "EINTR"]),
     rare(&["fcntl"], &["EPERM"], &[]),
 ];
+
+/// Which filter is hit.
+#[derive(Debug)]
+struct Case {
+    filter: usize,
+    source: Source,
+    cache: Cache,
+}
+
+/// What `oci-flatten --cache` has at the beginning.
+#[derive(Debug, PartialEq, Eq)]
+enum Cache {
+    None,
+    Empty,
+    Full,
+}
+
+const CASES: &[Case] = &[
+    Case { filter: 0, source: Source::Registry, cache: Cache::None },
+    Case { filter: 0, source: Source::OciArchive, cache: Cache::None },
+    Case { filter: 1, source: Source::Layout, cache: Cache::None },
+    Case { filter: 1, source: Source::Layout, cache: Cache::Empty },
+    Case { filter: 1, source: Source::Layout, cache: Cache::Full },
+    Case { filter: 2, source: Source::Layout, cache: Cache::None },
+];
+
+impl Case {
+    /// Where a run of it takes place.
+    fn place(&self, scene: &Scene) -> Place {
+        let place = scene.place().caching(self.cache != Cache::None);
+        if self.cache == Cache::Full {
+            let outcome = scene.spawn(self.source, &place).wait();
+            assert!(outcome.last().success(), "{}", outcome.report());
+            fs::write(place.target(), OLD).unwrap();
+        }
+        place
+    }
+}
 
 const fn class(
     names: &'static [&'static str],
@@ -75,13 +114,13 @@ fn fail_each(times: Option<usize>) {
     let mut counts = Counts::default();
     let mut hit = BTreeSet::new();
     let mut wrong = Vec::new();
-    for (filter, source) in [(0, Source::Registry), (0, Source::OciArchive), (1, Source::Layout), (2, Source::Layout)] {
-        let seen = calls(&scene, source, filter);
+    for case in CASES {
+        let seen = calls(&scene, case);
         for (number, class) in CLASSES.iter().enumerate() {
             let made: Vec<(&str, u64)> =
                 class.names.iter().filter_map(|name| Some((*name, *seen.get(*name)?))).collect();
             // The HTTP client wakes its threads by writes to an eventfd, which never fail, and panics if they do.
-            let wakes = source == Source::Registry && class.names.contains(&"write");
+            let wakes = case.source == Source::Registry && class.names.contains(&"write");
             if made.is_empty() || wakes {
                 continue;
             }
@@ -96,11 +135,11 @@ fn fail_each(times: Option<usize>) {
                 let (name, calls) = made[random.usize(..made.len())];
                 let fault = format!("{name}:error={error}:when={}", random.u64(1..=calls));
                 // What one fault breaks does not hide what the others do.
-                let run = AssertUnwindSafe(|| inject(&scene, source, filter, name, &fault, harmless));
+                let run = AssertUnwindSafe(|| inject(&scene, case, name, &fault, harmless));
                 match catch_unwind(run) {
                     Ok(true) => counts.add(format!("{name} {error}")),
                     Ok(false) => {}
-                    Err(_) => wrong.push(format!("{source:?}, filter {filter}: {fault}")),
+                    Err(_) => wrong.push(format!("{case:?}: {fault}")),
                 }
             }
         }
@@ -113,14 +152,14 @@ fn fail_each(times: Option<usize>) {
 }
 
 /// One run with a fault; false when it kept the program from starting, or came after all was done.
-fn inject(scene: &Scene, source: Source, filter: usize, name: &str, fault: &str, harmless: bool) -> bool {
-    let place = scene.place();
+fn inject(scene: &Scene, case: &Case, name: &str, fault: &str, harmless: bool) -> bool {
+    let place = case.place(scene);
     let inject = [format!("-etrace={name}"), format!("-einject={fault}")];
     let strace = [&["--seccomp-bpf".to_owned(), "-o/dev/null".to_owned()], &inject[..]].concat();
-    let outcome = run(scene, source, filter, &strace, &place);
-    let what = || format!("{source:?}, filter {filter}, {fault}\n{}", outcome.report());
+    let outcome = run(scene, case, &strace, &place);
+    let what = || format!("{case:?}, {fault}\n{}", outcome.report());
     // The dynamic loader makes system calls too; it ends the program with this status.
-    if outcome.statuses[filter].code() == Some(127) {
+    if outcome.statuses[case.filter].code() == Some(127) {
         scene.clear(&place);
         return false;
     }
@@ -128,19 +167,19 @@ fn inject(scene: &Scene, source: Source, filter: usize, name: &str, fault: &str,
     println!("{}", what());
     let failed = scene.survives(&outcome, &place, None);
     if failed {
-        scene.second_run_succeeds(source, &place);
+        scene.second_run_succeeds(case.source, &place);
     }
     scene.clear(&place);
     failed || harmless
 }
 
 /// How often a filter makes each of the calls, in the thread that makes it most often: strace counts for each.
-fn calls(scene: &Scene, source: Source, filter: usize) -> BTreeMap<String, u64> {
-    let (place, log) = (scene.place(), scene.at("strace"));
+fn calls(scene: &Scene, case: &Case) -> BTreeMap<String, u64> {
+    let (place, log) = (case.place(scene), scene.at("strace"));
     let names: Vec<&str> = CLASSES.iter().flat_map(|class| class.names).copied().collect();
     // A name that this architecture does not have is no error with a question mark.
     let trace = format!("-etrace=?{}", names.join(",?"));
-    let outcome = run(scene, source, filter, &[trace, format!("-o{}", log.display())], &place);
+    let outcome = run(scene, case, &[trace, format!("-o{}", log.display())], &place);
     assert!(outcome.last().success(), "under strace, which needs to trace processes\n{}", outcome.report());
     scene.clear(&place);
     let mut threads: BTreeMap<(String, String), u64> = BTreeMap::new();
@@ -160,11 +199,11 @@ fn calls(scene: &Scene, source: Source, filter: usize) -> BTreeMap<String, u64> 
 }
 
 /// The pipeline with one filter under strace.
-fn run(scene: &Scene, source: Source, filter: usize, strace: &[String], place: &super::scene::Place) -> Outcome {
+fn run(scene: &Scene, case: &Case, strace: &[String], place: &Place) -> Outcome {
     let mut pack = scene.pack(place);
     pack.arg("--fsync");
-    let filters = [scene.fetch(&scene.name(source), place), scene.flatten(place), pack];
-    let traced = filters.into_iter().enumerate().map(|(number, command)| match number == filter {
+    let filters = [scene.fetch(&scene.name(case.source), place), scene.flatten(place), pack];
+    let traced = filters.into_iter().enumerate().map(|(number, command)| match number == case.filter {
         true => under_strace(&command, strace),
         false => command,
     });

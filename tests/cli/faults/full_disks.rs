@@ -36,6 +36,7 @@ fn fill_each(times: u64) {
         full("store from an OCI archive", Source::OciArchive, stored, |place| &place.store);
         full("store from a docker archive", Source::DockerArchive, stored, |place| &place.store);
         full("target", Source::Layout, written, |place| &place.targets);
+        full_cache(&scene, random.u64(8192..spooled), &mut counts);
         // The root, .lock, partial, index.json, oci-layout, blobs and two in it leave no room for all blobs.
         let inodes = format!("nr_inodes={}", random.u64(2..12));
         full_disk(&scene, Source::Registry, |place| &place.store, &inodes, &inodes);
@@ -72,6 +73,20 @@ fn full_disk(scene: &Scene, source: Source, place_of: Directory, options: &str, 
     scene.second_run_succeeds(source, &place);
     drop(disk);
     scene.clear(&place);
+}
+
+/// Decoded layers that cannot be kept are decoded all the same (F18).
+fn full_cache(scene: &Scene, size: u64, counts: &mut Counts) {
+    let place = scene.place().caching(true);
+    let disk = Tmpfs::at(&place.cache, &format!("size={size}"));
+    let outcome = scene.spawn(Source::Layout, &place).wait();
+    assert!(!scene.survives(&outcome, &place, None), "a full cache is no reason to fail\n{}", outcome.report());
+    assert!(outcome.said[1].contains("without being kept"), "{}", outcome.report());
+    disk.remount("size=64m,nr_inodes=1000");
+    scene.second_run_succeeds(Source::Layout, &place);
+    drop(disk);
+    scene.clear(&place);
+    counts.add("cache");
 }
 
 /// `ulimit -f`: the kernel ends who writes a larger file.

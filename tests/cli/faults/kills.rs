@@ -40,7 +40,7 @@ fn kill_each(times: u64) {
                 let files = random.usize(..4) > if filter == 0 { 2 } else { 0 };
                 let which = if files { random.usize(1..Source::ALL.len()) } else { 0 };
                 let moment = usual[which].mul_f64(random.f64());
-                let (source, place) = (Source::ALL[which], scene.place());
+                let (source, place) = (Source::ALL[which], scene.place().caching(random.bool()));
                 let mut pipeline = scene.spawn(source, &place);
                 std::thread::sleep(moment);
                 let sent = pipeline.signal(filter, signal);

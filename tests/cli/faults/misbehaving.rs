@@ -8,7 +8,7 @@ use crate::support::registry::{Ranges, Reply, get};
 
 #[test]
 fn a_registry_that_misbehaves_spoils_no_image() {
-    misbehave(40);
+    misbehave(20);
 }
 
 #[test]
@@ -29,11 +29,12 @@ const FAULTS: [(&str, Fault); 6] = [
     ("refuses", |_, _, _| Reply::error(503, "UNAVAILABLE", "restarting")),
 ];
 
+/// So many runs without a cache, and as many with one.
 fn misbehave(times: u64) {
     let mut random = random("misbehaving registries");
     let scene = Scene::new();
     let (mut counts, mut right, mut errors) = (Counts::default(), 0, 0);
-    for _ in 0..times {
+    for run in 0..2 * times {
         // So slow that there is something to read along.
         let slow = |reply: Reply| reply.slow(64 << 10, Duration::from_millis(5));
         let ranges = [Ranges::Honoured, Ranges::Honoured, Ranges::Ignored, Ranges::Refused];
@@ -52,7 +53,7 @@ fn misbehave(times: u64) {
             counts.add(name);
         }
         scene.registry.when(get("/blobs/"), slow);
-        let place = scene.place();
+        let place = scene.place().caching(run % 2 == 1);
         let fetch = scene.fetch_with(&scene.name(Source::Registry), &place, 2, 1);
         let outcome = Pipeline::spawn(vec![fetch, scene.flatten(&place), scene.pack(&place)], None).wait();
         match scene.target_survives(&outcome, &place, None) {

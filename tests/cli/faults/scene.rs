@@ -50,12 +50,20 @@ pub struct Place {
     pub store: PathBuf,
     pub spool: PathBuf,
     pub targets: PathBuf,
+    /// Where decoded layers are kept (F18), if they are.
+    pub cache: PathBuf,
+    caches: bool,
 }
 
 /// One of a place's directories.
 pub type Directory = fn(&Place) -> &PathBuf;
 
 impl Place {
+    /// Says whether decoded layers are kept.
+    pub fn caching(self, caches: bool) -> Self {
+        Self { caches, ..self }
+    }
+
     pub fn target(&self) -> PathBuf {
         self.targets.join("rootfs.ext4")
     }
@@ -103,7 +111,13 @@ impl Scene {
     pub fn place(&self) -> Place {
         self.runs.set(self.runs.get() + 1);
         let root = self.at(&format!("run-{}", self.runs.get()));
-        let place = Place { store: root.join("store"), spool: root.join("spool"), targets: root.join("targets") };
+        let place = Place {
+            store: root.join("store"),
+            spool: root.join("spool"),
+            targets: root.join("targets"),
+            cache: root.join("cache"),
+            caches: false,
+        };
         for directory in [&place.spool, &place.targets] {
             fs::create_dir_all(directory).unwrap();
         }
@@ -141,6 +155,9 @@ impl Scene {
     pub fn flatten(&self, place: &Place) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_oci-flatten"));
         command.arg("--tmpdir").arg(&place.spool);
+        if place.caches {
+            command.arg("--cache").arg(&place.cache);
+        }
         command
     }
 
@@ -188,6 +205,7 @@ impl Scene {
         assert_eq!(names(&place.targets), ["rootfs.ext4"], "beside the target\n{}", outcome.report());
         assert!(names(&place.spool).is_empty(), "in the spool: {:?}", names(&place.spool));
         self.blobs_are_right(&place.store);
+        self.cache_is_right(place);
         self.nobody_lives();
         !done
     }
@@ -206,6 +224,7 @@ impl Scene {
         assert!(outcome.last().success(), "the second run fails\n{}", outcome.report());
         assert!(fs::read(place.target()).unwrap() == self.whole, "the second run gives something else");
         assert_eq!(names(&place.targets), ["rootfs.ext4"]);
+        self.cache_is_right(place);
         if source != Source::Layout {
             assert_whole(&place.store);
             let partial = names(&place.store.join("partial"));
@@ -224,6 +243,22 @@ impl Scene {
             for hex in names(&store.join("blobs").join(&algorithm)) {
                 let bytes = fs::read(store.join("blobs").join(&algorithm).join(&hex)).unwrap();
                 assert_eq!(digest(&bytes), format!("{algorithm}:{hex}"), "a blob that is none");
+            }
+        }
+    }
+
+    /// What has a diffId's name in the cache is that layer, decoded (F18).
+    #[track_caller]
+    fn cache_is_right(&self, place: &Place) {
+        let diff_ids: Vec<String> =
+            self.image.layers.iter().map(|layer| layer.diff_id.replace("sha256:", "")).collect();
+        let entries = place.cache.join("sha256");
+        for name in names(&entries) {
+            let known = diff_ids.iter().any(|diff_id| diff_id == name.trim_end_matches(".used"));
+            assert!(known, "{name} in the cache");
+            if !name.ends_with(".used") {
+                let bytes = fs::read(entries.join(&name)).unwrap();
+                assert_eq!(digest(&bytes), format!("sha256:{name}"), "a layer that is none");
             }
         }
     }
