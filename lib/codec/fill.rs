@@ -6,6 +6,8 @@ pub(super) fn fill<R: BufRead>(source: &mut R) -> io::Result<&[u8]> {
         match source.fill_buf() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
+            // At the end the source would be read again, and a signal then would look like an error in midstream.
+            Ok([]) => return Ok(&[]),
             Ok(_) => break,
         }
     }

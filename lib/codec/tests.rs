@@ -42,6 +42,16 @@ impl Read for Drip<'_> {
     }
 }
 
+/// A signal comes before every second read.
+struct Interrupted<'a>(&'a [u8], bool);
+
+impl Read for Interrupted<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.1 = !self.1;
+        if self.1 { Err(std::io::ErrorKind::Interrupted.into()) } else { self.0.read(buf) }
+    }
+}
+
 fn sample() -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(7);
     (0..300_000).map(|i| if i % 3 == 0 { random.u8(..) } else { b'x' }).collect()
@@ -63,6 +73,12 @@ fn every_compression_by_its_magic() {
         let mut out = Vec::new();
         Decoder::new(Drip(&bytes)).unwrap().read_to_end(&mut out).unwrap();
         assert!(out == data, "{compression:?}, dripping");
+        for first in [false, true] {
+            let mut decoder = Decoder::new(Interrupted(&bytes, first)).unwrap();
+            // What one call returns is all that it had.
+            let mut buffer = crate::relay::PageBuffer::with_capacity(data.len() + 1);
+            assert!(!buffer.fill(&mut decoder).unwrap() && *buffer == data[..], "{compression:?}, interrupted");
+        }
     }
     assert_eq!(decode(b"").unwrap(), b"");
     assert_eq!(decode(b"x").unwrap(), b"x");

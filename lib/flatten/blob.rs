@@ -10,6 +10,7 @@ use super::files::Version;
 use super::growth::{Growth, More};
 use crate::codec::Compression;
 use crate::image::{Digest, Hasher};
+use crate::sys::uninterrupted;
 
 /// An opened tar, of any compression.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ fn is_plain(file: &File) -> io::Result<bool> {
     let mut head = [0; Compression::MAGIC_LEN];
     let mut len = 0;
     while len < head.len() {
-        match file.read_at(&mut head[len..], len as u64)? {
+        match uninterrupted(|| file.read_at(&mut head[len..], len as u64))? {
             0 => break,
             more => len += more,
         }
@@ -113,7 +114,7 @@ impl Stored<'_> {
         let limit = usize::try_from(growth.size.saturating_sub(self.count)).unwrap_or(usize::MAX).min(buf.len());
         let (mut round, mut known) = (0, More::Perhaps);
         loop {
-            let len = self.file.read_at(&mut buf[..limit], self.count)?;
+            let len = uninterrupted(|| self.file.read_at(&mut buf[..limit], self.count))?;
             if len > 0 || limit == 0 || known == More::All {
                 return Ok(len);
             }
@@ -129,7 +130,7 @@ impl Stored<'_> {
 impl Read for Stored<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let len = match self.growth {
-            None => self.file.read(buf)?,
+            None => uninterrupted(|| self.file.read(buf))?,
             Some(growth) => self.read_growing(growth, buf)?,
         };
         self.count += len as u64;

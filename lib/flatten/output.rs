@@ -99,7 +99,6 @@ impl<'w> Output<'w> {
             let piece = match self.buffer.read_from(&mut At { file, at }, limit) {
                 Ok(0) => return Err(CopyError::Read(io::ErrorKind::UnexpectedEof.into())),
                 Ok(piece) => piece as u64,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(CopyError::Read(error)),
             };
             at += piece;

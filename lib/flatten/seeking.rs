@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Read};
 use std::os::unix::fs::FileExt;
 
 use crate::relay::PageBuffer;
+use crate::sys::uninterrupted;
 
 /// Bytes read at once: headers, and the data of small files between them.
 const BUFFER: usize = 64 << 10;
@@ -73,6 +74,6 @@ struct ReadAt<'f> {
 
 impl Read for ReadAt<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.file.read_at(buf, self.at)
+        uninterrupted(|| self.file.read_at(buf, self.at))
     }
 }

@@ -2,6 +2,8 @@ use std::fmt;
 use std::io::{self, Read};
 use std::ops::Deref;
 
+use crate::sys::uninterrupted;
+
 /// Where a buffer begins: at a multiple of so many bytes. Larger pages begin there too.
 const PAGE: usize = 4096;
 
@@ -72,12 +74,12 @@ impl PageBuffer {
     /// Reads once, at most `limit` bytes, behind what is filled; says how many came.
     ///
     /// # Errors
-    /// The reader's own.
+    /// The reader's own, but for interruptions.
     pub fn read_from(&mut self, reader: &mut impl Read, limit: usize) -> io::Result<usize> {
         let room = self.room();
         let limit = limit.min(room.len());
         // A reader that lies about how much it wrote has nothing behind the end.
-        let len = reader.read(&mut room[..limit])?.min(limit);
+        let len = uninterrupted(|| reader.read(&mut room[..limit]))?.min(limit);
         self.len += len;
         Ok(len)
     }
@@ -91,7 +93,6 @@ impl PageBuffer {
             match self.read_from(reader, usize::MAX) {
                 Ok(0) => return Ok(false),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }

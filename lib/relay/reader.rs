@@ -1,6 +1,7 @@
 use std::io::{self, BufRead, Read};
 
 use super::PageBuffer;
+use crate::sys::uninterrupted;
 
 /// A buffered reader, as [`std::io::BufReader`] is one, with a buffer that begins a page.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl<R: Read> Read for PageReader<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         // Who brings as much room needs no other.
         if self.at == self.buffer.len() && buf.len() >= self.buffer.capacity() {
-            return self.inner.read(buf);
+            return uninterrupted(|| self.inner.read(buf));
         }
         let len = self.fill_buf()?.read(buf)?;
         self.consume(len);

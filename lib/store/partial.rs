@@ -183,7 +183,6 @@ impl Partial {
                     self.hash.settled().update(&buffer);
                     self.offset += n as u64;
                 }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(Error::at(&self.path, "cannot read the partial blob")(e)),
             }
         }

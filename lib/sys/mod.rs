@@ -20,6 +20,7 @@
 mod beneath;
 mod device;
 mod holes;
+mod interrupted;
 mod lock;
 mod new_file;
 mod node;
@@ -45,6 +46,7 @@ pub fn open_flags(flags: rustix::fs::OFlags) -> i32 {
 pub use beneath::open_beneath;
 pub use device::{device_numbers, open_device};
 pub use holes::{data_segments, next_data, punch, zero};
+pub use interrupted::uninterrupted;
 pub use lock::{try_lock, try_lock_shared};
 pub use new_file::{NewFile, Replaced};
 pub use node::Node;

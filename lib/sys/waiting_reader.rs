@@ -6,7 +6,7 @@ use rustix::event::PollFlags;
 use super::wait::wait_until;
 
 /// Reads from what may be non-blocking, as a terminal or a pipe is when another program that shares it made it so: where
-/// there is nothing yet, it waits.
+/// there is nothing yet, it waits; a signal in between is nothing.
 #[derive(Debug)]
 pub struct WaitingReader<R>(pub R);
 
@@ -15,6 +15,7 @@ impl<R: Read + AsFd> Read for WaitingReader<R> {
         loop {
             match self.0.read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_until(self.0.as_fd(), PollFlags::IN)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => return read,
             }
         }

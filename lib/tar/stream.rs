@@ -18,6 +18,8 @@ impl<R: BufRead> Stream<R> {
         loop {
             // Asked twice, for the borrow of a slice that is returned from within a loop is not yet accepted.
             match self.input.fill_buf() {
+                // At the end the source would be read again.
+                Ok([]) => return Ok(&[]),
                 Ok(_) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::new(None, self.offset, error)),

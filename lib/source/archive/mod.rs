@@ -91,7 +91,7 @@ fn read(file: &Path, store: &Store, progress: &Arc<dyn Progress>) -> Result<Unpa
         if meta.is_dir() {
             return Err(Error::of_input(file, "is a directory"));
         }
-        (Box::new(opened), meta.is_file().then_some(meta.len()))
+        (Box::new(WaitingReader(opened)), meta.is_file().then_some(meta.len()))
     };
     let mut input = Counted { input, meter: progress.start(&Transfer { layer: None, digest: None, size }), count: 0 };
     let unpacked = unpack::unpack(&mut input, file, store);
