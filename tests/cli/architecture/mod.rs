@@ -12,7 +12,7 @@ use source::{Source, files, paths, sources};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("meta", &[]),
-    ("relay", &[]),
+    ("relay", &["sys"]),
     ("codec", &["relay"]),
     ("image", &[]),
     ("tar", &["meta"]),
