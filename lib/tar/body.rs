@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::Segment;
+use super::{BLOCK, Segment};
 
 /// What must follow a member's headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,9 @@ impl Body {
         self.segments.is_empty()
     }
 }
+
+/// What an archive ends with, if it is whole (S3): two zero blocks.
+pub const END_MARKER: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
 /// Why a member cannot be written.
 #[derive(Debug, thiserror::Error)]

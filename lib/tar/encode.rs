@@ -9,13 +9,29 @@
 
 use tar::{EntryType, Header};
 
+use super::limits::MAX_PAX;
 use super::reader::padding;
-use super::{BLOCK, Body, FileLayout, MAX_PAX, Segment, WriteError, acl, sparse, xattr};
+use super::{BLOCK, Body, FileLayout, Segment, WriteError, acl, sparse, xattr};
 use crate::meta::{Acl, Device, Entry, Named, NodeKind, Timestamp, Xattrs};
 
 /// Appends to `out` all blocks that stand before the member's data: its PAX header if it needs one, its header, the map
 /// of its holes. The name is written as it is; a directory's ends with a slash (T1). The same member always gives the same
 /// bytes.
+///
+/// ```
+/// use oci2ext4::meta::{Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
+/// use oci2ext4::tar::{END_MARKER, FileLayout, encode};
+///
+/// let mut archive = Vec::new();
+/// let meta = Metadata { mode: 0o644, uid: 0, gid: 0, mtime: Timestamp::EPOCH };
+/// let entry = Entry::Node(NodeKind::File(FileLayout { size: 5, sparse: None }));
+/// let body = encode(&Named { path: b"etc/motd", entry, meta, xattrs: Xattrs::NONE }, &mut archive)?;
+/// archive.extend_from_slice(b"hello"); // all that `body.segments` asks for
+/// archive.resize(archive.len() + body.padding, 0);
+/// archive.extend_from_slice(&END_MARKER);
+/// assert_eq!(archive.len(), 4 * 512);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// A name that no header can hold, or too many attributes.

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::io;
 
-use super::{number::NumberError, pax::PaxError, sparse::SparseError, xattr::XattrError};
+use super::{NumberError, PaxError, SparseError, XattrError};
 use crate::meta::Shown;
 
 /// What is wrong with a tar stream, and where.

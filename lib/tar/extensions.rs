@@ -1,8 +1,10 @@
 //! What stands before a member's own header and says more about it: `L`, `K` and `x` members (I1, I2).
 
-use super::pax::{self, Attributes};
+use super::limits::{MAX_GLOBAL_NAMES, MAX_GLOBALS, MAX_NAME};
+use super::pax::Attributes;
+use super::pax_record::records;
 use super::xattr::{Decoded, PaxXattrs};
-use super::{Error, MAX_GLOBAL_NAMES, MAX_GLOBALS, MAX_NAME, Part, Problem};
+use super::{Error, Part, Problem};
 use crate::meta::SharedXattrs;
 
 /// What the headers before a member's own said about it.
@@ -96,8 +98,8 @@ impl Extensions {
     /// The member's name for an error in its PAX header, as far as that can be read.
     fn pax_name(&self) -> Option<&[u8]> {
         let named = |keyword: &[u8]| {
-            let records = self.pax.iter().flat_map(|(_, body)| pax::records(body)).flatten();
-            records.filter(|r| r.keyword == keyword).last().map(|r| r.value)
+            let all = self.pax.iter().flat_map(|(_, body)| records(body)).flatten();
+            all.filter(|r| r.keyword == keyword).last().map(|r| r.value)
         };
         named(b"GNU.sparse.name").or_else(|| named(b"path")).filter(|name| !name.is_empty())
     }
@@ -106,7 +108,7 @@ impl Extensions {
 /// Adds the records of a PAX header's body, which stands at `body_at` in the stream.
 pub(super) fn apply(attributes: &mut Attributes, body: &[u8], body_at: u64) -> Result<(), Error> {
     attributes.sparse.begin();
-    for record in pax::records(body) {
+    for record in records(body) {
         let result = record.and_then(|record| attributes.apply(record).map_err(|e| (record.at, e)));
         result.map_err(|(at, e)| Error::new(None, body_at + at as u64, e))?;
     }

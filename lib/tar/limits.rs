@@ -2,10 +2,10 @@
 
 /// The longest name or link target that an `L` or `K` member may hold, and a PAX record in effect: sixteen times
 /// Linux' `PATH_MAX`.
-pub const MAX_NAME: u64 = 16 * 4096;
+pub(super) const MAX_NAME: u64 = 16 * 4096;
 /// The most that a PAX header may hold: 16 MiB.
-pub const MAX_PAX: u64 = 1 << 24;
+pub(super) const MAX_PAX: u64 = 1 << 24;
 /// The most that may be in effect from `g` members: 64 KiB, for every member may take a copy.
-pub const MAX_GLOBALS: usize = 1 << 16;
+pub(super) const MAX_GLOBALS: usize = 1 << 16;
 /// The most of it that may be names and sparse maps: 4 KiB.
-pub const MAX_GLOBAL_NAMES: usize = 1 << 12;
+pub(super) const MAX_GLOBAL_NAMES: usize = 1 << 12;

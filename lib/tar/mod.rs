@@ -40,24 +40,25 @@ mod foreign;
 mod header;
 mod limits;
 mod member;
-pub mod number;
-pub mod pax;
+mod number;
+mod pax;
+mod pax_record;
 mod read_tar;
 mod reader;
-mod record;
-pub mod sparse;
+mod sparse;
 mod stream;
-mod writer;
-pub mod xattr;
+mod xattr;
 
-pub use body::{Body, WriteError};
+pub use body::{Body, END_MARKER, WriteError};
 pub use data::Data;
 pub use encode::encode;
 pub use error::{Error, Part, Problem};
-pub use limits::{MAX_GLOBAL_NAMES, MAX_GLOBALS, MAX_NAME, MAX_PAX};
+pub use number::NumberError;
+pub use pax_record::PaxError;
 pub use read_tar::{MemberSink, read_tar};
 pub use reader::Reader;
-pub use writer::{END_MARKER, Writer};
+pub use sparse::SparseError;
+pub use xattr::XattrError;
 
 use crate::meta::{Entry, Metadata, Xattrs};
 

@@ -22,7 +22,7 @@ pub enum NumberError {
 ///
 /// # Errors
 /// [`NumberError::Malformed`] for anything else, blanks only included; [`NumberError::Range`] beyond `i64`.
-pub fn field(bytes: &[u8]) -> Result<i64, NumberError> {
+pub(super) fn field(bytes: &[u8]) -> Result<i64, NumberError> {
     match bytes.first() {
         Some(first) if first & 0x80 != 0 => base256(bytes),
         Some(_) => octal(bytes),
@@ -64,7 +64,7 @@ fn base256(bytes: &[u8]) -> Result<i64, NumberError> {
 ///
 /// # Errors
 /// [`NumberError::Malformed`] for anything but digits, [`NumberError::Range`] beyond `i64`: no file is larger.
-pub fn decimal(text: &[u8]) -> Result<u64, NumberError> {
+pub(super) fn decimal(text: &[u8]) -> Result<u64, NumberError> {
     if text.is_empty() {
         return Err(NumberError::Malformed);
     }
@@ -85,7 +85,7 @@ pub fn decimal(text: &[u8]) -> Result<u64, NumberError> {
 ///
 /// # Errors
 /// [`NumberError::Malformed`] for anything else.
-pub fn timestamp(text: &[u8]) -> Result<Timestamp, NumberError> {
+pub(super) fn timestamp(text: &[u8]) -> Result<Timestamp, NumberError> {
     let (negative, text) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
     if [&b"inf"[..], b"infinity"].iter().any(|name| text.eq_ignore_ascii_case(name)) {
         return Ok(Timestamp::from_secs(if negative { i64::MIN } else { i64::MAX }));

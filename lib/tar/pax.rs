@@ -1,14 +1,14 @@
 //! What the records of PAX extended headers say about a member (I2).
 
 use super::number::{self, NumberError};
-pub use super::record::{PaxError, Record, records};
+use super::pax_record::{PaxError, PaxRecord};
 use super::sparse::MAX_SEGMENTS;
 use super::xattr::PaxXattrs;
 use crate::meta::Timestamp;
 
 /// What extended headers say about a member. `None`: they say nothing, the header block counts.
 #[derive(Clone, Debug, Default)]
-pub struct Attributes {
+pub(super) struct Attributes {
     /// `path`
     pub path: Option<Vec<u8>>,
     /// `linkpath`
@@ -37,7 +37,7 @@ pub struct Attributes {
 
 /// `GNU.sparse.*` records: formats 0.0, 0.1 and 1.0.
 #[derive(Clone, Debug, Default)]
-pub struct Sparse {
+pub(super) struct Sparse {
     /// `GNU.sparse.name`: the member's name, before `path`
     pub name: Option<Vec<u8>>,
     /// `GNU.sparse.major`
@@ -57,13 +57,13 @@ pub struct Sparse {
 impl Attributes {
     /// About how many bytes they hold.
     #[must_use]
-    pub fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         self.size_without_xattrs() + self.xattrs.size()
     }
 
     /// About how many bytes they hold besides extended attributes.
     #[must_use]
-    pub fn size_without_xattrs(&self) -> usize {
+    pub(super) fn size_without_xattrs(&self) -> usize {
         let names = [&self.path, &self.link_path, &self.sparse.name].into_iter().flatten().map(Vec::len);
         names.sum::<usize>() + self.sparse.map.len() * 8
     }
@@ -72,7 +72,7 @@ impl Attributes {
     ///
     /// # Errors
     /// A value that its keyword does not allow.
-    pub fn apply(&mut self, record: Record<'_>) -> Result<(), PaxError> {
+    pub(super) fn apply(&mut self, record: PaxRecord<'_>) -> Result<(), PaxError> {
         match record.keyword {
             b"path" => self.path = name(record)?,
             b"linkpath" => self.link_path = name(record)?,
@@ -105,7 +105,7 @@ impl Attributes {
 
     /// The member's name, if it is given: `GNU.sparse.name` before `path`, which is a stand-in there.
     #[must_use]
-    pub fn name(&self) -> Option<&[u8]> {
+    pub(super) fn name(&self) -> Option<&[u8]> {
         self.sparse.name.as_deref().or(self.path.as_deref())
     }
 }
@@ -123,7 +123,7 @@ impl Sparse {
         Ok(())
     }
 
-    fn apply(&mut self, keyword: &[u8], record: Record<'_>) -> Result<(), PaxError> {
+    fn apply(&mut self, keyword: &[u8], record: PaxRecord<'_>) -> Result<(), PaxError> {
         match keyword {
             b"name" => self.name = name(record)?,
             b"major" => self.major = decimal(record)?,
@@ -154,30 +154,30 @@ impl Sparse {
     }
 }
 
-fn value<T>(record: Record<'_>, parse: impl Fn(&[u8]) -> Result<T, NumberError>) -> Result<Option<T>, PaxError> {
+fn value<T>(record: PaxRecord<'_>, parse: impl Fn(&[u8]) -> Result<T, NumberError>) -> Result<Option<T>, PaxError> {
     if record.value.is_empty() {
         return Ok(None);
     }
     parse(record.value).map(Some).map_err(|problem| number_error(record, problem))
 }
 
-fn decimal(record: Record<'_>) -> Result<Option<u64>, PaxError> {
+fn decimal(record: PaxRecord<'_>) -> Result<Option<u64>, PaxError> {
     value(record, number::decimal)
 }
 
 /// A 32-bit number; an id of 2^32 and more is out of range (E10).
-fn id(record: Record<'_>) -> Result<Option<u32>, PaxError> {
+fn id(record: PaxRecord<'_>) -> Result<Option<u32>, PaxError> {
     value(record, |text| u32::try_from(number::decimal(text)?).map_err(|_| NumberError::Range))
 }
 
-fn name(record: Record<'_>) -> Result<Option<Vec<u8>>, PaxError> {
+fn name(record: PaxRecord<'_>) -> Result<Option<Vec<u8>>, PaxError> {
     if record.value.contains(&0) {
         return Err(PaxError::Nul(text(record.keyword)));
     }
     Ok((!record.value.is_empty()).then(|| record.value.to_vec()))
 }
 
-fn number_error(record: Record<'_>, problem: NumberError) -> PaxError {
+fn number_error(record: PaxRecord<'_>, problem: NumberError) -> PaxError {
     let shown = record.value.get(..40).unwrap_or(record.value);
     PaxError::Number { keyword: text(record.keyword), value: shown.into(), problem }
 }
@@ -190,6 +190,7 @@ fn text(keyword: &[u8]) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 mod tests {
+    use super::super::pax_record::records;
     use super::*;
 
     fn attributes(body: &[u8]) -> Result<Attributes, (usize, PaxError)> {

@@ -2,8 +2,9 @@ use std::io::BufRead;
 
 use super::extensions::{Extensions, Globals, until_nul};
 use super::header::{self, Block, Header, is_zero};
+use super::limits::{MAX_NAME, MAX_PAX};
 use super::stream::Stream;
-use super::{BLOCK, End, Error, MAX_NAME, MAX_PAX, Member, Part, Problem, Skipped, TrailingSlash, Warning};
+use super::{BLOCK, End, Error, Member, Part, Problem, Skipped, TrailingSlash, Warning};
 use super::{empty, foreign};
 use crate::meta::SharedXattrs;
 

@@ -7,7 +7,7 @@ use super::number::{self, NumberError};
 use super::{BLOCK, Segment};
 
 /// The most segments a map may have: 16 MiB of memory.
-pub const MAX_SEGMENTS: usize = 1 << 20;
+pub(super) const MAX_SEGMENTS: usize = 1 << 20;
 
 /// The smallest piece of data that archivers store by itself, in bytes.
 const PIECE: u64 = BLOCK as u64;
@@ -64,7 +64,7 @@ pub enum SparseError {
 
 /// A map while it is collected: checked for order, empty segments dropped, touching ones joined.
 #[derive(Debug, Default)]
-pub struct Map {
+pub(super) struct Map {
     segments: Vec<Segment>,
     mapped: u64,
     end: u64,
@@ -75,7 +75,7 @@ impl Map {
     ///
     /// # Errors
     /// It lies before the end of the last one, or it is one too many.
-    pub fn push(&mut self, offset: u64, len: u64) -> Result<(), SparseError> {
+    pub(super) fn push(&mut self, offset: u64, len: u64) -> Result<(), SparseError> {
         let out_of_place = SparseError::Order { offset, len };
         let Some(end) = offset.checked_add(len).filter(|_| offset >= self.end) else { return Err(out_of_place) };
         let full = self.segments.len() == MAX_SEGMENTS;
@@ -96,7 +96,7 @@ impl Map {
     ///
     /// # Errors
     /// The map does not fit these sizes.
-    pub fn finish(self, size: u64, stored: u64) -> Result<Option<Vec<Segment>>, SparseError> {
+    pub(super) fn finish(self, size: u64, stored: u64) -> Result<Option<Vec<Segment>>, SparseError> {
         if self.end > size {
             let last = self.segments.last().copied().unwrap_or(Segment { offset: self.end, len: 0 });
             return Err(SparseError::Order { offset: last.offset, len: last.len });
@@ -112,7 +112,7 @@ impl Map {
     ///
     /// # Errors
     /// A malformed number or segment.
-    pub fn push_fields(&mut self, fields: &[u8]) -> Result<bool, SparseError> {
+    pub(super) fn push_fields(&mut self, fields: &[u8]) -> Result<bool, SparseError> {
         for pair in fields.chunks_exact(24) {
             let (offset, len) = pair.split_at(12);
             if len[0] == 0 {
@@ -127,7 +127,7 @@ impl Map {
     ///
     /// # Errors
     /// Not `announced` pairs, or a segment out of place.
-    pub fn push_numbers(&mut self, numbers: &[u64], announced: Option<u64>) -> Result<(), SparseError> {
+    pub(super) fn push_numbers(&mut self, numbers: &[u64], announced: Option<u64>) -> Result<(), SparseError> {
         let got = numbers.len() as u64;
         let wanted = announced.map_or(got + got % 2, |n| n.saturating_mul(2));
         if got != wanted {
@@ -145,7 +145,7 @@ fn field(bytes: &[u8]) -> Result<u64, SparseError> {
 /// PAX 1.0's map, which stands in blocks before the data: decimal numbers, each ended by a line feed, first how many
 /// pairs there are, then the pairs.
 #[derive(Debug, Default)]
-pub struct TextMap {
+pub(super) struct TextMap {
     map: Map,
     number: Vec<u8>,
     pairs_left: Option<u64>,
@@ -157,7 +157,7 @@ impl TextMap {
     ///
     /// # Errors
     /// A malformed number or segment.
-    pub fn block(&mut self, block: &[u8; BLOCK]) -> Result<Option<Map>, SparseError> {
+    pub(super) fn block(&mut self, block: &[u8; BLOCK]) -> Result<Option<Map>, SparseError> {
         for &byte in block {
             if byte != b'\n' {
                 self.number.push(byte);
@@ -192,7 +192,7 @@ impl TextMap {
 /// `segments` widened to whole blocks but for the file's end, as GNU tar needs them in an archive (T3): what that adds
 /// are zeros of the holes. Segments that then touch are one.
 #[must_use]
-pub fn widen(segments: &[Segment], size: u64) -> Vec<Segment> {
+pub(super) fn widen(segments: &[Segment], size: u64) -> Vec<Segment> {
     const UNIT: u64 = BLOCK as u64;
     let mut out: Vec<Segment> = Vec::with_capacity(segments.len());
     for segment in segments.iter().filter(|s| s.len > 0) {

@@ -13,7 +13,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::acl::{self, AclTextError};
-use super::record::Record;
+use super::pax_record::PaxRecord;
 use crate::meta::{Acl, Shown, Xattr, Xattrs};
 
 /// What can be wrong with an extended attribute.
@@ -49,13 +49,13 @@ const MAX_NAMES: usize = 65_536;
 const MAX_VALUE: usize = 65_536;
 
 /// The name of a file's access ACL.
-pub const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
+pub(super) const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
 /// The name of a directory's default ACL.
-pub const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";
+pub(super) const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";
 
 /// The records of a member that become extended attributes, as they stand.
 #[derive(Clone, Debug, Default)]
-pub struct PaxXattrs {
+pub(super) struct PaxXattrs {
     schily: Vec<Xattr>,
     libarchive: Vec<Xattr>,
     selinux: Option<Box<[u8]>>,
@@ -68,7 +68,7 @@ pub struct PaxXattrs {
 
 /// Extended attributes, and what an access ACL among them says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Decoded {
+pub(super) struct Decoded {
     /// The attributes.
     pub xattrs: Xattrs,
     /// The nine permission bits that the access ACL asks for.
@@ -80,14 +80,14 @@ pub struct Decoded {
 impl Decoded {
     /// What an access ACL makes of `mode` (E11).
     #[must_use]
-    pub fn mode(&self, mode: u16) -> u16 {
+    pub(super) fn mode(&self, mode: u16) -> u16 {
         self.permissions.map_or(mode, |permissions| (mode & !0o777) | permissions)
     }
 }
 
 impl PaxXattrs {
     /// Takes the record in if it is about an extended attribute.
-    pub(super) fn apply(&mut self, record: Record<'_>) {
+    pub(super) fn apply(&mut self, record: PaxRecord<'_>) {
         let kept = || Some(record.value.into()); // an empty one deletes what was said before
         self.records += 1;
         match record.keyword {
@@ -110,7 +110,7 @@ impl PaxXattrs {
 
     /// Whether no record was about an attribute.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.records == 0
     }
 
@@ -127,7 +127,7 @@ impl PaxXattrs {
 
     /// About how many bytes these records hold.
     #[must_use]
-    pub fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         let all = self.schily.iter().chain(&self.libarchive).map(|x| x.name.len() + x.value.len() + 64);
         let rest = [&self.selinux, &self.access, &self.default].into_iter().flatten().map(|v| v.len());
         all.chain(rest).sum()
@@ -137,7 +137,7 @@ impl PaxXattrs {
     ///
     /// # Errors
     /// A malformed name or text.
-    pub fn decode(self) -> Result<Decoded, XattrError> {
+    pub(super) fn decode(self) -> Result<Decoded, XattrError> {
         for list in [&self.schily, &self.libarchive] {
             if list.iter().map(|x| x.name.len() + 1).sum::<usize>() > MAX_NAMES {
                 return Err(XattrError::TooMany);
@@ -267,7 +267,7 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 /// Base64 with or without padding; `None` where it is malformed.
 #[must_use]
-pub fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
     let end = text.iter().rposition(|&b| b != b'=').map_or(0, |last| last + 1);
     let (text, padding) = text.split_at(end);
     if padding.len() > 2 || text.len() % 4 == 1 {
@@ -295,7 +295,7 @@ pub fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
 
 /// Base64 without padding, as libarchive writes it.
 #[must_use]
-pub fn base64_encode(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn base64_encode(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
     for triple in bytes.chunks(3) {
         let mut padded = [0; 4];
@@ -308,7 +308,7 @@ pub fn base64_encode(bytes: &[u8]) -> Vec<u8> {
 
 /// A name for a `LIBARCHIVE.xattr.` keyword.
 #[must_use]
-pub fn url_encode(name: &[u8]) -> Vec<u8> {
+pub(super) fn url_encode(name: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(name.len());
     for &byte in name {
         if matches!(byte, 33..=126) && byte != b'%' && byte != b'=' {
@@ -322,7 +322,7 @@ pub fn url_encode(name: &[u8]) -> Vec<u8> {
 
 /// Whether all readers agree on the name in a `SCHILY.xattr.` keyword: no `=`, nothing that GNU tar would decode.
 #[must_use]
-pub fn is_plain_name(name: &[u8]) -> bool {
+pub(super) fn is_plain_name(name: &[u8]) -> bool {
     !name.contains(&b'=') && gnu_decode(name) == name
 }
 
@@ -334,7 +334,7 @@ mod tests {
     fn decode(records: &[(&str, &[u8])]) -> Result<Vec<(String, Vec<u8>)>, XattrError> {
         let mut all = PaxXattrs::default();
         for (keyword, value) in records {
-            all.apply(Record { at: 0, keyword: keyword.as_bytes(), value });
+            all.apply(PaxRecord { at: 0, keyword: keyword.as_bytes(), value });
         }
         let Decoded { xattrs, .. } = all.decode()?;
         let text = |x: Xattr<&[u8]>| (String::from_utf8_lossy(x.name).into_owned(), x.value.to_vec());
@@ -383,12 +383,12 @@ mod tests {
     #[test]
     fn acls_set_the_mode() {
         let mut all = PaxXattrs::default();
-        all.apply(Record { at: 0, keyword: b"SCHILY.acl.access", value: b"user::rwx,group::r-x,other::---" });
+        all.apply(PaxRecord { at: 0, keyword: b"SCHILY.acl.access", value: b"user::rwx,group::r-x,other::---" });
         let decoded = all.decode().unwrap();
         assert_eq!((decoded.mode(0o4600), decoded.xattrs), (0o4750, Xattrs::NONE));
         let mut all = PaxXattrs::default();
         let value = b"user::rwx\nuser:1000:r--\ngroup::---\nmask::rw-\nother::--x\n";
-        all.apply(Record { at: 0, keyword: b"SCHILY.acl.access", value });
+        all.apply(PaxRecord { at: 0, keyword: b"SCHILY.acl.access", value });
         let decoded = all.decode().unwrap();
         assert_eq!((decoded.xattrs.iter().count(), decoded.mode(0o600)), (1, 0o761));
     }
@@ -409,7 +409,7 @@ mod tests {
         }
         assert_eq!(decode(&[("SCHILY.acl.access", b"\n# nothing\n")]).unwrap(), []);
         let mut all = PaxXattrs::default();
-        all.apply(Record { at: 0, keyword: b"SCHILY.xattr.system.posix_acl_access", value: b"x" });
+        all.apply(PaxRecord { at: 0, keyword: b"SCHILY.xattr.system.posix_acl_access", value: b"x" });
         let decoded = all.decode().unwrap();
         assert_eq!((decoded.mode(0o4600), decoded.xattrs.iter().count()), (0o4600, 1));
     }
@@ -421,8 +421,12 @@ mod tests {
             let mut all = PaxXattrs::default();
             for at in 0..count {
                 let name = format!("{:05}", at % 3000);
-                all.apply(Record { at: 0, keyword: format!("SCHILY.xattr.u.{name}").as_bytes(), value: b"x" });
-                all.apply(Record { at: 0, keyword: format!("LIBARCHIVE.xattr.u%2E{name}").as_bytes(), value: b"eA" });
+                all.apply(PaxRecord { at: 0, keyword: format!("SCHILY.xattr.u.{name}").as_bytes(), value: b"x" });
+                all.apply(PaxRecord {
+                    at: 0,
+                    keyword: format!("LIBARCHIVE.xattr.u%2E{name}").as_bytes(),
+                    value: b"eA",
+                });
             }
             all
         };

@@ -565,7 +565,7 @@ fn xattrs_and_acls_come_with_their_member() {
     assert_eq!(got.meta.mode, 0o760);
     assert_eq!(got.xattrs.get(b"security.selinux"), Some(&b"ctx\0"[..]));
     let acl = acl::parse_text(acl.as_bytes()).unwrap().unwrap();
-    assert_eq!(got.xattrs.get(xattr::ACL_ACCESS), Some(&*acl.to_xattr()));
+    assert_eq!(got.xattrs.get(b"system.posix_acl_access"), Some(&*acl.to_xattr()));
     let bad = pax(b'x', &[("SCHILY.acl.access", "user::rwx,user:joe:r--,group::---,mask::r--,other::---")]);
     assert!(
         error(&[plain("x"), bad, plain("f")])

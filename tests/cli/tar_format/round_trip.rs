@@ -1,6 +1,7 @@
 //! What the writer writes, the reader reads.
 
 use fastrand::Rng;
+use oci2ext4::meta::Named;
 use oci2ext4::tar::*;
 
 use super::sample::{Sample, random, read, write};
@@ -8,7 +9,11 @@ use super::sample::{Sample, random, read, write};
 /// What must come back: holes only where they are whole blocks.
 fn canonical(mut s: Sample) -> Sample {
     let size = s.content.len() as u64;
-    s.sparse = s.sparse.map(|segments| sparse::widen(&segments, size));
+    let file = FileLayout { size, sparse: s.sparse.as_deref() };
+    let named =
+        Named { path: &s.path, entry: s.entry.as_deref().map(|()| file), meta: s.meta, xattrs: s.xattrs.clone() };
+    let body = encode(&named, &mut Vec::new()).unwrap();
+    s.sparse = s.sparse.map(|_| body.segments);
     s.sparse = s.sparse.filter(|segments| segments.iter().map(|s| s.len).sum::<u64>() != size);
     s
 }

@@ -1,6 +1,6 @@
 //! Members with their content: at random over all that a member can be, written and read.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use fastrand::Rng;
 
@@ -19,18 +19,18 @@ pub(super) struct Sample {
 }
 
 pub(super) fn write(samples: &[Sample]) -> Vec<u8> {
-    let mut writer = Writer::new(Vec::new());
+    let mut archive = Vec::new();
     for s in samples {
         let layout = FileLayout { size: s.content.len() as u64, sparse: s.sparse.as_deref() };
         let (entry, xattrs) = (s.entry.as_deref().map(|()| layout), s.xattrs.clone());
-        let body = writer.header(&Named { path: &s.path, entry, meta: s.meta, xattrs }).unwrap();
+        let body = encode(&Named { path: &s.path, entry, meta: s.meta, xattrs }, &mut archive).unwrap();
         for Segment { offset, len } in &body.segments {
             let (offset, len) = (usize::try_from(*offset).unwrap(), usize::try_from(*len).unwrap());
-            writer.get_mut().write_all(&s.content[offset..offset + len]).unwrap();
+            archive.extend_from_slice(&s.content[offset..offset + len]);
         }
-        writer.pad(&body).unwrap();
+        archive.resize(archive.len() + body.padding, 0);
     }
-    let archive = writer.finish().unwrap();
+    archive.extend_from_slice(&END_MARKER);
     assert_eq!(archive.len() % BLOCK, 0);
     archive
 }

@@ -4,11 +4,29 @@
 use std::io::{BufRead, Read, Write};
 
 use oci2ext4::meta::{Entry, Named};
-use oci2ext4::tar::{Body, Member, Reader, StoredFile, Writer};
+use oci2ext4::tar::{Body, END_MARKER, Member, Reader, StoredFile, encode};
 
 pub fn check(bytes: &[u8]) {
     check_stream(bytes);
     check_stream(&sealed(bytes));
+}
+
+/// A header of ustar; [`sealed`] gives it its checksum.
+pub fn header(flag: u8, size: u64) -> [u8; 512] {
+    let mut block = [0; 512];
+    block[0] = b'f';
+    block[124..136].copy_from_slice(format!("{size:011o} ").as_bytes());
+    block[156] = flag;
+    block[257..265].copy_from_slice(b"ustar\x0000");
+    block
+}
+
+/// What an extended header says before a member: blocks.
+pub fn extended(body: &[u8]) -> Vec<u8> {
+    let mut blocks = header(b'x', body.len() as u64).to_vec();
+    blocks.extend_from_slice(body);
+    blocks.resize(blocks.len().next_multiple_of(512), 0);
+    blocks
 }
 
 /// The stream with right checksums in all that looks like a header: no fuzzer guesses them, and what is behind them
@@ -25,7 +43,7 @@ pub fn sealed(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn check_stream(bytes: &[u8]) {
+pub fn check_stream(bytes: &[u8]) {
     let Some(members) = read(bytes) else { return };
     let mut end = 0;
     for (member, data) in &members {
@@ -83,15 +101,16 @@ fn read(bytes: &[u8]) -> Option<Vec<(Member, Vec<u8>)>> {
 }
 
 fn write(members: &[(Member, Vec<u8>)]) -> Option<Vec<u8>> {
-    let mut writer = Writer::new(Vec::new());
+    let mut archive = Vec::new();
     for (member, data) in members {
         let (entry, xattrs) = (member.entry.as_deref().map(StoredFile::layout), member.xattrs.clone());
         // What the reader takes and the writer refuses (a name that is empty) ends the comparison.
-        let body = writer.header(&Named { path: &member.path, entry, meta: member.meta, xattrs }).ok()?;
-        put(writer.get_mut(), &body, member, data);
-        writer.pad(&body).expect("a Vec takes all");
+        let body = encode(&Named { path: &member.path, entry, meta: member.meta, xattrs }, &mut archive).ok()?;
+        put(&mut archive, &body, member, data);
+        archive.resize(archive.len() + body.padding, 0);
     }
-    Some(writer.finish().expect("a Vec takes all"))
+    archive.extend_from_slice(&END_MARKER);
+    Some(archive)
 }
 
 fn put(out: &mut Vec<u8>, body: &Body, member: &Member, data: &[u8]) {

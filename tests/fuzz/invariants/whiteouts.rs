@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use oci2ext4::flatten::{Options, flatten};
 use oci2ext4::meta::{Entry, Named, NodeKind};
-use oci2ext4::tar::{FileLayout, Reader, Writer};
+use oci2ext4::tar::{END_MARKER, FileLayout, Reader, encode};
 
 use super::layers::{Member, What, parse};
 
@@ -49,7 +49,7 @@ fn canonical(tar: &[u8]) {
 
 /// The layer as a tar; `None` if no tar can hold it.
 fn tar(members: &[Member]) -> Option<Vec<u8>> {
-    let mut writer = Writer::new(Vec::new());
+    let mut archive = Vec::new();
     for member in members {
         let (mut path, mut body) = (member.name.clone(), &[][..]);
         let entry = match &member.what {
@@ -67,11 +67,12 @@ fn tar(members: &[Member]) -> Option<Vec<u8>> {
             path.pop();
         }
         let named = Named { path: &path, entry, meta: member.meta(), xattrs: member.xattrs() };
-        let header = writer.header(&named).ok()?;
-        writer.get_mut().write_all(body).expect("a Vec takes all");
-        writer.pad(&header).expect("a Vec takes all");
+        let padding = encode(&named, &mut archive).ok()?.padding;
+        archive.extend_from_slice(body);
+        archive.resize(archive.len() + padding, 0);
     }
-    Some(writer.finish().expect("a Vec takes all"))
+    archive.extend_from_slice(&END_MARKER);
+    Some(archive)
 }
 
 /// What `oci-flatten` makes of layers; `None` when it refuses them.

@@ -42,7 +42,7 @@ pub enum PaxError {
 
 /// One record. The value may hold anything, line feeds and NULs too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record<'a> {
+pub(super) struct PaxRecord<'a> {
     /// Where the record begins in the header's body; bytes.
     pub at: usize,
     /// Its keyword; never empty.
@@ -52,7 +52,7 @@ pub struct Record<'a> {
 }
 
 /// The records of an extended header's body. After the first error, which says where in the body, there are no more.
-pub fn records(body: &[u8]) -> impl Iterator<Item = Result<Record<'_>, (usize, PaxError)>> {
+pub(super) fn records(body: &[u8]) -> impl Iterator<Item = Result<PaxRecord<'_>, (usize, PaxError)>> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let rest = body.get(at..)?;
@@ -61,7 +61,7 @@ pub fn records(body: &[u8]) -> impl Iterator<Item = Result<Record<'_>, (usize, P
         }
         match record(rest) {
             Ok((len, keyword, value)) => {
-                let record = Record { at, keyword, value };
+                let record = PaxRecord { at, keyword, value };
                 at += len;
                 Some(Ok(record))
             }
