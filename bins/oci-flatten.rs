@@ -34,14 +34,13 @@ fn run(args: &OciFlatten) -> Result<(), Failure> {
     } else {
         Some(BufReader::new(WaitingReader(cli::open_input(args.manifest.as_deref(), REFUSALS)?)))
     };
-    // Behind oci-fetch and before tar2ext4 the terminal is theirs.
-    let fetching = manifest.is_some() && is_pipe(io::stdin().as_fd());
-    let packing = is_pipe(io::stdout().as_fd());
-    options.progress = cli::flatten_progress(args.common.progress(), TOOL, !fetching, !packing);
-    let flattened = flatten(manifest, &options).map_err(Failure::failed);
-    let written = flattened.and_then(|tree| tree.write_to_fd(io::stdout().as_fd()).map_err(Failure::failed));
-    cli::clear_progress();
-    written.map(|_| ())
+    options.progress = cli::flatten_progress(args.common.progress(), TOOL, is_pipe(io::stdout().as_fd()));
+    cli::while_read(move || {
+        let flattened = flatten(manifest, &options).map_err(Failure::failed);
+        let written = flattened.and_then(|tree| tree.write_to_fd(io::stdout().as_fd()).map_err(Failure::failed));
+        cli::clear_progress();
+        written.map(|_| ())
+    })
 }
 
 fn is_pipe(fd: BorrowedFd<'_>) -> bool {

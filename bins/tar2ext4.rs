@@ -34,7 +34,7 @@ fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {
     let room = output.room(image.offset, args.has_tree_behind()).map_err(at_output)?;
     let options = PackOptions { image, identity, allow_missing_eof: args.allow_missing_eof };
     let (start, progress) = (Instant::now(), args.common.progress());
-    let input = WatchedInput::new(input, progress);
+    let input = WatchedInput::new(input, progress, TOOL);
     let file = output.file().try_clone().map_err(at_output)?;
     let report = if output.is_in_place() {
         pack::pack(input, WriteBehind::new(InPlace(file)).map_err(at_output)?, &options)

@@ -97,3 +97,5 @@ mod tar2ext4_tree;
 mod tar2ext4_verity;
 #[path = "cli/tar_format/mod.rs"]
 mod tar_format;
+#[path = "cli/terminal/mod.rs"]
+mod terminal;

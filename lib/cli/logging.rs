@@ -1,7 +1,5 @@
 //! How much a filter says on stderr (S7).
 
-use std::io::{self, IsTerminal};
-
 use clap::{Args, ValueEnum};
 use clap_complete::Shell;
 use log::LevelFilter;
@@ -11,10 +9,10 @@ use super::warning_limit;
 /// When progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProgressMode {
-    /// Bars when stderr is a terminal, else nothing.
+    /// A line that is drawn over when stderr is a terminal, else nothing.
     #[default]
     Auto,
-    /// A line for each step.
+    /// A line for each step and every few seconds.
     Plain,
     /// Nothing.
     None,
@@ -23,7 +21,7 @@ pub enum ProgressMode {
 /// The flags that every filter has besides its own.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Common {
-    /// Show progress on stderr: bars on a terminal (auto), a line a step (plain), or none
+    /// Show progress on stderr: one line on a terminal (auto), lines now and then (plain), or none
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     pub progress: ProgressMode,
     /// Say nothing but errors
@@ -40,7 +38,7 @@ pub struct Common {
 impl Common {
     /// Sends `log` records to stderr: warnings by default, else as -q, -v or `RUST_LOG` say.
     pub fn start_logging(&self, tool: &'static str) {
-        use io::Write;
+        use std::io::Write;
         let level = match (self.quiet, self.verbose) {
             (true, _) => LevelFilter::Error,
             (false, 0) => LevelFilter::Warn,
@@ -70,17 +68,17 @@ impl Common {
             }
             writeln!(out, "{tool}: {}", super::legible(&record.args().to_string()))
         });
-        builder.target(env_logger::Target::Pipe(Box::new(super::progress::Messages)));
+        builder.target(env_logger::Target::Pipe(Box::new(super::terminal::Messages)));
         // A second call, in a test, keeps the first logger.
         let _ = builder.try_init();
     }
 
-    /// Whether progress is drawn as bars, as plain lines, or not at all.
+    /// Whether progress is drawn as a line, told in plain lines, or not at all.
     #[must_use]
     pub fn progress(&self) -> ProgressMode {
         match self.progress {
             _ if self.quiet => ProgressMode::None,
-            ProgressMode::Auto if !io::stderr().is_terminal() => ProgressMode::None,
+            ProgressMode::Auto if !super::terminal::is_terminal() => ProgressMode::None,
             mode => mode,
         }
     }

@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
 use super::Failure;
@@ -25,6 +26,9 @@ enum Event<T> {
 /// # Panics
 /// When the work does.
 pub fn while_read<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    if is_file(io::stdout()) {
+        return work();
+    }
     let (events, next) = mpsc::channel();
     let gone = events.clone();
     // Without a thread a write will tell.
@@ -50,6 +54,11 @@ pub fn while_read<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
         Ok(Event::Done(Err(panic))) => resume_unwind(panic),
         Ok(Event::ReaderGone) | Err(mpsc::RecvError) => Err(reader_gone()),
     }
+}
+
+/// A file has no reader that could go.
+fn is_file(fd: impl AsFd) -> bool {
+    fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file())
 }
 
 /// Fails when nobody reads standard output any more.

@@ -1,10 +1,10 @@
 //! Exit status (S3, S4): 0 done, 1 failed, 2 usage. The only place that prints errors.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
-use super::{advice, legible, message_line, warning_limit};
+use super::{advice, legible, message_line, terminal, warning_limit};
 
 /// Why a filter did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +41,11 @@ impl Failure {
 /// Runs a filter and turns its result into an exit status, with one line on stderr when it failed.
 pub fn run(tool: &str, filter: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
     let done = filter();
+    // Whatever is said from here on stays the last thing on the screen.
+    terminal::clear_progress();
     for line in warning_limit::summary(tool) {
         // Nothing is left to try when stderr is gone.
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        let _ = terminal::say(format!("{line}\n").as_bytes());
     }
     let Err(failure) = done else { return ExitCode::SUCCESS };
     let (status, quiet) = match &failure {
@@ -60,7 +62,7 @@ pub fn run(tool: &str, filter: impl FnOnce() -> Result<(), Failure>) -> ExitCode
             line.push_str(&format!(" ({})", legible(&advice)));
         }
         // Nothing is left to try when stderr is gone too.
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        let _ = terminal::say(format!("{line}\n").as_bytes());
     }
     ExitCode::from(status)
 }

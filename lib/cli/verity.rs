@@ -1,14 +1,14 @@
 //! `--verity`: a hash tree behind the file system, or in a file of its own (E12).
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::progress::Messages;
+use super::terminal;
 use super::uuid_choice::random;
 use super::{At, Failure, Output, Tar2ext4};
 use crate::ext4::Report;
@@ -126,11 +126,9 @@ impl VerityReport {
     pub(super) fn say(&self, tool: &str) {
         let (root, salt) = (hex(&self.root), hex(&self.superblock.salt));
         // It is for whoever still reads stderr.
-        let _ = writeln!(
-            Messages,
-            "{tool}: verity: root hash {root}, salt {salt}, hash offset {}, data blocks {}",
-            self.hash_offset, self.superblock.data_blocks
-        );
+        let (offset, blocks) = (self.hash_offset, self.superblock.data_blocks);
+        let what = format!("root hash {root}, salt {salt}, hash offset {offset}, data blocks {blocks}");
+        let _ = terminal::say(format!("{tool}: verity: {what}\n").as_bytes());
     }
 }
 

@@ -1,5 +1,6 @@
 //! One layer as plain data: what it is before it is read, and what is kept of it after.
 
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,21 @@ pub(super) struct Layer {
     pub(super) kind: LayerKind,
     /// The file that its bytes are arriving in, which is read instead of `path` (M4).
     pub(super) growth: Option<Arc<Growth>>,
+}
+
+impl Layer {
+    /// Its size as stored, in bytes, as far as that can be told without reading it; directories have none.
+    pub(super) fn size(&self) -> Option<u64> {
+        match &self.kind {
+            LayerKind::Blob { size, .. } => *size,
+            LayerKind::Overlay => Some(0),
+            LayerKind::Extra(ExtraLayer { source: ExtraSource::StandardInput, .. }) => None,
+            LayerKind::Extra(ExtraLayer { source: ExtraSource::Path(path), .. }) => {
+                let meta = fs::metadata(path).ok()?;
+                if meta.is_dir() { Some(0) } else { meta.is_file().then_some(meta.len()) }
+            }
+        }
+    }
 }
 
 /// What a layer is.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 /// Is told what begins; called from several threads.
 pub trait Progress: Debug + Send + Sync {
+    /// A layer will be read; `size` is how long it is as stored, where that is known.
+    fn expect(&self, label: &str, size: Option<u64>);
     /// A layer begins to be read; `size` is how long it is as stored, where that is known.
     fn layer(&self, label: &str, size: Option<u64>) -> Box<dyn Meter>;
     /// The result begins to be written; it has so many bytes of content.

@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 
-use super::LayerError;
 use super::blob::Blob;
 use super::cache::LayerCache;
 use super::context::ReadContext;
@@ -16,6 +16,7 @@ use super::directory::{self, DirectoryMeaning, StackedDirectory};
 use super::extra_layer::{ExtraLayer, ExtraSource};
 use super::layer::{ExpectedDigests, IndexedLayer, Layer, LayerKind};
 use super::tarball::{self, TarNames};
+use super::{LayerError, progress};
 use crate::image::Digest;
 use crate::sys::open_flags;
 use crate::tree::ExistingDirectories;
@@ -23,7 +24,9 @@ use crate::tree::ExistingDirectories;
 /// Reads a layer to its end, verifies it, and keeps what its entries are and where their content is.
 pub(super) fn read(layer: &Layer, context: &ReadContext) -> Result<IndexedLayer, LayerError> {
     match &layer.kind {
-        LayerKind::Overlay => directory::read(layer.number, &layer.path, DirectoryMeaning::Overlay(context.visibility)),
+        LayerKind::Overlay => {
+            read_directory(layer, &layer.path, DirectoryMeaning::Overlay(context.visibility), context)
+        }
         LayerKind::Extra(extra) => read_extra(layer, extra, context),
         LayerKind::Blob { size, expected, stargz, .. } => {
             let names = TarNames { stargz: *stargz, prefix: b"" };
@@ -99,7 +102,7 @@ fn read_extra(layer: &Layer, extra: &ExtraLayer, context: &ReadContext) -> Resul
             let is_root = rustix::process::geteuid().is_root();
             let owner = context.owner.or(if is_root { None } else { Some((0, 0)) });
             let stacked = StackedDirectory { at_bottom: layer.number == 0, owner, prefix: &extra.prefix };
-            return directory::read(layer.number, path, DirectoryMeaning::Tar(stacked));
+            return read_directory(layer, path, DirectoryMeaning::Tar(stacked), context);
         }
         ExtraSource::Path(path) => {
             let file = File::open(path).map_err(|e| layer.io(e))?;
@@ -110,6 +113,21 @@ fn read_extra(layer: &Layer, extra: &ExtraLayer, context: &ReadContext) -> Resul
     let names = TarNames { stargz: false, prefix: &extra.prefix };
     let layer = tarball::read(layer, &blob, context, &expected, names, None)?;
     Ok(IndexedLayer { existing: ExistingDirectories::BehindSymlinks, ..layer })
+}
+
+/// Lists a directory. Its content is read when it is written, so there are no bytes to count.
+fn read_directory(
+    layer: &Layer,
+    path: &Path,
+    meaning: DirectoryMeaning<'_>,
+    context: &ReadContext,
+) -> Result<IndexedLayer, LayerError> {
+    let meter = progress::start(context.progress.as_ref(), |progress| progress.layer(&layer.label, Some(0)));
+    let read = directory::read(layer.number, path, meaning)?;
+    if let Some(meter) = meter {
+        meter.end();
+    }
+    Ok(read)
 }
 
 /// Opens what a manifest calls a blob: a regular file of the stated size, for anything else may never end.

@@ -94,6 +94,9 @@ impl Queue {
         let (sender, result) = sync_channel(1);
         let (number, label) = (layer.number, layer.label.clone());
         let context = Arc::clone(&self.context);
+        if let Some(progress) = &context.progress {
+            progress.expect(&layer.label, layer.size());
+        }
         let task = Box::new(move || {
             let start = Instant::now();
             let indexed = read(&layer, &context);

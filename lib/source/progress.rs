@@ -26,6 +26,8 @@ pub enum Outcome {
 
 /// Is told of transfers as they start; called from several threads.
 pub trait Progress: Send + Sync {
+    /// A transfer will start, as others do that this is told of before it does.
+    fn expect(&self, _: &Transfer) {}
     /// A transfer starts.
     fn start(&self, transfer: &Transfer) -> Box<dyn Meter>;
 }

@@ -93,6 +93,10 @@ fn offline<W: Write>(
     layout::emit_all(&store, &shown, image, out)
 }
 
+fn transfer(descriptor: &Descriptor, layer: Option<usize>) -> Transfer {
+    Transfer { layer, digest: Some(descriptor.digest.clone()), size: Some(descriptor.size) }
+}
+
 /// A repository with the store before it.
 struct Remote {
     shown: String,
@@ -172,8 +176,7 @@ impl Remote {
 
     /// Brings a blob into the store; returns its path. `begins` is told each file that its bytes arrive in, if any have to.
     fn blob(&self, descriptor: &Descriptor, layer: Option<usize>, begins: impl Fn(&Path)) -> Result<PathBuf, Error> {
-        let transfer = Transfer { layer, digest: Some(descriptor.digest.clone()), size: Some(descriptor.size) };
-        let mut meter = self.progress.start(&transfer);
+        let mut meter = self.progress.start(&transfer(descriptor, layer));
         let partial = match self.store.claim(&descriptor.digest, descriptor.size)? {
             Claim::Present(path) => {
                 meter.end(Outcome::Cached);
@@ -288,6 +291,9 @@ fn begin(remote: &Arc<Remote>, layers: &[Descriptor]) -> Result<Receiver<Event>,
     let mut seen = HashSet::new();
     let work: Vec<(usize, Descriptor)> =
         layers.iter().enumerate().filter(|(_, d)| seen.insert(&d.digest)).map(|(i, d)| (i, d.clone())).collect();
+    for (index, descriptor) in &work {
+        remote.progress.expect(&transfer(descriptor, Some(*index)));
+    }
     let work = Arc::new(work);
     let next = Arc::new(AtomicUsize::new(0));
     let (sender, receiver) = mpsc::channel();

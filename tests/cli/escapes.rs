@@ -1,5 +1,5 @@
 //! Nothing that a stranger writes drives a terminal, and no secret is said: not in errors, not in logs at their most
-//! talkative, not beside progress bars (S4, S7, R3).
+//! talkative, not beside progress (S4, S7, R3).
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ const EVIL: &str = "\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}";
 const LOUD: &str = "export RUST_LOG=trace; ";
 
 /// Runs a pipeline twice: with stderr to a pipe, where no control byte may stand but line ends, and on a terminal with
-/// progress bars, where none of [`EVIL`] may.
+/// progress drawn, where none of [`EVIL`] may.
 #[track_caller]
 fn harmless(script: &str, args: &[&Path]) -> Ran {
     needs(&["script"]);
@@ -107,7 +107,7 @@ fn names_of_files_and_layers() {
     let layer = directory.join("layer");
     fs::write(&layer, compress(&tar(&[item("f", What::File(vec![7; 3 << 20]))]), Compression::Gzip)).unwrap();
     let image = directory.join("image");
-    // The names of the bars are these, and those of layers.
+    // The names of plain lines are these, and those of layers.
     harmless("oci-flatten -n -l \"$0\" >\"$1\"", &[&layer, &image]).succeeds();
     harmless("oci-flatten --progress plain -n -l \"$0\" >\"$1\"", &[&layer, &image]).succeeds().says("owned");
     harmless("tar2ext4 -o \"$1\" \"$0\"", &[&layer, &image]).succeeds();
@@ -191,7 +191,7 @@ fn names_in_image_archives_and_layouts() {
     harmless("oci-fetch -vv -d \"$0\" oci:\"$1\":latest | cat >/dev/null", &[&store, &layout]);
 }
 
-/// What a registry says goes through the log at its most talkative, bars beside it.
+/// What a registry says goes through the log at its most talkative, progress beside it.
 #[test]
 fn answers_of_registries() {
     let header = "evil \u{9b}31m\u{202e}";

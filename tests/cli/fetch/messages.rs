@@ -27,7 +27,7 @@ fn retries_are_told_in_the_log() {
 }
 
 #[test]
-fn an_error_after_bars_stands_on_a_line_of_its_own() {
+fn an_error_after_progress_stands_on_a_line_of_its_own() {
     needs(&["script"]);
     let (_, registry, puller) = one();
     registry.when(get("/blobs/"), |_| Reply::error(403, "DENIED", "not today"));

@@ -1,0 +1,43 @@
+//! Which filter of a pipeline draws: the one that has the lock on the terminal's device file.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+
+use rustix::fs::{FileType, OFlags, fstat};
+
+use crate::sys::try_lock;
+
+/// The right to draw; dropped, another may.
+///
+/// The lock is advisory and ends with the process. It needs an open file of its own: what the shell has opened, the
+/// filters share, and its lock would be all theirs.
+#[derive(Debug)]
+pub(super) struct Turn(#[allow(dead_code, reason = "held, not used")] Option<File>);
+
+impl Turn {
+    /// Takes it if nobody has it; never waits.
+    ///
+    /// A device file that cannot be opened (it is somebody else's after su(1), or missing in a container) tells nothing of
+    /// the others. Then the filter draws that stands first: its input is no pipe.
+    pub(super) fn take() -> Option<Self> {
+        match open().and_then(|file| try_lock(&file).map(|locked| locked.then_some(file))) {
+            Ok(locked) => locked.map(|file| Self(Some(file))),
+            Err(_) => is_first().then_some(Self(None)),
+        }
+    }
+}
+
+/// Opens the terminal behind standard error once more.
+fn open() -> io::Result<File> {
+    let path = rustix::termios::ttyname(io::stderr(), Vec::new())?;
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    File::options().read(true).custom_flags(flags).open(OsStr::from_bytes(path.as_bytes()))
+}
+
+fn is_first() -> bool {
+    !fstat(io::stdin().as_fd()).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+}
