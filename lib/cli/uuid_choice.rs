@@ -26,11 +26,12 @@ impl std::str::FromStr for UuidChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
+        // mke2fs takes the words in any case of letters, and one more for none.
+        match text.to_ascii_lowercase().as_str() {
             "random" => Ok(Self::Random),
             "time" => Ok(Self::Time),
-            "clear" => Ok(Self::Clear),
-            text => text.parse().map(Self::Given).map_err(|error| format!("{error}; or random, time, clear")),
+            "clear" | "null" => Ok(Self::Clear),
+            _ => text.parse().map(Self::Given).map_err(|error| format!("{error}; or random, time, clear")),
         }
     }
 }
@@ -61,4 +62,26 @@ pub(super) fn random() -> Result<[u8; 16], Failure> {
     let mut bytes = [0; 16];
     sys::random(&mut bytes).map_err(Failure::failed)?;
     Ok(uuid::Builder::from_random_bytes(bytes).into_uuid().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_are_those_of_mke2fs() {
+        for (text, choice) in [
+            ("random", UuidChoice::Random),
+            ("RANDOM", UuidChoice::Random),
+            ("Time", UuidChoice::Time),
+            ("clear", UuidChoice::Clear),
+            ("NULL", UuidChoice::Clear),
+            ("00000000-0000-0000-0000-000000000000", UuidChoice::Given(Uuid::nil())),
+        ] {
+            assert_eq!(text.parse(), Ok(choice), "{text}");
+        }
+        for bad in ["", "none", "1234"] {
+            assert!(bad.parse::<UuidChoice>().is_err(), "{bad}");
+        }
+    }
 }

@@ -36,6 +36,9 @@ pub enum Error {
         /// The command that decodes it all the same.
         pipe: &'static str,
     },
+    /// The stream stops inside an xz stream.
+    #[error("xz: the stream is cut")]
+    XzCut,
     /// The xz library's own finding.
     #[error("xz: {source}")]
     Xz {

@@ -119,7 +119,8 @@ fn every_prefix_is_an_error() {
     for whole in [gzip(data), zstd(data), xz(data), bzip2(data)] {
         // Fewer bytes than a magic has are plain bytes; whoever parses them will refuse them.
         for len in 6..whole.len() {
-            assert!(decode(&whole[..len]).is_err(), "{len} of {}", whole.len());
+            let error = decode(&whole[..len]).unwrap_err().to_string();
+            assert!(error.contains("cut") || error.contains("incomplete"), "{len} of {}: {error}", whole.len());
         }
     }
 }

@@ -39,6 +39,7 @@ impl<R: Read> Read for Xz<R> {
                     let error = Error::Memory { name: "xz", limit_mib: MAX_DICTIONARY_KIB >> 10, pipe: "xz -dc" };
                     io::Error::new(io::ErrorKind::InvalidData, error)
                 }
+                kind @ io::ErrorKind::UnexpectedEof => io::Error::new(kind, Error::XzCut),
                 kind => io::Error::new(kind, Error::Xz { source }),
             }
         })

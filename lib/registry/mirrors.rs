@@ -275,6 +275,14 @@ mod tests {
             "[registries.search]\nregistries = ['a']\n[registries.block]\nregistries = ['evil.test/team/']\n",
             "evil.test/team/x",
         );
+        for spelling in [
+            "[[Registry]]\nLocation = 'evil.test'\nBLOCKED = true\n",
+            "Registry = [{ Prefix = 'evil.test', Blocked = true }, { prefix = 'other.test' }]\n",
+            "[[registry]]\nprefix = 'evil.test'\nBlocked = false\nblocked = true\n",
+            "[Registries.Block]\nRegistries = ['evil.test']\n",
+        ] {
+            refused(spelling, "evil.test/x");
+        }
         let insecure = "[registries.insecure]\nregistries = ['lab.test:5000']\n";
         assert_eq!(places(insecure, "lab.test:5000/x").unwrap(), ["lab.test:5000/x insecure"]);
     }
@@ -289,6 +297,7 @@ mod tests {
             ("[[registry]]\nlocation = 'https://evil.test'\nblocked = true\n", "no name"),
             ("[[registry]]\nprefix = '*'\nblocked = true\n", "no name"),
             ("[[registry]]\nprefix = 'evil.*'\nblocked = true\n", "no name"),
+            ("[[registry]]\nlocation = 'a'\nblocked = true\n[[registry]]\nprefix = 'a/'\n", "by one entry and not"),
         ] {
             let error = places(conf, "evil.test/x").unwrap_err();
             assert!(error.contains(told), "{conf}: {error}");

@@ -2,6 +2,7 @@
 //!
 //! What cannot be read or understood is an error: it could be what forbids a registry.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -82,7 +83,30 @@ pub(super) fn entries() -> Result<Vec<Registry>, Error> {
 /// # Errors
 /// Why it cannot be understood.
 pub(super) fn parse(text: &str) -> Result<Vec<Registry>, String> {
-    toml::from_str::<File>(text).map_err(|e| e.message().to_owned())?.entries()
+    let told = |e: toml::de::Error| e.message().to_owned();
+    let table: toml::Table = toml::from_str(text).map_err(told)?;
+    in_small_letters(table).try_into::<File>().map_err(told)?.entries()
+}
+
+/// The same with all keys in small letters: the library that Podman reads the file with takes them in any, and `Blocked`
+/// must not forbid nothing. Of two spellings the small one counts.
+fn in_small_letters(table: toml::Table) -> toml::Table {
+    let mut small = toml::Table::new();
+    for (key, value) in table {
+        let lower = key.to_ascii_lowercase();
+        if lower == key || !small.contains_key(&lower) {
+            small.insert(lower, values_in_small_letters(value));
+        }
+    }
+    small
+}
+
+fn values_in_small_letters(value: toml::Value) -> toml::Value {
+    match value {
+        toml::Value::Table(table) => toml::Value::Table(in_small_letters(table)),
+        toml::Value::Array(values) => values.into_iter().map(values_in_small_letters).collect::<Vec<_>>().into(),
+        other => other,
+    }
 }
 
 impl File {
@@ -100,6 +124,13 @@ impl File {
             entries.push(Registry { location: Some(host.clone()), insecure, blocked, ..Registry::default() });
         }
         entries.iter().try_for_each(Registry::check)?;
+        // Of two entries the later one counts, so that it would lift what the first forbids.
+        let mut blocks = HashMap::new();
+        for entry in &entries {
+            if *blocks.entry(entry.name()).or_insert(entry.blocked) != entry.blocked {
+                return Err(format!("{:?} is blocked by one entry and not by another", entry.name()));
+            }
+        }
         Ok(entries)
     }
 }

@@ -1,7 +1,8 @@
 //! What the user calls the image: which kind of source, and where.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::{Error, foreign};
@@ -68,6 +69,12 @@ impl Locator {
         }
         if let Some(rest) = text.strip_prefix("oci:") {
             let (dir, name) = split(rest, Path::is_dir);
+            // Helm names registries so.
+            let named = rest.strip_prefix("//").filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
+            if let Some(name) = named.filter(|_| !dir.is_dir()) {
+                let instead = format!("oci-fetch {name}");
+                return Err(Error::Transport { text: text.to_owned(), prefix: "oci://", instead });
+            }
             return Ok(Self::Layout { dir: required(dir)?, name });
         }
         if let Some(rest) = text.strip_prefix("overlay2:") {
@@ -99,9 +106,20 @@ impl Locator {
         if path.join("diff").is_dir() && name.is_none() {
             return Ok(Self::Overlay2 { dir: path });
         }
+        if is_skopeo_directory(&path) {
+            foreign::refuse(&format!("dir:{}", path.display()))?;
+        }
         let what = "neither an OCI image layout (oci-layout, index.json) nor an overlay2 layer (diff, lower)";
         Err(Error::Path { path, what: what.into() })
     }
+}
+
+/// What `skopeo copy ... dir:PATH` leaves: its `version` file says so.
+fn is_skopeo_directory(path: &Path) -> bool {
+    const SAYS: &[u8] = b"Directory Transport Version: ";
+    let mut head = Vec::new();
+    let read = File::open(path.join("version")).and_then(|file| file.take(SAYS.len() as u64).read_to_end(&mut head));
+    read.is_ok() && head == SAYS && path.join("manifest.json").is_file()
 }
 
 /// Divides `PATH[:NAME]`, `PATH@DIGEST`. Paths may hold colons and names too: the longest prefix that exists is the
@@ -169,6 +187,18 @@ mod tests {
         assert_eq!(parse(&format!("docker-archive:{}", at("x.tar:n:1"))), archive(ArchiveKind::Docker, name("n:1")));
         assert_eq!(parse(&at("o")), Locator::Overlay2 { dir: at("o").into() });
         assert!(matches!(parse("nginx"), Locator::Registry(_)));
+        let doubled = format!("oci:/{}", at("a:b:x.y/z:1"));
+        assert!(matches!(parse(&doubled), Locator::Layout { name: Some(_), .. }), "{doubled}");
+        let error = Locator::parse("oci://registry.test/app:1").unwrap_err();
+        assert!(
+            matches!(&error, Error::Transport { instead, .. } if instead == "oci-fetch registry.test/app:1"),
+            "{error}"
+        );
+        std::fs::create_dir(dir.path().join("skopeo")).unwrap();
+        std::fs::write(dir.path().join("skopeo/version"), "Directory Transport Version: 1.1\n").unwrap();
+        std::fs::write(dir.path().join("skopeo/manifest.json"), "{}").unwrap();
+        let error = Locator::parse(&at("skopeo")).unwrap_err();
+        assert!(matches!(&error, Error::Transport { prefix: "dir:", .. }), "{error}");
         for bad in ["oci:", "/no/such/path", "./none", &at(""), "Foo", ""] {
             assert!(Locator::parse(bad).is_err(), "{bad}");
         }

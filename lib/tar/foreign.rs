@@ -10,7 +10,7 @@ use super::header::Block;
 type Magic = (usize, &'static [u8], &'static str);
 
 /// Those of formats that begin with something, all within the first block.
-const AT_THE_START: [Magic; 34] = [
+const AT_THE_START: [Magic; 35] = [
     (0, b"!<arch>", " but an ar archive, as .deb packages are"),
     (0, b"070701", " but a cpio archive"),
     (0, b"070702", " but a cpio archive"),
@@ -41,7 +41,8 @@ const AT_THE_START: [Magic; 34] = [
     (0, b"version https://git-lfs", " but what Git LFS leaves in place of a file: git lfs pull fetches it"),
     (0, b"\x1f\x8b\x08", COMPRESSED_TWICE),
     (0, b"\x28\xb5\x2f\xfd", COMPRESSED_TWICE),
-    (0, b"\xfd7zXZ\0", COMPRESSED_TWICE),
+    (0, b"\xfd7zXZ\0\0\x01", COMPRESSED_TWICE),
+    (0, b"\xfd7zXZ\0\0\x04", COMPRESSED_TWICE),
     (0, b"BZh91AY", COMPRESSED_TWICE),
     (0, b"\x04\x22\x4d\x18", COMPRESSED_TWICE),
     (510, b"\x55\xaa", " but a disk image: it begins with a boot sector"),
