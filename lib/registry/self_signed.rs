@@ -3,6 +3,9 @@
 //! `openssl req -x509`, by which Docker's manual has people make a certificate for a registry, makes one that signs itself
 //! and is an authority's too (`basicConstraints=CA:TRUE`). People give it to the server and name it to its clients. By
 //! the rules of webpki no authority's certificate may be a server's; Go's allow it, and so Docker, crane and skopeo do.
+//!
+//! Others save what `openssl s_client` shows of a server and name that, without the authority that signed it: for webpki
+//! only authorities are trusted, for Go what is named.
 
 use rustls::client::danger::ServerCertVerified;
 use rustls::client::verify_server_name;
@@ -10,8 +13,8 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error, OtherError};
 
-/// Whether `shown`, which webpki refused with `error`, is an authority's certificate and one of `named`, byte for byte, and
-/// is for this server. webpki has looked at its time before it says that it is an authority's.
+/// Whether `shown`, which webpki refused with `error` as an authority's certificate or one of an unknown authority, is one
+/// of `named`, byte for byte, and is for this server. webpki has looked at its time before it says either.
 ///
 /// # Errors
 /// `error` when it is not, or what is wrong with its names.
@@ -21,7 +24,8 @@ pub(super) fn accept(
     shown: &CertificateDer<'_>,
     server: &ServerName<'_>,
 ) -> Result<ServerCertVerified, Error> {
-    if !is_authority(&error) || !named.contains(shown) {
+    let is_unknown = matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer));
+    if !(is_unknown || is_authority(&error)) || !named.contains(shown) {
         return Err(error);
     }
     verify_server_name(&ParsedCertificate::try_from(shown)?, server)?;

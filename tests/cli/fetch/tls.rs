@@ -122,6 +122,34 @@ fn a_certificate_that_signs_itself_is_trusted_when_it_is_named() {
     }
 }
 
+/// As `openssl s_client -connect` shows it, without its authority.
+#[test]
+fn a_servers_own_certificate_is_trusted_when_it_is_named() {
+    let authority = Authority::new();
+    let here = ["127.0.0.1"];
+    let shown = authority.identity(&here);
+    let (expired, elsewhere) = (authority.expired(&here), authority.identity(&["elsewhere.test"]));
+    for (shown, named, is_trusted) in [
+        (&shown, &shown, true),
+        (&shown, &authority.identity(&here), false),
+        (&shown, &elsewhere, false),
+        (&expired, &expired, false),
+        (&elsewhere, &elsewhere, false),
+    ] {
+        let registry = Registry::start_tls(shown.server());
+        registry.push("demo", "latest", &image());
+        let puller = Puller::new();
+        let (cert, _) = named.write(&puller.home(), "named");
+        let pulled = puller.pull(registry.name("demo")).arg("--ca-cert").arg(cert).run();
+        if is_trusted {
+            pulled.quietly().gets_exactly(&image());
+        } else {
+            pulled.fails(&["certificate"]).says_nothing();
+            assert!(registry.requests().is_empty());
+        }
+    }
+}
+
 #[test]
 fn a_client_shows_its_certificate_when_asked() {
     let authority = Authority::new();
