@@ -40,7 +40,7 @@ fn on_packing(error: &pack::Error) -> Option<String> {
     let image = match error {
         pack::Error::Image(error) => error,
         pack::Error::Member { problem, .. } | pack::Error::Entry { problem, .. } => match &**problem {
-            pack::Problem::Image(error) => error,
+            pack::EntryError::Image(error) => error,
             _ => return None,
         },
         _ => return None,

@@ -68,7 +68,7 @@ fn is_of_the_image(error: &pack::Error) -> bool {
     let (pack::Error::Member { problem, .. } | pack::Error::Entry { problem, .. }) = error else {
         return matches!(error, pack::Error::Image(_));
     };
-    matches!(&**problem, pack::Problem::Image(ext4::Error::Write { .. } | ext4::Error::NoSpace { .. }))
+    matches!(&**problem, pack::EntryError::Image(ext4::Error::Write { .. } | ext4::Error::NoSpace { .. }))
 }
 
 /// What is needed and what there is, if an error says so.
@@ -76,7 +76,7 @@ fn no_space(error: &pack::Error) -> Option<(u64, u64)> {
     let image = match error {
         pack::Error::Image(image) => image,
         pack::Error::Member { problem, .. } | pack::Error::Entry { problem, .. } => match &**problem {
-            pack::Problem::Image(image) => image,
+            pack::EntryError::Image(image) => image,
             _ => return None,
         },
         _ => return None,

@@ -13,7 +13,7 @@ use super::uuid_choice::random;
 use super::{At, Failure, Output, Tar2ext4};
 use crate::ext4::Report;
 use crate::sys;
-use crate::verity::{self, Hash, Levels, Part, Superblock};
+use crate::verity::{self, FileFrom, Hash, Levels, Superblock};
 
 /// Where the tree goes.
 #[derive(Debug)]
@@ -60,13 +60,13 @@ impl Tar2ext4 {
     /// When the image cannot be read or the tree cannot be written.
     pub fn write_tree(&self, tree: &Tree, image: &Output, report: &Report) -> Result<VerityReport, Failure> {
         let start = self.offset.unwrap_or(0);
-        let data = Part { file: image.file(), start };
+        let data = FileFrom { file: image.file(), start };
         let superblock = self.superblock(report)?;
         let behind = report.bytes.next_multiple_of(verity::BLOCK_BYTES);
         let levels = Levels::new(report.blocks);
         let (path, output, to, hash_offset): (&Path, _, _, _) = match &tree.file {
-            None => (&self.output, image, Part { start: start.saturating_add(behind), ..data }, behind),
-            Some((path, output)) => (path, output, Part { file: output.file(), start: 0 }, 0),
+            None => (&self.output, image, FileFrom { start: start.saturating_add(behind), ..data }, behind),
+            Some((path, output)) => (path, output, FileFrom { file: output.file(), start: 0 }, 0),
         };
         let at = |error| Failure::failed(At::new(path, error));
         let own_room = tree.file.as_ref().map_or(Ok(None), |(_, output)| output.room(0, false)).map_err(at)?;

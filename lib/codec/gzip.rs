@@ -19,7 +19,7 @@ const RESERVED: u8 = 0b1110_0000;
 
 /// Where in the stream the reader stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum At {
+enum Position {
     Member,
     Body,
     End,
@@ -32,27 +32,27 @@ pub(super) struct Gzip<R> {
     offset: u64,
     inflate: Decompress,
     crc: Crc,
-    at: At,
+    at: Position,
     first: bool,
 }
 
 impl<R: BufRead> Gzip<R> {
     pub(super) fn new(source: R) -> Self {
-        Self { source, offset: 0, inflate: Decompress::new(false), crc: Crc::new(), at: At::Member, first: true }
+        Self { source, offset: 0, inflate: Decompress::new(false), crc: Crc::new(), at: Position::Member, first: true }
     }
 
     /// Starts the next member, or finds the end: nothing, or zero bytes only (tapes and some builders pad).
     fn begin(&mut self) -> io::Result<()> {
         let start = self.offset;
         match self.next_byte()? {
-            None if !self.first => self.at = At::End,
+            None if !self.first => self.at = Position::End,
             Some(0) if !self.first => self.padding(start)?,
             Some(0x1f) => {
                 self.header()?;
                 self.inflate.reset(false);
                 self.crc.reset();
                 self.first = false;
-                self.at = At::Body;
+                self.at = Position::Body;
             }
             Some(_) => return Err(self.wrong(start, "neither a gzip member nor the end of the stream")),
             None => return Err(self.cut()),
@@ -64,7 +64,7 @@ impl<R: BufRead> Gzip<R> {
         loop {
             let buffer = fill(&mut self.source)?;
             if buffer.is_empty() {
-                self.at = At::End;
+                self.at = Position::End;
                 return Ok(());
             }
             if buffer.iter().any(|byte| *byte != 0) {
@@ -113,7 +113,7 @@ impl<R: BufRead> Gzip<R> {
         if len != self.crc.amount() {
             return Err(self.wrong(start, "the length of the gzip member is wrong"));
         }
-        self.at = At::Member;
+        self.at = Position::Member;
         Ok(())
     }
 
@@ -188,9 +188,9 @@ impl<R: BufRead> Read for Gzip<R> {
         let mut filled = 0;
         while filled < buf.len() {
             match self.at {
-                At::End => break,
-                At::Member => self.begin()?,
-                At::Body => filled += self.body(&mut buf[filled..])?,
+                Position::End => break,
+                Position::Member => self.begin()?,
+                Position::Body => filled += self.body(&mut buf[filled..])?,
             }
         }
         Ok(filled)

@@ -96,7 +96,7 @@ impl<'w> Output<'w> {
                 self.empty().map_err(CopyError::Write)?;
             }
             let limit = usize::try_from(len).unwrap_or(usize::MAX);
-            let piece = match self.buffer.read_from(&mut At { file, at }, limit) {
+            let piece = match self.buffer.read_from(&mut FileAt { file, at }, limit) {
                 Ok(0) => return Err(CopyError::Read(io::ErrorKind::UnexpectedEof.into())),
                 Ok(piece) => piece as u64,
                 Err(error) => return Err(CopyError::Read(error)),
@@ -159,12 +159,12 @@ impl<'w> Output<'w> {
 }
 
 /// A file from a place on.
-struct At<'f> {
+struct FileAt<'f> {
     file: &'f File,
     at: u64,
 }
 
-impl Read for At<'_> {
+impl Read for FileAt<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let len = self.file.read_at(buf, self.at)?;
         self.at += len as u64;

@@ -3,7 +3,7 @@
 use std::io::BufRead;
 
 use super::image_tree::ImageTree;
-use super::{Error, Problem};
+use super::{EntryError, Error};
 use crate::ext4::{self, FileData, Identity, ImageWriter, Options, Report, Target};
 use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
 use crate::tree::{Tree, WhiteoutFormat, Whiteouts};
@@ -60,7 +60,7 @@ impl<T: Target> ImageBuilder<T> {
         self.writer.set_origin(path, 0);
         let data = self.writer.write_data(input, size).map_err(|error| match error {
             error @ ext4::Error::Write { .. } => Error::of_built_image(error),
-            error => Error::entry(path, Problem::Image(error)),
+            error => Error::entry(path, EntryError::Image(error)),
         })?;
         self.enter(path, NodeKind::File(data), meta, xattrs)
     }

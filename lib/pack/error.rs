@@ -20,7 +20,7 @@ pub enum Error {
         offset: u64,
         /// What is wrong with it.
         #[source]
-        problem: Box<Problem>,
+        problem: Box<EntryError>,
     },
     /// An entry that no image can hold.
     #[error("{}: {problem}", Shown(path))]
@@ -29,7 +29,7 @@ pub enum Error {
         path: Vec<u8>,
         /// What is wrong with it.
         #[source]
-        problem: Box<Problem>,
+        problem: Box<EntryError>,
     },
     /// A member has no place in the tree.
     #[error("at byte {offset}: {source}")]
@@ -63,20 +63,20 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn entry(path: &[u8], problem: Problem) -> Self {
+    pub(super) fn entry(path: &[u8], problem: EntryError) -> Self {
         Self::Entry { path: path.to_vec(), problem: Box::new(problem) }
     }
 
     /// A member's problem; what went wrong with the archive within its data says by itself where.
-    pub(super) fn of_member(member: Vec<u8>, offset: u64, problem: Problem) -> Self {
+    pub(super) fn of_member(member: Vec<u8>, offset: u64, problem: EntryError) -> Self {
         match problem {
-            Problem::Image(ext4::Error::Input(error)) => match tar::Error::try_from(error) {
+            EntryError::Image(ext4::Error::Input(error)) => match tar::Error::try_from(error) {
                 Ok(error) => Self::Tar(error),
-                Err(error) => Self::member(member, offset, Problem::Image(ext4::Error::Input(error))),
+                Err(error) => Self::member(member, offset, EntryError::Image(ext4::Error::Input(error))),
             },
-            Problem::Image(error) => match content_of(&error) {
-                Some(Origin { name, offset }) => Self::member(name, offset, Problem::Image(error)),
-                None => Self::member(member, offset, Problem::Image(error)),
+            EntryError::Image(error) => match content_of(&error) {
+                Some(Origin { name, offset }) => Self::member(name, offset, EntryError::Image(error)),
+                None => Self::member(member, offset, EntryError::Image(error)),
             },
             problem => Self::member(member, offset, problem),
         }
@@ -85,7 +85,7 @@ impl Error {
     /// What went wrong when the archive had ended.
     pub(super) fn of_image(error: ext4::Error) -> Self {
         match content_of(&error) {
-            Some(Origin { name, offset }) => Self::member(name, offset, Problem::Image(error)),
+            Some(Origin { name, offset }) => Self::member(name, offset, EntryError::Image(error)),
             None => Self::Image(error),
         }
     }
@@ -93,12 +93,12 @@ impl Error {
     /// The same for images without an archive.
     pub(super) fn of_built_image(error: ext4::Error) -> Self {
         match content_of(&error) {
-            Some(Origin { name, .. }) => Self::entry(&name, Problem::Image(error)),
+            Some(Origin { name, .. }) => Self::entry(&name, EntryError::Image(error)),
             None => Self::Image(error),
         }
     }
 
-    fn member(member: Vec<u8>, offset: u64, problem: Problem) -> Self {
+    fn member(member: Vec<u8>, offset: u64, problem: EntryError) -> Self {
         Self::Member { member, offset, problem: Box::new(problem) }
     }
 }
@@ -114,7 +114,7 @@ fn content_of(error: &ext4::Error) -> Option<Origin> {
 /// Why no image can hold a member (E10).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Problem {
+pub enum EntryError {
     /// ext4 cannot represent it.
     #[error(transparent)]
     Inode(#[from] InodeError),

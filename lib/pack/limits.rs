@@ -1,12 +1,12 @@
 //! What ext4 cannot hold is refused where it stands in the archive (E10), not when the image is finished.
 
-use super::error::Problem;
+use super::error::EntryError;
 use crate::ext4::{self, check_xattr_name};
 use crate::meta::{Acl, Entry, NodeKind, SharedXattrs, Shown, Xattr, Xattrs};
 use crate::tar::Member;
 
 /// Refuses what no ext4 image can hold; leaves attributes out that Linux would not set either, with a warning.
-pub(super) fn check(member: &mut Member, shared: &mut SharedXattrs) -> Result<(), Problem> {
+pub(super) fn check(member: &mut Member, shared: &mut SharedXattrs) -> Result<(), EntryError> {
     let Entry::Node(kind) = &member.entry else {
         return Ok(ext4::check_path(&member.path)?); // a link changes no attributes (F8)
     };

@@ -18,7 +18,7 @@ mod read_ahead;
 use std::io::{self, BufRead, Read};
 
 pub use builder::{ImageBuilder, NoContent};
-pub use error::{Error, Problem};
+pub use error::{EntryError, Error};
 
 use crate::codec::Decoder;
 use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target, clamp_time};
@@ -184,15 +184,15 @@ impl<R: BufRead, T: Target> MemberSink<R> for ImageSink<'_, T> {
 
 impl<T: Target> ImageSink<'_, T> {
     /// Writes a file's content to the image.
-    fn content(&mut self, file: &StoredFile, data: &mut impl BufRead) -> Result<FileData, Problem> {
+    fn content(&mut self, file: &StoredFile, data: &mut impl BufRead) -> Result<FileData, EntryError> {
         let size = file.size;
         let whole = [Segment { offset: 0, len: size }];
         let segments = || file.sparse.as_deref().unwrap_or(&whole).iter().map(|segment| (segment.offset, segment.len));
         let Some(digests) = &mut self.digests else {
-            return self.writer.write_sparse(data, size, segments()).map_err(Problem::Image);
+            return self.writer.write_sparse(data, size, segments()).map_err(EntryError::Image);
         };
         let mut hashing = Hashing::new(data, segments());
-        let content = self.writer.write_sparse(&mut hashing, size, segments()).map_err(Problem::Image)?;
+        let content = self.writer.write_sparse(&mut hashing, size, segments()).map_err(EntryError::Image)?;
         digests.add(&content, hashing.finish(size));
         Ok(content)
     }

@@ -20,7 +20,7 @@ const PROGRESS: u64 = 1 << 20;
 type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Where a blob goes: it knows the blob's size and digest and how much of it has arrived.
-pub trait Sink {
+pub trait BlobSink {
     /// Bytes of the whole blob.
     fn size(&self) -> u64;
     /// Bytes that have arrived.
@@ -53,7 +53,7 @@ pub(super) struct Download<'a> {
 
 impl Download<'_> {
     /// Fills `sink` until it is whole and right.
-    pub(super) fn run(&self, sink: &mut dyn Sink, mut attempts: Attempts) -> Result<(), Error> {
+    pub(super) fn run(&self, sink: &mut dyn BlobSink, mut attempts: Attempts) -> Result<(), Error> {
         // What an earlier run left is whole already, or as long but wrong.
         if sink.position() == sink.size() {
             match sink.verify() {
@@ -103,7 +103,7 @@ impl Download<'_> {
     }
 
     /// Asks once: for what is missing, or for the whole.
-    fn attempt(&self, sink: &mut dyn Sink, part: bool, deadline: Option<Deadline>) -> Result<Attempt, Error> {
+    fn attempt(&self, sink: &mut dyn BlobSink, part: bool, deadline: Option<Deadline>) -> Result<Attempt, Error> {
         let from = if part { sink.position() } else { 0 };
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -162,7 +162,7 @@ impl Download<'_> {
     fn copy(
         &self,
         answer: &mut Answer,
-        sink: &mut dyn Sink,
+        sink: &mut dyn BlobSink,
         shown: &str,
         deadline: Option<Deadline>,
     ) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 
 use super::answer::Answer;
 use super::credentials;
-use super::download::{Download, Sink};
+use super::download::{BlobSink, Download};
 use super::endpoint::Endpoint;
 use super::error::Failure;
 use super::mirrors;
@@ -152,7 +152,7 @@ impl Repository {
     ///
     /// # Errors
     /// When no place gives the whole and right blob.
-    pub fn blob(&self, descriptor: &Descriptor, sink: &mut dyn Sink) -> Result<(), Error> {
+    pub fn blob(&self, descriptor: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), Error> {
         self.blob_within(descriptor, sink, None)
     }
 
@@ -160,18 +160,18 @@ impl Repository {
     ///
     /// # Errors
     /// As [`blob`](Self::blob).
-    pub fn config(&self, descriptor: &Descriptor, sink: &mut dyn Sink) -> Result<(), Error> {
+    pub fn config(&self, descriptor: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), Error> {
         self.blob_within(descriptor, sink, Some(self.transport.document_patience()))
     }
 
     fn blob_within(
         &self,
         descriptor: &Descriptor,
-        sink: &mut dyn Sink,
+        sink: &mut dyn BlobSink,
         patience: Option<Duration>,
     ) -> Result<(), Error> {
         let path = format!("blobs/{}", descriptor.digest);
-        let download = |open: &dyn Fn(&HeaderMap) -> Result<Answer, Error>, sink: &mut dyn Sink, attempts| {
+        let download = |open: &dyn Fn(&HeaderMap) -> Result<Answer, Error>, sink: &mut dyn BlobSink, attempts| {
             Download { patience, cancel: &self.cancel, open }.run(sink, attempts)
         };
         let tried = self.each(|endpoint, attempts| {

@@ -13,7 +13,7 @@ use super::resolve::{Documents, Image, Resolver};
 use super::{Error, Meter, Options, Outcome, Progress, Transfer, emit, layout};
 use crate::image::layer_manifest;
 use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Manifest, Reference, media_type};
-use crate::registry::{self, Cancel, Repository, Sink};
+use crate::registry::{self, BlobSink, Cancel, Repository};
 use crate::relay::PageBuffer;
 use crate::store::{self, Claim, Name, Partial, Store};
 
@@ -352,7 +352,7 @@ struct Metered<B> {
     begins: B,
 }
 
-impl<B: Fn(&Path)> Sink for Metered<B> {
+impl<B: Fn(&Path)> BlobSink for Metered<B> {
     fn size(&self) -> u64 {
         self.partial.size()
     }

@@ -15,14 +15,14 @@ const GATHER: usize = 1 << 20;
 
 /// A file from this byte on.
 #[derive(Clone, Copy, Debug)]
-pub struct Part<'f> {
+pub struct FileFrom<'f> {
     /// The file or block device.
     pub file: &'f File,
     /// Where the part starts, in bytes.
     pub start: u64,
 }
 
-impl Data for Part<'_> {
+impl Data for FileFrom<'_> {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(buffer, self.start.saturating_add(offset))
     }
@@ -39,8 +39,8 @@ impl Data for Part<'_> {
 ///
 /// # Errors
 /// As the files report them.
-pub fn write_tree(data: Part<'_>, to: Part<'_>, superblock: &Superblock, in_place: bool) -> io::Result<Hash> {
-    let tree = Part { start: to.start.saturating_add(BLOCK_BYTES), ..to };
+pub fn write_tree(data: FileFrom<'_>, to: FileFrom<'_>, superblock: &Superblock, in_place: bool) -> io::Result<Hash> {
+    let tree = FileFrom { start: to.start.saturating_add(BLOCK_BYTES), ..to };
     if in_place {
         to.file.write_all_at(&[0; SUPERBLOCK_BYTES], to.start)?;
     }
@@ -60,7 +60,7 @@ pub fn write_tree(data: Part<'_>, to: Part<'_>, superblock: &Superblock, in_plac
 
 /// Joins blocks that follow each other.
 struct Gathered<'f> {
-    to: Part<'f>,
+    to: FileFrom<'f>,
     bytes: Vec<u8>,
     /// Where they go, in bytes of the tree.
     at: u64,

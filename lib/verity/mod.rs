@@ -14,7 +14,7 @@ mod parallel;
 mod superblock;
 mod tree;
 
-pub use file::{Part, write_tree};
+pub use file::{FileFrom, write_tree};
 pub use levels::Levels;
 pub use parallel::{Data, hash};
 pub use superblock::{SUPERBLOCK_BYTES, Superblock};

@@ -21,7 +21,7 @@ const SECTORS: u64 = 8;
 
 /// What `i_block` holds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Content<'a> {
+pub(crate) enum IBlock<'a> {
     /// The root of an extent tree.
     Extents(&'a Root),
     /// The target of a short symlink.
@@ -36,7 +36,7 @@ pub(crate) enum Content<'a> {
 
 /// An inode's values.
 #[derive(Clone, Debug)]
-pub(crate) struct Record<'a> {
+pub(crate) struct InodeFields<'a> {
     /// Type and permissions.
     pub(crate) mode: u16,
     pub(crate) uid: u32,
@@ -49,14 +49,14 @@ pub(crate) struct Record<'a> {
     pub(crate) time: Timestamp,
     /// An indexed directory.
     pub(crate) indexed: bool,
-    pub(crate) content: Content<'a>,
+    pub(crate) content: IBlock<'a>,
     /// Attributes in the inode.
     pub(crate) xattrs: &'a [u8],
     /// `i_file_acl`
     pub(crate) xattr_block: Option<BlockNumber>,
 }
 
-impl Default for Record<'_> {
+impl Default for InodeFields<'_> {
     fn default() -> Self {
         Self {
             mode: 0,
@@ -67,14 +67,14 @@ impl Default for Record<'_> {
             blocks: 0,
             time: Timestamp::EPOCH,
             indexed: false,
-            content: Content::None,
+            content: IBlock::None,
             xattrs: &[],
             xattr_block: None,
         }
     }
 }
 
-impl Record<'_> {
+impl InodeFields<'_> {
     /// The inode as it stands in the table. `seed` is the file system's checksum seed, where there are checksums.
     pub(crate) fn encode(&self, number: InodeNumber, seed: Option<ChecksumSeed>) -> [u8; INODE_BYTES] {
         let (time, extra) = time::encode(self.time);
@@ -102,14 +102,14 @@ impl Record<'_> {
         inode.set_gid(self.gid);
         inode.set_file_size(self.size);
         match self.content {
-            Content::Extents(root) => {
+            IBlock::Extents(root) => {
                 inode.block = *root;
                 inode.flags |= inode_flags::EXTENTS;
             }
-            Content::Target(target) => inode.block[..target.len()].copy_from_slice(target),
-            Content::Device(words) => put_words(&mut inode.block, &words),
-            Content::Indirect(words) => put_words(&mut inode.block, words),
-            Content::None => {}
+            IBlock::Target(target) => inode.block[..target.len()].copy_from_slice(target),
+            IBlock::Device(words) => put_words(&mut inode.block, &words),
+            IBlock::Indirect(words) => put_words(&mut inode.block, words),
+            IBlock::None => {}
         }
         inode.inline_xattrs[..self.xattrs.len()].copy_from_slice(self.xattrs);
 

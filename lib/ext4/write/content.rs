@@ -12,7 +12,7 @@ use crate::ext4::write::target::Target;
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 /// One file's content on its way into the image: cuts it into blocks, leaves out those of zeros.
-pub(crate) struct Content<'w, T> {
+pub(crate) struct ContentWriter<'w, T> {
     image: &'w mut BlockWriter<T>,
     /// Store zeros instead of making them holes.
     no_sparse: bool,
@@ -26,7 +26,7 @@ pub(crate) struct Content<'w, T> {
     end: u64,
 }
 
-impl<'w, T: Target> Content<'w, T> {
+impl<'w, T: Target> ContentWriter<'w, T> {
     pub(crate) fn new(image: &'w mut BlockWriter<T>, size: u64, no_sparse: bool) -> Result<Self, Error> {
         if size > MAX_SIZE {
             return Err(Error::FileTooLarge { size });

@@ -6,7 +6,7 @@ use crate::ext4::error::Error;
 use crate::ext4::layout::file_data::FileData;
 use crate::ext4::options::Options;
 use crate::ext4::write::block_writer::BlockWriter;
-use crate::ext4::write::content::Content;
+use crate::ext4::write::content::ContentWriter;
 use crate::ext4::write::target::Target;
 
 /// Writes one image. Content first, in any number of files; then [`finish`](Self::finish) with the tree.
@@ -76,7 +76,7 @@ impl<T: Target> ImageWriter<T> {
         size: u64,
         segments: impl IntoIterator<Item = (u64, u64)>,
     ) -> Result<FileData, Error> {
-        let mut content = Content::new(&mut self.blocks, size, self.options.no_sparse)?;
+        let mut content = ContentWriter::new(&mut self.blocks, size, self.options.no_sparse)?;
         for (offset, len) in segments {
             content.segment(input, offset, len)?;
         }

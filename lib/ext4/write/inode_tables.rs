@@ -7,7 +7,7 @@ use arcbox_ext4::constants::file_mode;
 use crate::ext4::error::Error;
 use crate::ext4::format::checksum::ChecksumSeed;
 use crate::ext4::format::extent_tree::{Root, build, tree_blocks};
-use crate::ext4::format::inode::{Content, FAST_SYMLINK, INODE_BYTES, Record, directory};
+use crate::ext4::format::inode::{FAST_SYMLINK, IBlock, INODE_BYTES, InodeFields, directory};
 use crate::ext4::format::journal::superblock;
 use crate::ext4::format::xattr_block::XattrBlocks;
 use crate::ext4::layout::file_data::FileData;
@@ -71,7 +71,7 @@ impl<T: Target> InodeTables<'_, T> {
         let is_directory = matches!(node.kind, NodeKind::Directory);
         let encoded = xattrs::encode(node.meta.mode, node.kind, node.xattrs, &mut XattrBlocks::new())?;
         let xattr_block = placed.xattr_block(number);
-        let mut record = Record {
+        let mut fields = InodeFields {
             uid: node.meta.uid,
             gid: node.meta.gid,
             links: numbers.links(id, is_directory),
@@ -79,7 +79,7 @@ impl<T: Target> InodeTables<'_, T> {
             xattrs: &encoded.inode,
             xattr_block,
             blocks: u64::from(xattr_block.is_some()),
-            ..Record::default()
+            ..InodeFields::default()
         };
         let mode = encoded.mode & 0o7777;
         let root;
@@ -92,40 +92,40 @@ impl<T: Target> InodeTables<'_, T> {
             }
         };
         if let Some((data, indexed)) = data {
-            record.indexed = indexed;
-            record.size = data.size();
-            record.blocks += data.blocks();
+            fields.indexed = indexed;
+            fields.size = data.size();
+            fields.blocks += data.blocks();
             root = match placed.tree(number) {
                 Some(tree) => {
-                    record.blocks += tree.blocks;
+                    fields.blocks += tree.blocks;
                     tree.root
                 }
                 None => inline_root(data),
             };
-            record.content = Content::Extents(&root);
+            fields.content = IBlock::Extents(&root);
         }
-        record.mode = mode
+        fields.mode = mode
             | match node.kind {
                 NodeKind::Directory => file_mode::S_IFDIR,
                 NodeKind::File(_) => file_mode::S_IFREG,
                 NodeKind::Symlink(target) => {
                     if target.len() < FAST_SYMLINK {
-                        record.size = target.len() as u64;
-                        record.content = Content::Target(target);
+                        fields.size = target.len() as u64;
+                        fields.content = IBlock::Target(target);
                     }
                     file_mode::S_IFLNK
                 }
                 NodeKind::CharDevice(device) => {
-                    record.content = Content::Device(encode_device(*device)?);
+                    fields.content = IBlock::Device(encode_device(*device)?);
                     file_mode::S_IFCHR
                 }
                 NodeKind::BlockDevice(device) => {
-                    record.content = Content::Device(encode_device(*device)?);
+                    fields.content = IBlock::Device(encode_device(*device)?);
                     file_mode::S_IFBLK
                 }
                 NodeKind::Fifo => file_mode::S_IFIFO,
             };
-        Ok(record.encode(number, self.seed))
+        Ok(fields.encode(number, self.seed))
     }
 
     fn lost_found(&self, placed: &MetadataBlocks, time: Timestamp) -> [u8; INODE_BYTES] {
@@ -133,22 +133,24 @@ impl<T: Target> InodeTables<'_, T> {
             Some((data, _)) => (data.size(), data.blocks(), inline_or_tree(placed, InodeNumber::LOST_FOUND, data)),
             None => (0, 0, inline_root(&FileData::EMPTY)),
         };
-        let content = Content::Extents(&root);
-        let record = Record { mode: directory(0o700), links: 2, size, blocks, time, content, ..Record::default() };
-        record.encode(InodeNumber::LOST_FOUND, self.seed)
+        let content = IBlock::Extents(&root);
+        let fields =
+            InodeFields { mode: directory(0o700), links: 2, size, blocks, time, content, ..InodeFields::default() };
+        fields.encode(InodeNumber::LOST_FOUND, self.seed)
     }
 
     /// The reserved inodes that are in use, and the journal. Returns the journal's inode.
     pub(crate) fn reserved_inodes(&mut self, identity: &Identity) -> Result<Option<[u8; INODE_BYTES]>, Error> {
-        let common = Record { mode: file_mode::S_IFREG | 0o600, links: 1, time: identity.now, ..Record::default() };
+        let common =
+            InodeFields { mode: file_mode::S_IFREG | 0o600, links: 1, time: identity.now, ..InodeFields::default() };
         let map = resize::block_map(self.layout);
-        let record = Record {
+        let fields = InodeFields {
             size: resize::SIZE,
             blocks: resize::blocks(self.layout),
-            content: Content::Indirect(&map),
+            content: IBlock::Indirect(&map),
             ..common.clone()
         };
-        let inode = record.encode(InodeNumber::RESIZE, self.seed);
+        let inode = fields.encode(InodeNumber::RESIZE, self.seed);
         self.put(InodeNumber::RESIZE, &inode)?;
 
         let Some(journal) = &self.layout.journal else { return Ok(None) };
@@ -163,13 +165,13 @@ impl<T: Target> InodeTables<'_, T> {
         if let Some(first) = journal.data.extents().first() {
             self.disk.write_blocks(first.start, &superblock(exact(blocks), identity.uuid))?;
         }
-        let record = Record {
+        let fields = InodeFields {
             size: journal.data.size(),
             blocks: blocks + journal.tree.len() as u64,
-            content: Content::Extents(&root),
+            content: IBlock::Extents(&root),
             ..common
         };
-        let inode = record.encode(InodeNumber::JOURNAL, self.seed);
+        let inode = fields.encode(InodeNumber::JOURNAL, self.seed);
         self.put(InodeNumber::JOURNAL, &inode)?;
         Ok(Some(inode))
     }

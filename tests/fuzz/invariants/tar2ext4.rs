@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use oci2ext4::ext4::{Error as ImageError, Free, Options};
 use oci2ext4::meta::Timestamp;
-use oci2ext4::pack::{Error, Identify, PackOptions, Problem, pack};
+use oci2ext4::pack::{EntryError, Error, Identify, PackOptions, pack};
 
 use super::image::Image;
 use super::tar_reader::sealed;
@@ -25,7 +25,7 @@ fn one(bytes: &[u8]) {
             assert!(image.bytes() == again.bytes(), "twice, and not the same");
         }
         Err(Error::Image(ImageError::Write { .. } | ImageError::Tree { .. })) => panic!("a fault of ours"),
-        Err(Error::Member { problem, .. }) if matches!(*problem, Problem::Image(ImageError::Write { .. })) => {
+        Err(Error::Member { problem, .. }) if matches!(*problem, EntryError::Image(ImageError::Write { .. })) => {
             panic!("{problem}")
         }
         Err(error) => assert!(!error.to_string().is_empty()),
