@@ -76,15 +76,19 @@ fn an_image_from_a_registry_is_one_image() {
             oci-flatten -q \"$2.layers\" >\"$2.tar\" && tar2ext4 -q --verity=\"$2.tree\" -o \"$2.ext4\" \"$2.tar\"";
         let out = scratch.path().join(out);
         let run = shell(script).arg(&name).arg(scratch.path().join("store")).arg(&out).env(EPOCH.0, EPOCH.1);
-        run.env("FILTERS", filters.unwrap_or(Path::new(""))).run().succeeds().quiet();
+        let ran = run.env("FILTERS", filters.unwrap_or(Path::new(""))).run().succeeds();
         e2fsck_clean(out.with_extension("ext4"));
-        ["layers", "tar", "ext4", "tree"].map(|suffix| fs::read(out.with_extension(suffix)).unwrap())
+        let read = |suffix: &str| fs::read(out.with_extension(suffix)).unwrap();
+        // What is said is the hash tree's root and salt.
+        [read("layers"), read("tar"), read("ext4"), read("tree"), ran.stderr.into_bytes()]
     };
     // The second begins with an empty store again. Which blobs are announced before they are whole is a matter of time (M4).
     let native = build(None, "native");
     fs::remove_dir_all(scratch.path().join("store")).unwrap();
     let arm = build(Some(arm()), "arm");
-    for (what, (native, arm)) in ["manifest", "tar", "image", "hash tree"].iter().zip(native.iter().zip(&arm)) {
+    for (what, (native, arm)) in
+        ["manifest", "tar", "image", "hash tree", "message"].iter().zip(native.iter().zip(&arm))
+    {
         assert!(native == arm, "the {what} differs");
     }
 }

@@ -10,7 +10,7 @@ use crate::readme::block;
 use crate::support::registry::DockerRegistry;
 use crate::support::{
     Dist, Filter, Snapshot, architecture, assert_text, debian_unpacked, dist, e2fsck_clean, needs, needs_root,
-    repository, scratch, shell, test_cache, tool,
+    repository, scratch, shell, test_cache,
 };
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -50,7 +50,8 @@ fn a_release_holds_filters_pages_and_completions_for_each_architecture() {
     names.extend([format!("oci2ext4-{VERSION}.oci.tar"), "SHA256SUMS".to_owned()]);
     names.sort();
     assert_eq!(dist.names(), names);
-    tool("sha256sum", ["--check", "--quiet", "--strict", dist.file("SHA256SUMS").to_str().unwrap()]);
+    let check = Filter::tool("sha256sum").args(["--check", "--quiet", "--strict", "SHA256SUMS"]);
+    check.current_dir(dist.file("")).run().succeeds().quiet();
     let sums = fs::read_to_string(dist.file("SHA256SUMS")).unwrap();
     assert_eq!(sums.lines().count(), names.len() - 1, "{sums}");
 
