@@ -23,6 +23,25 @@
 //!  system                               sys
 //! ```
 //!
+//! A file is called what its field calls the one idea that it holds; a room's `mod.rs` says how its files hang together.
+//! Some ways to start from:
+//!
+//! | what | where |
+//! | --- | --- |
+//! | an extent tree; its leaves | `lib/ext4/format/extent_tree.rs`; `lib/ext4/format/extent.rs` |
+//! | a directory's block with its checksum; its index | `lib/ext4/format/dir_block.rs`; `lib/ext4/format/htree.rs` |
+//! | which blocks are reserved for superblocks and descriptors | `lib/ext4/layout/reserved_blocks.rs` |
+//! | a tar header; a PAX record; a sparse map | `lib/tar/header.rs`; `lib/tar/pax_record.rs`; `lib/tar/sparse.rs` |
+//! | a whiteout, an opaque marker | `lib/tree/whiteouts.rs`, by their names in `lib/tree/path.rs` |
+//! | hard links; symbolic links on the way | `lib/tree/links.rs`; `lib/tree/resolve.rs` |
+//! | what the kernel's overlay wants of an upper directory | `lib/flatten/upper.rs` |
+//! | the spool; the cache | `lib/flatten/spool.rs`; `lib/flatten/cache.rs` |
+//! | a challenge; a token request; where servers may send us | `lib/registry/challenge.rs`; `lib/registry/token.rs`; `lib/registry/destination.rs` |
+//! | a partial blob and its resumption | `lib/store/partial.rs` |
+//! | a record of the layer manifest | `lib/image/layer_manifest.rs` |
+//! | buffers from thread to thread | `lib/relay/hand_over.rs` |
+//! | the image file taking its place | `lib/cli/output.rs`, `lib/sys/new_file.rs` |
+//!
 //! Nothing here prints or exits: that is for `bins/`, through [`cli`].
 //!
 //! # From a Rust program

@@ -1,7 +1,8 @@
 //! The tree by which an inode finds its blocks, of any depth.
 //!
-//! Its leaves are [`extent`](super::extent)s. Format: "Extent Tree" in the kernel's ext4 documentation. The inode holds a root of 4 entries; each tree block
-//! holds 340. Leaves are filled to the last entry: `e2fsck` complains about a tree that could be smaller.
+//! Its leaves are [`extent`](super::extent)s. Format: "Extent Tree" in the kernel's ext4 documentation. The inode holds a
+//! root of 4 entries; each tree block holds 340. Leaves are filled to the last entry: `e2fsck` complains about a tree that
+//! could be smaller.
 
 use arcbox_ext4::constants::{EXTENT_HEADER_MAGIC, INODE_BLOCK_SIZE};
 use arcbox_ext4::types::{ExtentHeader, ExtentIndex, ExtentLeaf, ExtentTail};

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use source::{Source, files, paths, sources};
 
+use crate::support::repository;
+
 /// Which modules each module may name. What is not here is forbidden: tree and ext4 know neither each other nor
 /// tar, only the registry module speaks HTTP, and nothing looks upwards.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -113,6 +115,26 @@ fn unit_tests_need_no_tool() {
         let runs = text.contains("Command::new(") && path != "lib/registry/helper.rs";
         assert!(!runs, "{path} runs a program: tests that need tools stand under tests/");
     }
+}
+
+/// Files that comments send a reader to are there.
+#[test]
+fn files_that_comments_name_are_there() {
+    let (mut missing, mut found) = (Vec::new(), 0);
+    for (path, text) in files() {
+        let comments = text.lines().filter_map(|line| line.trim_start().strip_prefix("//"));
+        let words =
+            comments.flat_map(|comment| comment.split(|c: char| !(c.is_ascii_alphanumeric() || "_-/.".contains(c))));
+        for word in words.map(|word| word.trim_end_matches('.')) {
+            if ["lib/", "bins/", "tests/"].iter().any(|top| word.starts_with(top)) {
+                found += 1;
+                if !repository().join(word).exists() {
+                    missing.push(format!("{path}: {word}"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty() && found >= 20, "{found} named, not there:\n{}", missing.join("\n"));
 }
 
 /// The `x` of every `crate::x`, also inside `crate::{x::.., y}`.
