@@ -7,7 +7,9 @@ use std::path::Path;
 
 use crate::support::script::items;
 use crate::support::stack::{self, Manifest};
-use crate::support::{Compression, Filter, Ran, assert_text, e2fsck_clean, members, needs, needs_root, scratch, shell};
+use crate::support::{
+    Compression, Filter, Ran, assert_bytes, assert_text, e2fsck_clean, members, needs, needs_root, scratch, shell,
+};
 
 /// A system as Debian's: its programs are in /usr, and the old places are symlinks.
 const MERGED: &str = "
@@ -275,6 +277,27 @@ fn a_tar_on_standard_input() {
     let script = "exec <\"$0\"; head -c 512 >/dev/null; exec oci-flatten -n -l -";
     let middle = shell(script).arg(&plain).run().succeeds();
     assert!(middle.stdout.windows(7).any(|window| window == b"content"));
+}
+
+/// Its first bytes tell how it is compressed, in a file and on standard input.
+#[test]
+fn a_tar_of_any_compression() {
+    let scratch = scratch();
+    let tar = stack::tar(&items("dir sbin 0755\nfile sbin/my-init \"content\" 0755"));
+    let path = scratch.path().join("stacked");
+    fs::write(&path, &tar).unwrap();
+    let expected = Filter::oci_flatten().args(["-n", "-l"]).arg(&path).run().succeeds().quiet();
+    for how in [Compression::Gzip, Compression::Zstd, Compression::Xz, Compression::Bzip2] {
+        let packed = stack::compress(&tar, how);
+        fs::write(&path, &packed).unwrap();
+        let file = Filter::oci_flatten().args(["-n", "-l"]).arg(&path).run().succeeds().quiet();
+        let streamed = Filter::oci_flatten().args(["-n", "-l", "-"]).stdin(packed.clone()).run().succeeds().quiet();
+        assert_bytes("what a layer of a file becomes", &expected.stdout, &file.stdout);
+        assert_bytes("what a layer of a stream becomes", &expected.stdout, &streamed.stdout);
+        // Cut anywhere, none of it is taken for whole.
+        fs::write(&path, &packed[..packed.len() / 2]).unwrap();
+        Filter::oci_flatten().args(["-n", "-l"]).arg(&path).run().fails_with(1, "stacked: ").one_line();
+    }
 }
 
 #[test]

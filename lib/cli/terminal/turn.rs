@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::fs::{FileType, OFlags, fstat};
 
-use crate::sys::try_lock;
+use crate::sys::{open_flags, try_lock};
 
 /// The right to draw; dropped, another may.
 ///
@@ -34,7 +34,7 @@ impl Turn {
 /// Opens the terminal behind standard error once more.
 fn open() -> io::Result<File> {
     let path = rustix::termios::ttyname(io::stderr(), Vec::new())?;
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let flags = open_flags(OFlags::NONBLOCK | OFlags::NOCTTY);
     File::options().read(true).custom_flags(flags).open(OsStr::from_bytes(path.as_bytes()))
 }
 
