@@ -71,6 +71,8 @@ mod pipeline_costs;
 mod pipeline_cuts;
 #[path = "cli/readme.rs"]
 mod readme;
+#[path = "cli/readme_boot.rs"]
+mod readme_boot;
 #[path = "cli/self_test.rs"]
 mod self_test;
 #[path = "cli/tar2ext4_borders.rs"]

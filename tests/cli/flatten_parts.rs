@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::support::script::items;
 use crate::support::stack::{self, Manifest};
 use crate::support::{
-    Compression, Filter, Layout, LoopMount, Ran, assert_text, e2fsck_clean, listing, members, needs, needs_root,
-    repository, scratch, shell,
+    Compression, Filter, Layout, LoopMount, Ran, assert_text, debian, e2fsck_clean, listing, members, needs,
+    needs_root, repository, scratch, shell,
 };
 
 /// Runs `oci-flatten` with these flags on layers, bottom first.
@@ -102,6 +102,27 @@ fn an_upper_is_hardly_larger_than_what_its_layers_bring() {
     let layer = layer + "dir usr/own 0755\nfile usr/own/f\nfile usr/d1/.wh.f1\nfile usr/d2/.wh.f2\n";
     let brought = stack::tar(&items(&layer)).len();
     let upper = part(&[&base, &layer], &["--from", "1"], scratch.path()).succeeds().quiet().stdout.len();
+    assert!(upper <= brought + brought / 10, "{upper} bytes for a layer of {brought}");
+}
+
+/// The same of an installation: Debian's packages of nginx over a minimal Debian.
+#[test]
+fn an_upper_of_nginx_is_hardly_larger_than_its_layer() {
+    needs(&["jq", "tar"]);
+    let scratch = scratch();
+    let script = r#"
+        set -e
+        oci-fetch -q "oci:$0:nginx" >"$1/layers"
+        test "$(jq -r 'select(.type == "image").layers' "$1/layers")" = 2
+        layer=$(jq -r 'select(.type == "layer" and .index == 1).path' "$1/layers")
+        oci-flatten -q --from 1 "$1/layers" >"$1/upper.tar"
+        echo "$(gzip -dc <"$layer" | wc -c) $(wc -c <"$1/upper.tar")"
+    "#;
+    let ran = shell(script).arg(debian().layout).arg(scratch.path()).run().succeeds().quiet();
+    let sizes: Vec<u64> = ran.text().split_whitespace().map(|size| size.parse().unwrap()).collect();
+    let [brought, upper] = sizes[..] else { panic!("{}", ran.report()) };
+    println!("the layer of nginx has {brought} bytes, the upper directory {upper}");
+    assert!(brought > 1 << 20, "a real layer: {brought} bytes");
     assert!(upper <= brought + brought / 10, "{upper} bytes for a layer of {brought}");
 }
 
