@@ -37,15 +37,7 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
 }
 
 fn on_packing(error: &pack::Error) -> Option<String> {
-    let image = match error {
-        pack::Error::Image(error) => error,
-        pack::Error::Member { problem, .. } | pack::Error::Entry { problem, .. } => match &**problem {
-            pack::EntryError::Image(error) => error,
-            _ => return None,
-        },
-        _ => return None,
-    };
-    match image {
+    match error.image()? {
         ext4::Error::NoSpace { needed, .. } => {
             Some(format!("--size {needed} is enough; without --size it fits itself"))
         }

@@ -73,15 +73,7 @@ fn is_of_the_image(error: &pack::Error) -> bool {
 
 /// What is needed and what there is, if an error says so.
 fn no_space(error: &pack::Error) -> Option<(u64, u64)> {
-    let image = match error {
-        pack::Error::Image(image) => image,
-        pack::Error::Member { problem, .. } | pack::Error::Entry { problem, .. } => match &**problem {
-            pack::EntryError::Image(image) => image,
-            _ => return None,
-        },
-        _ => return None,
-    };
-    match image {
+    match error.image()? {
         ext4::Error::NoSpace { size, needed } => Some((*needed, *size)),
         _ => None,
     }

@@ -63,6 +63,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// What went wrong with the image, whether at a member or not.
+    #[must_use]
+    pub fn image(&self) -> Option<&ext4::Error> {
+        match self {
+            Self::Image(error) => Some(error),
+            Self::Member { problem, .. } | Self::Entry { problem, .. } => match &**problem {
+                EntryError::Image(error) => Some(error),
+                EntryError::Inode(_) => None,
+            },
+            _ => None,
+        }
+    }
+
     pub(super) fn entry(path: &[u8], problem: EntryError) -> Self {
         Self::Entry { path: path.to_vec(), problem: Box::new(problem) }
     }

@@ -29,7 +29,7 @@ pub enum PaxError {
         /// What is wrong with it.
         problem: NumberError,
     },
-    /// A sparse map has more segments than [`MAX_SEGMENTS`].
+    /// A sparse map has more segments than `MAX_SEGMENTS`.
     #[error("sparse map of more than {MAX_SEGMENTS} segments")]
     TooMany,
     /// A path has a NUL byte in it.

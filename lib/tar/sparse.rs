@@ -32,7 +32,7 @@ pub enum SparseError {
         /// Numbers that should be there.
         wanted: u64,
     },
-    /// More segments than [`MAX_SEGMENTS`].
+    /// More segments than `MAX_SEGMENTS`.
     #[error("it has more than {MAX_SEGMENTS} segments")]
     TooMany,
     /// More segments than their data can fill, so that the map takes more memory than a real one.
