@@ -16,6 +16,9 @@ const BUFFER: usize = 512 << 10;
 /// An attempt that came so many bytes further than all before it restores the further attempts.
 const PROGRESS: u64 = 1 << 20;
 
+/// A server that gives the rest in smaller parts than these is asked for the whole.
+const SMALLEST_PART: u64 = 64 << 10;
+
 /// What a sink can fail with.
 type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -70,6 +73,7 @@ impl Download<'_> {
             let asks_for_part = parts && sink.position() > 0;
             match self.attempt(sink, asks_for_part, deadline) {
                 Ok(Attempt::Whole) => return Ok(()),
+                Ok(Attempt::Part) => farthest = farthest.max(sink.position()),
                 Ok(Attempt::NoPart(why)) => {
                     log::info!("{why}: no part is to be had, asking for the whole");
                     parts = false;
@@ -117,6 +121,7 @@ impl Download<'_> {
             other => other?,
         };
         let shown = url::shown(&answer.url);
+        let mut until = sink.size();
         match answer.status() {
             StatusCode::OK => {
                 if part {
@@ -128,13 +133,17 @@ impl Download<'_> {
             }
             StatusCode::PARTIAL_CONTENT => {
                 let range = answer.header("content-range").and_then(content_range);
-                if range.is_none_or(|(start, total)| start != from || total.is_some_and(|t| t != sink.size())) {
+                if range.is_none_or(|(start, _, total)| start != from || total.is_some_and(|t| t != sink.size())) {
                     let what = "the server sent another range than was asked for".to_owned();
                     let error = Error::Wrong { url: shown, what };
                     return if part { Ok(Attempt::NoPart(error)) } else { Err(error) };
                 }
                 if !part && sink.position() > 0 {
                     sink.restart()?;
+                }
+                // A server may give less than it was asked for (RFC 9110, 15.3.7).
+                if let Some((_, Some(last), _)) = range.filter(|_| part) {
+                    until = until.min(last.saturating_add(1));
                 }
             }
             status if status.is_success() => {
@@ -148,7 +157,15 @@ impl Download<'_> {
             }
         }
         let encoding = answer.encoding();
+        if until < sink.size() && until.saturating_sub(from) < SMALLEST_PART {
+            let what = format!("the server gives parts of {} bytes", until.saturating_sub(from));
+            return Ok(Attempt::NoPart(Error::Wrong { url: shown, what }));
+        }
         match self.copy(&mut answer, sink, &shown, deadline) {
+            // The connection may end as it likes behind the last byte of a part.
+            Ok(()) | Err(Error::Transport { .. }) if until < sink.size() && sink.position() == until => {
+                Ok(Attempt::Part)
+            }
             Err(Error::Wrong { url, what }) => Err(Error::Wrong { url, what: what + &encoding }),
             Err(Error::Transport { url, what, kind }) => Err(Error::Transport { url, what: what + &encoding, kind }),
             Err(other) => Err(other),
@@ -211,6 +228,8 @@ type Deadline = (Instant, Duration);
 enum Attempt {
     /// The blob is whole and right.
     Whole,
+    /// All of the part that the server gives has come, and more of the blob is due.
+    Part,
     /// The server does not give a part of it, and says this.
     NoPart(Error),
 }
@@ -220,15 +239,18 @@ fn refuses_part(error: &Error) -> bool {
     matches!(error, Error::Status { code: 300..=407 | 409..=424 | 426..=428 | 430..=499 | 501 | 505.., .. })
 }
 
-/// First byte and total length of `bytes 5-9/10`.
-fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
+/// First byte, last byte and total length of `bytes 5-9/10`.
+fn content_range(value: &str) -> Option<(u64, Option<u64>, Option<u64>)> {
     let (range, total) = value.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
-    let start = range.split_once('-')?.0.trim().parse().ok()?;
+    let (start, last) = range.split_once('-')?;
+    let start = start.trim().parse().ok()?;
+    // One that lies before the first is none.
+    let last = last.trim().parse().ok().filter(|last| *last >= start);
     let total = match total.trim() {
         "*" => None,
         number => Some(number.parse().ok()?),
     };
-    Some((start, total))
+    Some((start, last, total))
 }
 
 #[cfg(test)]
@@ -237,8 +259,10 @@ mod tests {
 
     #[test]
     fn content_ranges() {
-        assert_eq!(content_range("bytes 5-9/10"), Some((5, Some(10))));
-        assert_eq!(content_range("bytes 5-9/*"), Some((5, None)));
+        assert_eq!(content_range("bytes 5-9/10"), Some((5, Some(9), Some(10))));
+        assert_eq!(content_range("bytes 5-9/*"), Some((5, Some(9), None)));
+        assert_eq!(content_range("bytes 5-4/10"), Some((5, None, Some(10))));
+        assert_eq!(content_range("bytes 5-/10"), Some((5, None, Some(10))));
         for bad in ["", "bytes", "bytes */10", "items 5-9/10", "bytes 5-9/x"] {
             assert_eq!(content_range(bad), None, "{bad}");
         }

@@ -85,6 +85,25 @@ fn a_server_that_refuses_ranges_with_any_status_is_asked_for_all_in_the_same_run
 }
 
 #[test]
+fn a_server_that_gives_less_than_it_was_asked_for_is_asked_for_the_rest() {
+    let image = Image::of([Layer::noise(7, 500_000)]);
+    for (most, times) in [(150_000, 3), (1000, 2)] {
+        let registry = Registry::start();
+        registry.push("demo", "latest", &image);
+        registry.when(get(&*image.layers[0].digest).times(1), |reply| reply.cut_at(120_000));
+        let puller = Puller::new();
+        puller.pull(registry.name("demo")).retries(0).run().fails(&["sha256:"]);
+        registry.heal();
+        registry.forget();
+        registry.ranges(Ranges::AtMost(most));
+        puller.pull(registry.name("demo")).retries(0).run().quietly().gets(&image);
+        let asked = ranges(&registry, &image);
+        assert_eq!(asked.len(), times, "{asked:?}");
+        assert_eq!(asked.last().unwrap() == "-", most < 64 << 10, "small parts are left for the whole: {asked:?}");
+    }
+}
+
+#[test]
 fn a_store_of_blobs_that_refuses_ranges_is_asked_for_all() {
     for status in [400, 401, 403, 404, 416] {
         let (image, registry, puller) = cut();

@@ -88,6 +88,8 @@ pub enum Ranges {
     Ignored,
     /// 206, but the bytes begin this many too early, and Content-Range says so.
     Early(u64),
+    /// 206, but at most so many bytes, and Content-Range says so.
+    AtMost(u64),
     /// 206 with all bytes from the first, as some proxies do; Content-Range tells the lie.
     FromTheStart,
     /// 416, whatever is asked.
@@ -381,10 +383,14 @@ impl State {
         let len = reply.body.len();
         let (from, to) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')).expect("bytes=a-b");
         let from: u64 = from.parse().expect("a first byte");
-        let end = to.parse::<u64>().map_or(len, |last| len.min(last + 1));
+        let mut end = to.parse::<u64>().map_or(len, |last| len.min(last + 1));
         let (from, refused) = match self.ranges {
             Ranges::Ignored => return reply,
             Ranges::Honoured => (from, false),
+            Ranges::AtMost(bytes) => {
+                end = end.min(from.saturating_add(bytes));
+                (from, false)
+            }
             Ranges::Early(bytes) => (from.saturating_sub(bytes), false),
             Ranges::FromTheStart => (0, false),
             Ranges::Refused => (from, true),
