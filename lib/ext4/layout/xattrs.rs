@@ -7,14 +7,14 @@ use crate::ext4::format::acl;
 use crate::ext4::format::xattr_block::{BlockImage, XattrBlocks};
 use crate::ext4::format::xattr_entry::{DiskXattr, INODE_ROOM, inode_image};
 use crate::ext4::format::xattr_name::{full_name, split_name};
-use crate::meta::{Acl, AclError, NodeKind, Xattrs};
+use crate::meta::{Acl, AclError, NodeKind, Shown, Xattrs};
 
 /// Why an attribute cannot be stored.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum XattrError {
     /// ext4 has no place for this name on such a file. Extraction leaves these out too.
-    #[error("attribute {}: {reason}", name.escape_ascii())]
+    #[error("attribute {}: {reason}", Shown(name))]
     Unsupported {
         /// The attribute.
         name: Box<[u8]>,
@@ -25,7 +25,8 @@ pub enum XattrError {
     #[error(
         "attribute {} of {size} bytes does not fit: the file's attributes take {needed} bytes with their names, the \
          inode has room for {INODE_ROOM} and one block for {}",
-        name.escape_ascii(), BlockImage::ROOM
+        Shown(name),
+        BlockImage::ROOM
     )]
     DoesNotFit {
         /// The largest attribute of the file.
@@ -36,7 +37,7 @@ pub enum XattrError {
         needed: usize,
     },
     /// An access control list that means nothing.
-    #[error("attribute {}: {error}", name.escape_ascii())]
+    #[error("attribute {}: {error}", Shown(name))]
     Acl {
         /// The attribute.
         name: Box<[u8]>,

@@ -93,3 +93,9 @@ fn an_access_acl_rules_the_mode() {
     let got = encode(0o4777, &FILE, &xattrs(&[("system.posix_acl_access", &acl(2))]), &mut blocks).unwrap();
     assert_eq!(got, InodeXattrs { mode: 0o4624, ..InodeXattrs::default() });
 }
+
+#[test]
+fn names_are_shown_as_everywhere() {
+    let error = check_name("größe\n".as_bytes(), &FILE).unwrap_err();
+    assert_eq!(error.to_string(), "attribute größe\\n: ext4 has no such namespace");
+}
