@@ -7,6 +7,7 @@
 //!
 //! A tar gets its name when it is whole and verified. Who reads one holds a shared lock on it, so that it is not dropped
 //! meanwhile. What goes wrong with the cache is no error: layers are decoded then as if there were none.
+//! So it is where others could lead its names elsewhere.
 
 use std::fs::{self, DirBuilder, File, FileTimes};
 use std::io::{self, Write};
@@ -28,6 +29,9 @@ pub struct CacheOptions {
     /// What was not used for longest is dropped beyond so many bytes.
     pub size: Option<u64>,
 }
+
+/// The bit of a directory's mode that lets owners alone remove and rename.
+const STICKY: u32 = 0o1000;
 
 /// The cache of a run.
 #[derive(Debug)]
@@ -56,6 +60,7 @@ impl LayerCache {
     /// The tar with this diffId, if it is there. It stays there as long as the file is open.
     pub(super) fn find(&self, diff_id: &Digest) -> Option<File> {
         let path = self.path(diff_id);
+        self.require_ours(&path).ok()?;
         let flags = open_flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
         let file = File::options().read(true).custom_flags(flags).open(&path).ok()?;
         let stat = file.metadata().ok()?;
@@ -90,6 +95,7 @@ impl LayerCache {
     fn try_begin(&self, path: &Path) -> io::Result<Option<NewEntry>> {
         let dir = path.parent().unwrap_or(path);
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        self.require_ours(path)?;
         let making = used_file(path)?;
         if !try_lock(&making)? {
             return Ok(None);
@@ -97,10 +103,28 @@ impl LayerCache {
         Ok(Some(NewEntry { new: NewFile::new_in(dir, "layer")?, path: path.into(), _making: making }))
     }
 
+    /// Nobody else may put something else in the place of the directories that lead to `path`.
+    fn require_ours(&self, path: &Path) -> io::Result<()> {
+        // The first was named by the user, who may have named a link.
+        let inner = path.parent().unwrap_or(path);
+        for stat in [fs::metadata(&self.options.dir)?, fs::symlink_metadata(inner)?] {
+            if !stat.is_dir() {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+            if stat.uid() != rustix::process::geteuid().as_raw() && stat.uid() != 0 {
+                return Err(io::Error::other(format!("belongs to user {}", stat.uid())));
+            }
+            if stat.mode() & 0o022 != 0 && stat.mode() & STICKY == 0 {
+                return Err(io::Error::other("others may write there (chmod go-w makes it yours alone)"));
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a tar that is not what its name says.
     pub(super) fn remove(&self, diff_id: &Digest) {
         let path = self.path(diff_id);
-        if let Err(error) = fs::remove_file(&path) {
+        if let Err(error) = self.require_ours(&path).and_then(|()| fs::remove_file(&path)) {
             log::warn!("{}: cannot be removed: {error}", path.display());
         }
     }
@@ -140,7 +164,11 @@ impl LayerCache {
     fn entries(&self) -> Vec<Kept> {
         let mut found = Vec::new();
         for algorithm in ["sha256", "sha512"] {
-            let Ok(names) = fs::read_dir(self.options.dir.join(algorithm)) else { continue };
+            let dir = self.options.dir.join(algorithm);
+            if self.require_ours(&dir.join("any")).is_err() {
+                continue;
+            }
+            let Ok(names) = fs::read_dir(dir) else { continue };
             for entry in names.flatten() {
                 let name = entry.file_name();
                 let is_digest = |hex| format!("{algorithm}:{hex}").parse::<Digest>().is_ok();
@@ -266,6 +294,34 @@ mod tests {
         drop(held);
         cache(dir.path(), Some(0));
         assert_eq!(fs::read_dir(dir.path().join("sha256")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn where_others_could_lead_elsewhere_nothing_is_kept_or_dropped() {
+        let outer = tempfile::tempdir().unwrap();
+        let (dir, elsewhere) = (outer.path().join("cache"), outer.path().join("elsewhere"));
+        for made in [&dir, &elsewhere] {
+            DirBuilder::new().mode(0o700).create(made).unwrap();
+        }
+        let victim = elsewhere.join(Digest::sha256(b"bytes").hex());
+        fs::write(&victim, "bytes").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, dir.join("sha256")).unwrap();
+        let led = cache(&dir, Some(0));
+        assert!(led.begin(&Digest::sha256(b"other")).is_none() && !found(&led, b"bytes"));
+        led.remove(&Digest::sha256(b"bytes"));
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 1);
+
+        fs::remove_file(dir.join("sha256")).unwrap();
+        drop(add(&cache(&dir, None), b"bytes"));
+        for open in [&dir, &dir.join("sha256")] {
+            fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
+            let open_to_all = cache(&dir, Some(0));
+            assert!(open_to_all.begin(&Digest::sha256(b"other")).is_none() && !found(&open_to_all, b"bytes"));
+            // Where nobody may rename what is another's, as in /tmp, there is no harm.
+            fs::set_permissions(open, fs::Permissions::from_mode(0o1777)).unwrap();
+            assert!(found(&cache(&dir, None), b"bytes"));
+            fs::set_permissions(open, fs::Permissions::from_mode(0o700)).unwrap();
+        }
     }
 
     #[test]
