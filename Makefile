@@ -63,7 +63,7 @@ check-macos:
 	$(CARGO) test --locked --features portable --lib --test portable
 
 check-full: check
-	tests/setup cpio iproute2 kmod qemu-system-x86 qemu-user
+	tests/setup cpio dmsetup iproute2 kmod qemu-system-x86 qemu-user
 	tests/deny
 	tests/workflows
 	$(UNDISTURBED) $(CARGO) test --locked -- --ignored
