@@ -349,17 +349,33 @@ fn the_first_process_of_the_readme_keeps_every_value() {
     needs(&["jq", "unshare"]);
     needs_root("mount /proc and become another user");
     let scratch = scratch();
-    let image = json!({"type": "image", "version": 1, "config": {"config": hostile_config()}, "layers": 0});
-    fs::write(scratch.path().join("nginx.layers"), format!("{image}\n{{\"type\":\"end\"}}\n")).unwrap();
     let all = blocks("sh");
     let block = all.iter().find(|block| block.contains("firecracker --no-api")).expect("the block");
     let (_, rest) = block.split_once("oci-fetch nginx > nginx.layers\n").expect("its first line");
     let (make, _) = rest.split_once("oci-flatten ").expect("what makes the first process");
-    shell(&format!("set -e\n{make}")).current_dir(scratch.path()).run().succeeds().quiet();
-    let init = Filter::tool("unshare").args(["-m", "env", "-i", "overlay/sbin/my-init"]).current_dir(scratch.path());
-    let ran = init.run().succeeds();
+    let first_process = |config: serde_json::Value| {
+        let image = json!({"type": "image", "version": 1, "config": {"config": config}, "layers": 0});
+        fs::write(scratch.path().join("nginx.layers"), format!("{image}\n{{\"type\":\"end\"}}\n")).unwrap();
+        shell(&format!("set -e\n{make}")).current_dir(scratch.path()).run().succeeds().quiet();
+        let init = Filter::tool("unshare").args(["-m", "env", "-i", "overlay/sbin/my-init"]);
+        init.current_dir(scratch.path()).run().succeeds()
+    };
+    let ran = first_process(hostile_config());
     assert_eq!(ran.text(), SHOWN, "{}", ran.report());
     assert!(ran.stderr.ends_with("my-init: no shell can set a.b\n"), "{}", ran.report());
+
+    // Containers make the directory where the image lacks it.
+    let mut config = hostile_config();
+    let missing = scratch.path().join("it's not/there").display().to_string();
+    config["WorkingDir"] = json!(missing);
+    config["User"] = json!("");
+    let ran = first_process(config.clone());
+    assert!(ran.text().starts_with(&format!("guest: root\nguest: {missing}\n")), "{}", ran.report());
+    // Where it cannot be made, the program is told so and runs.
+    config["WorkingDir"] = json!("/dev/null/x");
+    let ran = first_process(config);
+    assert!(ran.text().ends_with("guest: done\n"), "{}", ran.report());
+    assert!(ran.stderr.contains("my-init: no directory '/dev/null/x'\n"), "{}", ran.report());
 }
 
 #[test]
