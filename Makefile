@@ -2,6 +2,7 @@
 # make static     the same, needing no shared library, in target/TARGET/release (install them with BIN=...)
 # make demo       a sample image becomes target/demo/rootfs.ext4; no network needed
 # make check      what CI runs: format, lints, tests against real tools (as root; installs what is missing)
+# make check-oldest  whether they compile with the oldest Rust that will do
 # make check-targets whether the filters compile for macOS and ARM
 # make check-full check, and what takes longer than a coffee
 # make bench      ratios against other tools, measured in one run
@@ -16,6 +17,9 @@ FUZZ_SECONDS ?= 60
 
 # The target of this toolchain: with --target, build scripts and proc macros keep linking as they need to.
 STATIC_TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
+
+# The oldest Rust that will do.
+OLDEST = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 # Tests send signals, which nohup, or a shell that puts a job in the background, would have all children ignore.
 UNDISTURBED := env --default-signal=HUP,INT,QUIT,PIPE
@@ -56,6 +60,11 @@ check-portable:
 # Whether the filters compile for macOS and ARM; asks rustup for what the toolchain lacks.
 check-targets:
 	tests/targets
+
+# Whether it compiles with the oldest Rust that Cargo.toml names.
+check-oldest:
+	rustup toolchain install --profile minimal $(OLDEST)
+	CARGO_TARGET_DIR=$(or $(CARGO_TARGET_DIR),target)/oldest $(CARGO) +$(OLDEST) check --locked --all-targets
 
 # What can be tested where none of Linux's tools are: the library, and the pipeline by the ways that every Unix has.
 check-macos:
@@ -103,4 +112,4 @@ dist:
 clean:
 	$(CARGO) clean
 
-.PHONY: all static demo check check-portable check-targets check-macos check-full bench fuzz install uninstall dist clean
+.PHONY: all static demo check check-portable check-targets check-oldest check-macos check-full bench fuzz install uninstall dist clean
