@@ -19,7 +19,7 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 
 use crate::image::Digest;
-use crate::sys::{NewFile, open_flags, try_lock, try_lock_shared};
+use crate::sys::{NewFile, open_flags, try_lock, try_lock_shared, uninterrupted};
 
 /// Where decoded layers are kept, and how much of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,7 +168,7 @@ impl LayerCache {
             if self.require_ours(&dir.join("any")).is_err() {
                 continue;
             }
-            let Ok(names) = fs::read_dir(dir) else { continue };
+            let Ok(names) = uninterrupted(|| fs::read_dir(&dir)) else { continue };
             for entry in names.flatten() {
                 let name = entry.file_name();
                 let is_digest = |hex| format!("{algorithm}:{hex}").parse::<Digest>().is_ok();

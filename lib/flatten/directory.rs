@@ -87,7 +87,7 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning<'_>) -> Re
 /// The names in a directory, sorted, so that the same directory gives the same layer everywhere (S6).
 fn names(directory: &File) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
-    for entry in Dir::read_from(directory)? {
+    for entry in rustix::io::retry_on_intr(|| Dir::read_from(directory))? {
         let name = entry?.file_name().to_bytes().to_vec();
         if !matches!(&*name, b"." | b"..") {
             names.push(OsString::from_vec(name));

@@ -185,7 +185,7 @@ fn files() -> Result<Vec<Settings>, Error> {
     for dir in [Some(system.to_path_buf()), user].into_iter().flatten() {
         let dir = dir.join("registries.conf.d");
         let bad = |e: io::Error| Error::File { path: dir.clone(), what: e.to_string() };
-        let entries = match fs::read_dir(&dir) {
+        let entries = match crate::sys::uninterrupted(|| fs::read_dir(&dir)) {
             Err(e) if is_absent(Err::<(), _>(io::Error::from(e.kind()))) => continue,
             other => other.map_err(bad)?,
         };

@@ -113,7 +113,7 @@ fn collect(
     named: &mut Vec<CertificateDer<'static>>,
     identity: &mut Option<ClientIdentity>,
 ) -> Result<(), Error> {
-    let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
+    let Ok(entries) = crate::sys::uninterrupted(|| fs::read_dir(dir)) else { return Ok(()) };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
     for path in paths {

@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::Error;
 use super::access::{Access, WRITE_BY_OTHERS};
@@ -143,7 +143,7 @@ impl Directory {
     pub(super) fn names(&self) -> Result<(Vec<String>, usize), Error> {
         let fail = |e: Errno| Error::at(&self.path, "cannot read the directory")(e.into());
         let (mut names, mut others) = (Vec::new(), 0);
-        for entry in rustix::fs::Dir::read_from(&self.file).map_err(fail)? {
+        for entry in retry_on_intr(|| rustix::fs::Dir::read_from(&self.file)).map_err(fail)? {
             match entry.map_err(fail)?.file_name().to_str() {
                 Ok("." | "..") => {}
                 Ok(name) => names.push(name.to_owned()),
