@@ -1,6 +1,8 @@
 //! `--from` and `--to`: which parts of a stack are made, and that they hold no more than an overlay needs (F17).
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::support::script::items;
@@ -186,13 +188,52 @@ fn images_share_the_disk_of_their_base_as_the_readme_has_it() {
     let whole = scratch.path().join("web.ext4");
     [&base, &upper, &whole].into_iter().for_each(e2fsck_clean);
     let (base, upper, whole) = (LoopMount::read_only(base), LoopMount::read_only(upper), LoopMount::read_only(whole));
-    let point = scratch.path().join("overlay");
+    let shown = on_an_overlay(&upper, &base, scratch.path(), listing);
+    assert_text("the overlay", &listing(whole.path()), &shown);
+}
+
+/// What `look` sees on an overlay of two parts.
+fn on_an_overlay<T>(upper: &LoopMount, base: &LoopMount, dir: &Path, look: impl FnOnce(&Path) -> T) -> T {
+    let point = dir.join("overlay");
     fs::create_dir(&point).unwrap();
     let parts = format!("lowerdir={}:{}", upper.path().display(), base.path().display());
     Filter::tool("mount").args(["-t", "overlay", "overlay", "-o", &parts]).arg(&point).run().succeeds();
-    let shown = listing(&point);
+    let seen = look(&point);
     Filter::tool("umount").arg("-l").arg(&point).run().succeeds();
-    assert_text("the overlay", &listing(whole.path()), &shown);
+    seen
+}
+
+/// The limits of overlayfs that the page names: directories of both parts have one link, and inodes numbers of the overlay's.
+#[test]
+fn an_overlay_counts_links_of_directories_and_numbers_inodes_in_its_own_way() {
+    needs_root("mount images and overlays");
+    let layers =
+        ["dir both 0755 0:0 @1\ndir both/old 0755 0:0 @1\nfile both/base", "dir both/new 0755 0:0 @1\nfile both/upper"];
+    let scratch = scratch();
+    let mounted = |name: &str, flags: &[&str]| {
+        let image = scratch.path().join(name);
+        let part = part(&layers, flags, scratch.path()).succeeds().quiet();
+        Filter::tar2ext4().arg("-o").arg(&image).stdin(part.stdout).run().succeeds();
+        e2fsck_clean(&image);
+        LoopMount::read_only(&image)
+    };
+    let whole = mounted("whole", &[]);
+    let (upper, base) = (mounted("upper", &["--from", "1"]), mounted("base", &["--to", "0"]));
+    let stat = |root: &Path, name: &str| fs::symlink_metadata(root.join(name)).unwrap();
+    let links = |root: &Path| ["both", "both/old", "both/new"].map(|name| stat(root, name).nlink());
+    let numbers = |root: &Path, names: &[&str]| {
+        names.iter().map(|name| (stat(root, name).dev(), stat(root, name).ino())).collect::<Vec<_>>()
+    };
+    let (shown, files) = on_an_overlay(&upper, &base, scratch.path(), |root| {
+        (links(root), numbers(root, &["both", "both/old", "both/new", "both/base", "both/upper"]))
+    });
+    assert_eq!(links(whole.path()), [4, 2, 2]);
+    assert_eq!(shown, [1, 2, 2], "what is of one part alone is as it stands there");
+    let parts =
+        [numbers(base.path(), &["both", "both/old", "both/base"]), numbers(upper.path(), &["both", "both/new"])];
+    assert!(parts.iter().flatten().all(|part| !files.contains(part)), "{files:?} {parts:?}");
+    let distinct: BTreeSet<_> = files.iter().collect();
+    assert_eq!(distinct.len(), files.len(), "{files:?}");
 }
 
 /// What overlayfs would take for its own is refused, in the part below too: the overlay would not show it.
