@@ -41,7 +41,7 @@ fn file(name: &str, content: Vec<u8>) -> Item {
 
 /// A layer that takes a while to decode: a few kilobytes of zeros upon zeros.
 fn dense() -> Layer {
-    Layer::gzip(&stack::tar(&[file("zeros", vec![0; 256 << 20])]))
+    Layer::gzip(&stack::tar(&[file("zeros", vec![0; 512 << 20])]))
 }
 
 /// A tar of one file of zeros, which takes no room and is read for a while.
