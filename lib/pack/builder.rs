@@ -19,10 +19,10 @@ use crate::tree::{Tree, WhiteoutFormat, Whiteouts};
 /// let file = tempfile::tempfile()?;
 /// let mut image = ImageBuilder::new(FreshFile(file), &Options::default())?;
 /// let meta = |mode| Metadata { mode, uid: 0, gid: 0, mtime: Timestamp::from_secs(1_700_000_000) };
-/// let capability = Xattr { name: (*b"user.note").into(), value: (*b"hello").into() };
+/// let note = Xattr { name: "user.note", value: "hello" };
 ///
 /// image.node(b"etc", NodeKind::Directory, meta(0o755), Xattrs::NONE)?;
-/// image.file(b"etc/motd", &mut &b"Welcome\n"[..], 8, meta(0o644), Xattrs::new(vec![capability]))?;
+/// image.file(b"etc/motd", &mut &b"Welcome\n"[..], 8, meta(0o644), Xattrs::new(vec![note]))?;
 /// image.link(b"etc/issue", b"etc/motd")?;
 /// image.node(b"bin", NodeKind::Symlink((*b"usr/bin").into()), meta(0o777), Xattrs::NONE)?;
 ///
