@@ -242,7 +242,7 @@ fn hashing_takes_less_than_veritysetup_does() {
     let [packing, both, theirs] = rounds.reduce(least).unwrap();
     let peak = memory.kib("hashing");
     println!("packing {packing:.2} s, with hashing {both:.2} s, veritysetup {theirs:.2} s, {peak} KiB");
-    assert!(both - packing < theirs, "{packing} s, with hashing {both} s; veritysetup {theirs} s");
+    assert!(both - packing <= 0.6 * theirs, "{packing} s, with hashing {both} s; veritysetup {theirs} s");
     assert!(peak < 64 << 10, "{peak} KiB");
 }
 

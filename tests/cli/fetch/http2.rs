@@ -10,16 +10,21 @@ fn served() -> (Image, Registry) {
     (image, registry)
 }
 
+/// Pulls with the authority trusted and with any certificate; tells by which versions the answers came.
+fn pulled_both_ways(proxy: &Nghttpx, authority: &Authority, image: &Image) -> Vec<String> {
+    let trusting = Puller::new();
+    let ca = authority.write(&trusting.home());
+    trusting.pull(proxy.name("demo")).arg("--ca-cert").arg(ca).run().quietly().gets_exactly(image);
+    Puller::new().pull(proxy.name("demo")).arg("--tls-no-verify").run().quietly().gets_exactly(image);
+    proxy.versions()
+}
+
 #[test]
 fn http2_is_spoken_to_who_speaks_nothing_else() {
     let (image, registry) = served();
     let authority = Authority::new();
     let proxy = Nghttpx::before(&registry.host(), &authority.identity(&["127.0.0.1"]), "h2");
-    let trusting = Puller::new();
-    let ca = authority.write(&trusting.home());
-    trusting.pull(proxy.name("demo")).arg("--ca-cert").arg(ca).run().quietly().gets_exactly(&image);
-    Puller::new().pull(proxy.name("demo")).arg("--tls-no-verify").run().quietly().gets_exactly(&image);
-    let versions = proxy.versions();
+    let versions = pulled_both_ways(&proxy, &authority, &image);
     assert!(versions.len() > 20 && versions.iter().all(|version| version == "h2"), "{versions:?}");
     // An unknown authority stays unknown.
     Puller::new().pull(proxy.name("demo")).retries(5).run().fails(&["certificate"]).says_nothing();
@@ -30,11 +35,7 @@ fn who_speaks_both_is_spoken_to_by_http1() {
     let (image, registry) = served();
     let authority = Authority::new();
     let proxy = Nghttpx::before(&registry.host(), &authority.identity(&["127.0.0.1"]), "h2,http/1.1");
-    let trusting = Puller::new();
-    let ca = authority.write(&trusting.home());
-    trusting.pull(proxy.name("demo")).arg("--ca-cert").arg(ca).run().quietly().gets_exactly(&image);
-    Puller::new().pull(proxy.name("demo")).arg("--tls-no-verify").run().quietly().gets_exactly(&image);
-    let versions = proxy.versions();
+    let versions = pulled_both_ways(&proxy, &authority, &image);
     assert!(versions.len() > 20 && versions.iter().all(|version| version == "http/1.1"), "{versions:?}");
 }
 
