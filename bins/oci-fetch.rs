@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use oci2ext4::cli::{self, At, Failure, OciFetch, Output};
+use oci2ext4::cli::{self, AtPath, Failure, OciFetch, Output};
 use oci2ext4::image::layer_manifest::{Record, Writer};
 use oci2ext4::source;
 use oci2ext4::sys::Replaced;
@@ -33,7 +33,7 @@ fn fetch(options: &OciFetch) -> Result<(), Failure> {
             let Some(bytes) = &fetched else {
                 return Err(Failure::failed(format!("{locator}: has no image config for --config")));
             };
-            output.file().write_all(bytes).map_err(|error| Failure::failed(At::new(output.target(), error)))?;
+            output.file().write_all(bytes).map_err(|error| Failure::failed(AtPath::new(output.target(), error)))?;
             output.replace().map_err(Failure::failed)
         });
         let config = config.transpose()?;

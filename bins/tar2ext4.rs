@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use oci2ext4::cli::{self, At, Failure, Refusals, Tar2ext4, WatchedInput};
+use oci2ext4::cli::{self, AtPath, Failure, Refusals, Tar2ext4, WatchedInput};
 use oci2ext4::ext4::{FreshFile, InPlace, WriteBehind};
 use oci2ext4::pack::{self, PackOptions};
 
@@ -24,7 +24,7 @@ fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {
     let image = args.image_options()?;
     let identity = args.identify()?;
     let input = cli::open_input(args.tar.as_deref(), REFUSALS)?;
-    let at_output = |error| Failure::failed(At::new(&args.output, error));
+    let at_output = |error| Failure::failed(AtPath::new(&args.output, error));
     let output = args.open_output().map_err(Failure::failed)?;
     if output.writes_over(&input) {
         return Err(at_output(io::Error::other("is the input too")));
@@ -45,7 +45,7 @@ fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {
     let report = report.map_err(|error| args.failure(error, room))?;
     let verity = tree.as_ref().map(|tree| args.write_tree(tree, &output, &report)).transpose()?;
     let reported = args.write_report(TOOL, &report, verity.as_ref(), &mut io::stdout().lock());
-    reported.map_err(|error| Failure::failed(At::new("standard output".as_ref(), error)))?;
+    reported.map_err(|error| Failure::failed(AtPath::new("standard output".as_ref(), error)))?;
     tree.map_or(Ok(()), |tree| tree.commit(args.fsync))?;
     output.commit(args.fsync).map_err(Failure::failed)?;
     cli::packed(progress, TOOL, report.bytes, report.inodes, start);

@@ -77,7 +77,7 @@ fn on_fetching(error: &(dyn Error + 'static)) -> Option<String> {
         source::Error::Store(error) => on_store(error),
         source::Error::Select { source: SelectError::NoPlatform { .. }, .. } => some("--platform takes one of these"),
         source::Error::Layer { source, .. } => match &**source {
-            registry::Error::Transport { kind: registry::Failure::TimedOut, .. } => {
+            registry::Error::Transport { kind: registry::ConnectFailure::TimedOut, .. } => {
                 some("run it again: it goes on where it stopped; --timeout SECONDS waits longer")
             }
             registry::Error::Transport { .. } => some("run it again: it goes on where it stopped"),
@@ -106,7 +106,7 @@ fn on_store(error: &crate::store::Error) -> Option<String> {
 
 #[cfg(feature = "fetch")]
 fn on_registry(error: &crate::registry::Error) -> Option<String> {
-    use crate::registry::{Error, Failure};
+    use crate::registry::{ConnectFailure, Error};
     let text = match error {
         Error::BadCredentials { .. } => "log in again, or check --username, its password and what the account may pull",
         Error::Auth { .. } | Error::Status { code: 401 | 403, redirected: false, .. } => {
@@ -115,17 +115,19 @@ fn on_registry(error: &crate::registry::Error) -> Option<String> {
         Error::Status { code: 404, .. } => "check the name and the tag",
         Error::Status { code: 429, .. } => "wait, or log in: most registries allow more to those they know",
         Error::Status { code: 500..=599, .. } => "the registry has a problem: try again later, perhaps with --retries",
-        Error::Transport { kind: Failure::NotTls, .. } => "--insecure allows plain HTTP",
-        Error::Transport { kind: Failure::NoAuthorities, .. } => {
+        Error::Transport { kind: ConnectFailure::NotTls, .. } => "--insecure allows plain HTTP",
+        Error::Transport { kind: ConnectFailure::NoAuthorities, .. } => {
             "install ca-certificates, or name a file of authorities with --ca-cert"
         }
-        Error::Transport { kind: Failure::Tls, .. } => {
+        Error::Transport { kind: ConnectFailure::Tls, .. } => {
             "--ca-cert trusts the authority in a file, --tls-no-verify any certificate"
         }
-        Error::Transport { kind: Failure::Permanent, .. } => {
+        Error::Transport { kind: ConnectFailure::Permanent, .. } => {
             "check the name, the network and the proxy; --offline takes what the store has"
         }
-        Error::Transport { kind: Failure::TimedOut | Failure::Slow, .. } => "--timeout SECONDS waits longer",
+        Error::Transport { kind: ConnectFailure::TimedOut | ConnectFailure::Slow, .. } => {
+            "--timeout SECONDS waits longer"
+        }
         Error::Transport { .. } => "check host, port, network and proxy",
         Error::Sink(error) => return advice(&**error),
         _ => return None,

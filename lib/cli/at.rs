@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 /// An error with the name of the file that was read or written before it.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {source}", path.display())]
-pub struct At<E: Error + 'static> {
+pub struct AtPath<E: Error + 'static> {
     path: PathBuf,
     source: E,
 }
 
-impl<E: Error + 'static> At<E> {
+impl<E: Error + 'static> AtPath<E> {
     /// `source`, which happened at `path`.
     pub fn new(path: &Path, source: E) -> Self {
         Self { path: path.into(), source }

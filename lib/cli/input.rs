@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::{At, Failure};
+use super::{AtPath, Failure};
 use crate::sys::widen_pipe;
 
 /// Bytes of the pipe in front of a filter.
@@ -26,7 +26,7 @@ pub struct Refusals {
 /// When it cannot be opened, is a directory, or a terminal.
 pub fn open_input(path: Option<&Path>, refusals: Refusals) -> Result<File, Failure> {
     if let Some(path) = path.filter(|path| *path != Path::new("-")) {
-        let at = |error| Failure::failed(At::new(path, error));
+        let at = |error| Failure::failed(AtPath::new(path, error));
         let file = File::open(path).map_err(at)?;
         if file.metadata().map_err(at)?.is_dir() {
             let path = path.display().to_string();

@@ -28,7 +28,7 @@ mod warning_limit;
 
 pub use advice::advice;
 pub use age::{AgeError, parse_age};
-pub use at::At;
+pub use at::AtPath;
 pub use command_line::command_line;
 use completions::completions;
 pub use epoch::source_date_epoch;
@@ -48,4 +48,4 @@ pub use status::{Failure, run};
 pub use tar2ext4::Tar2ext4;
 pub use terminal::clear_progress;
 pub use uuid_choice::UuidChoice;
-pub use verity::{Tree, VerityReport};
+pub use verity::{VerityReport, VerityTree};

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::Failure;
 
-enum Event<T> {
+enum WorkEvent<T> {
     Done(thread::Result<Result<T, Failure>>),
     ReaderGone,
 }
@@ -35,7 +35,7 @@ pub fn while_read<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
     let watching = thread::Builder::new().name("reader".to_owned()).spawn(move || {
         if wait(None) {
             // The work may be done.
-            let _ = gone.send(Event::ReaderGone);
+            let _ = gone.send(WorkEvent::ReaderGone);
         }
     });
     if watching.is_err() {
@@ -44,15 +44,15 @@ pub fn while_read<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
     let working = thread::Builder::new().name("work".to_owned()).spawn(move || {
         let done = catch_unwind(AssertUnwindSafe(work));
         // The reader may be gone.
-        let _ = events.send(Event::Done(done));
+        let _ = events.send(WorkEvent::Done(done));
     });
     if let Err(error) = working {
         return Err(Failure::failed(error));
     }
     match next.recv() {
-        Ok(Event::Done(Ok(done))) => done,
-        Ok(Event::Done(Err(panic))) => resume_unwind(panic),
-        Ok(Event::ReaderGone) | Err(mpsc::RecvError) => Err(reader_gone()),
+        Ok(WorkEvent::Done(Ok(done))) => done,
+        Ok(WorkEvent::Done(Err(panic))) => resume_unwind(panic),
+        Ok(WorkEvent::ReaderGone) | Err(mpsc::RecvError) => Err(reader_gone()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::{At, Failure, Tar2ext4, VerityReport};
+use super::{AtPath, Failure, Tar2ext4, VerityReport};
 use crate::ext4::{self, Report};
 use crate::pack;
 
@@ -50,13 +50,13 @@ impl Tar2ext4 {
     #[must_use]
     pub fn failure(&self, error: pack::Error, room: Option<u64>) -> Failure {
         if let (Some(room), Some((needed, size))) = (room, no_space(&error)) {
-            return Failure::failed(At::new(&self.output, NoRoom { needed, size, room }));
+            return Failure::failed(AtPath::new(&self.output, NoRoom { needed, size, room }));
         }
         match error {
             pack::Error::Image(ext4::Error::Option(text)) => Failure::Usage(text),
-            error if is_of_the_image(&error) => Failure::failed(At::new(&self.output, error)),
+            error if is_of_the_image(&error) => Failure::failed(AtPath::new(&self.output, error)),
             error => match self.tar.as_deref().filter(|tar| *tar != Path::new("-")) {
-                Some(tar) => Failure::failed(At::new(tar, error)),
+                Some(tar) => Failure::failed(AtPath::new(tar, error)),
                 None => Failure::failed(error),
             },
         }

@@ -10,14 +10,14 @@ use uuid::Uuid;
 
 use super::terminal;
 use super::uuid_choice::random;
-use super::{At, Failure, Output, Tar2ext4};
+use super::{AtPath, Failure, Output, Tar2ext4};
 use crate::ext4::Report;
 use crate::sys;
 use crate::verity::{self, FileFrom, Hash, Levels, Superblock};
 
 /// Where the tree goes.
 #[derive(Debug)]
-pub struct Tree {
+pub struct VerityTree {
     /// The file of its own, if it has one.
     file: Option<(PathBuf, Output)>,
 }
@@ -44,21 +44,21 @@ impl Tar2ext4 {
     ///
     /// # Errors
     /// As [`Output::create`]; when it is the image itself.
-    pub fn open_tree(&self, image: &Output) -> Result<Option<Tree>, Failure> {
+    pub fn open_tree(&self, image: &Output) -> Result<Option<VerityTree>, Failure> {
         let Some(place) = &self.verity else { return Ok(None) };
-        let Some(path) = place else { return Ok(Some(Tree { file: None })) };
+        let Some(path) = place else { return Ok(Some(VerityTree { file: None })) };
         let output = Output::create(path).map_err(Failure::failed)?;
         if output.is_same_as(image) {
-            return Err(Failure::failed(At::new(path, io::Error::other("is the image too"))));
+            return Err(Failure::failed(AtPath::new(path, io::Error::other("is the image too"))));
         }
-        Ok(Some(Tree { file: Some((path.clone(), output)) }))
+        Ok(Some(VerityTree { file: Some((path.clone(), output)) }))
     }
 
     /// Hashes the finished file system and writes the tree.
     ///
     /// # Errors
     /// When the image cannot be read or the tree cannot be written.
-    pub fn write_tree(&self, tree: &Tree, image: &Output, report: &Report) -> Result<VerityReport, Failure> {
+    pub fn write_tree(&self, tree: &VerityTree, image: &Output, report: &Report) -> Result<VerityReport, Failure> {
         let start = self.offset.unwrap_or(0);
         let data = FileFrom { file: image.file(), start };
         let superblock = self.superblock(report)?;
@@ -68,7 +68,7 @@ impl Tar2ext4 {
             None => (&self.output, image, FileFrom { start: start.saturating_add(behind), ..data }, behind),
             Some((path, output)) => (path, output, FileFrom { file: output.file(), start: 0 }, 0),
         };
-        let at = |error| Failure::failed(At::new(path, error));
+        let at = |error| Failure::failed(AtPath::new(path, error));
         let own_room = tree.file.as_ref().map_or(Ok(None), |(_, output)| output.room(0, false)).map_err(at)?;
         if own_room.is_some_and(|room| room < levels.bytes()) {
             return Err(at(io::Error::other(format!("the hash tree needs {} bytes", levels.bytes()))));
@@ -100,7 +100,7 @@ impl Tar2ext4 {
     }
 }
 
-impl Tree {
+impl VerityTree {
     /// Puts the tree's own file in its place, before the image is in its.
     ///
     /// # Errors

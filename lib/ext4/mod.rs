@@ -11,7 +11,7 @@
 //!   `htree` and `name_hash`; attributes in `xattr_entry`, `xattr_block`, `acl`; what a checksum is in `checksum`, and
 //!   what it covers in the file of the structure that has it.
 //! * `layout`: what stands where, pure arithmetic. `block_group`, `reserved_blocks` (superblocks, descriptors) and
-//!   `cursor` (the blocks between) say how writing in one pass is possible at all; `demand` how large the file system
+//!   `block_allocator` (the blocks between) say how writing in one pass is possible at all; `demand` how large the file system
 //!   must be, `plan` what comes of it; `directory` and `dir_index` cut directories into blocks, `xattrs` parts attributes
 //!   between inode and block, `inode_numbering` numbers the tree's inodes.
 //! * `write`: content as it comes (`content`, `block_writer`), then the rest in the order of `finish`, through a

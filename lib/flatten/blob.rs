@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::Meter;
-use super::files::Version;
+use super::files::FileVersion;
 use super::growth::{Growth, More};
 use crate::codec::Compression;
 use crate::image::{Digest, Hasher};
@@ -21,7 +21,7 @@ pub(super) struct Blob {
     /// How long it is; unknown for what is no regular file.
     pub(super) size: Option<u64>,
     /// What it is now.
-    pub(super) version: Version,
+    pub(super) version: FileVersion,
     /// Whether nobody writes to it: content can be read from it after it was verified.
     pub(super) is_frozen: bool,
     /// It is still arriving.

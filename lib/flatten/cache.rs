@@ -142,7 +142,7 @@ impl LayerCache {
         let mut kept = self.entries();
         let mut total: u64 = kept.iter().map(|entry| entry.size).sum();
         kept.sort_unstable_by(|a, b| (a.used, &a.path).cmp(&(b.used, &b.path)));
-        for Kept { path, size, .. } in kept {
+        for CachedTar { path, size, .. } in kept {
             if total <= limit {
                 return;
             }
@@ -161,7 +161,7 @@ impl LayerCache {
     }
 
     /// All tars that are there.
-    fn entries(&self) -> Vec<Kept> {
+    fn entries(&self) -> Vec<CachedTar> {
         let mut found = Vec::new();
         for algorithm in ["sha256", "sha512"] {
             let dir = self.options.dir.join(algorithm);
@@ -179,7 +179,7 @@ impl LayerCache {
                 let path = entry.path();
                 let used = fs::metadata(used_path(&path)).and_then(|stat| stat.modified());
                 let used = used.or_else(|_| stat.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-                found.push(Kept { path, size: stat.len(), used });
+                found.push(CachedTar { path, size: stat.len(), used });
             }
         }
         found
@@ -191,7 +191,7 @@ impl LayerCache {
 }
 
 /// A tar in the cache.
-struct Kept {
+struct CachedTar {
     path: PathBuf,
     size: u64,
     used: SystemTime,

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::files::{Files, Version};
-use super::output::{CopyError, Output};
+use super::files::{FileVersion, Files};
+use super::output::{CopyError, TarOutput};
 use super::spool::Spool;
 use crate::tar::{FileLayout, Segment};
 
@@ -25,18 +25,18 @@ pub(super) struct FileRange {
 
 /// A file that content is read from where it stands.
 #[derive(Debug)]
-pub(super) struct InPlace {
+pub(super) struct SourceFile {
     pub(super) file: Arc<File>,
     /// What it was when it began to be read.
-    pub(super) version: Version,
+    pub(super) version: FileVersion,
     /// What its layer is called in messages.
     pub(super) label: String,
 }
 
-impl InPlace {
+impl SourceFile {
     /// Whether nobody has written to the file since it began to be read.
     pub(super) fn is_unchanged(&self) -> io::Result<bool> {
-        Ok(Version::of(&self.file)? == self.version)
+        Ok(FileVersion::of(&self.file)? == self.version)
     }
 }
 
@@ -44,7 +44,7 @@ impl InPlace {
 #[derive(Debug)]
 pub(super) enum ContentSource {
     /// A plain tar, the layer itself.
-    Tar(InPlace),
+    Tar(SourceFile),
     /// What was decoded.
     Spool(Spool),
     /// A directory on this machine.
@@ -53,7 +53,7 @@ pub(super) enum ContentSource {
 
 impl ContentSource {
     /// Writes stored bytes of a tar out; of a spool each byte once.
-    pub(super) fn copy(&mut self, at: u64, len: u64, out: &mut Output<'_>) -> Result<(), CopyError> {
+    pub(super) fn copy(&mut self, at: u64, len: u64, out: &mut TarOutput<'_>) -> Result<(), CopyError> {
         match self {
             Self::Tar(tar) => out.copy(&tar.file, at, len),
             Self::Spool(spool) => spool.copy(at, len, out),

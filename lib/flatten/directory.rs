@@ -15,14 +15,14 @@ use rustix::fs::Dir;
 use super::LayerError;
 use super::content::{ContentSource, FileRange};
 use super::extra_layer::below;
-use super::files::{Files, Version};
+use super::files::{FileVersion, Files};
 use super::layer::IndexedLayer;
 use super::member_index::{IndexedMember, MemberIndex};
 use super::overlay::{self, Overlay};
 use super::warnings::{Warnings, is_lookalike};
 use super::xattr_visibility::XattrVisibility;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, SharedXattrs, Shown, Timestamp, Xattr, Xattrs};
-use crate::sys::{Node, data_segments, device_numbers, open_beneath};
+use crate::sys::{PinnedInode, data_segments, device_numbers, open_beneath};
 use crate::tar::Segment;
 use crate::tree::{ExistingDirectories, WhiteoutFormat, Whiteouts};
 
@@ -60,7 +60,7 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning<'_>) -> Re
     let existing = if with_root { ExistingDirectories::TakeAttributes } else { ExistingDirectories::Stay };
     let fail = |source| LayerError::Io { path: root.into(), source };
     let opened = File::open(root).map_err(fail)?;
-    let mut reader = Reader {
+    let mut reader = DirectoryReader {
         layer,
         root,
         meaning,
@@ -72,14 +72,14 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning<'_>) -> Re
         warnings: Warnings::default(),
     };
     if with_root {
-        let node = Node::new(opened.as_fd(), OsStr::new("."), root.into()).map_err(fail)?;
+        let node = PinnedInode::new(opened.as_fd(), OsStr::new("."), root.into()).map_err(fail)?;
         reader.entry(b"", &node)?;
     }
     let mut directories = vec![Vec::new()];
     while let Some(directory) = directories.pop() {
         reader.list(opened.as_fd(), &directory, &mut directories)?;
     }
-    let Reader { mut index, whiteouts, files, warnings, .. } = reader;
+    let DirectoryReader { mut index, whiteouts, files, warnings, .. } = reader;
     index.end();
     Ok(IndexedLayer { members: index, whiteouts, content: ContentSource::Directory(files), existing, warnings })
 }
@@ -97,7 +97,7 @@ fn names(directory: &File) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-struct Reader<'r> {
+struct DirectoryReader<'r> {
     layer: u32,
     root: &'r Path,
     meaning: DirectoryMeaning<'r>,
@@ -110,31 +110,31 @@ struct Reader<'r> {
     warnings: Warnings,
 }
 
-impl<'r> Reader<'r> {
+impl<'r> DirectoryReader<'r> {
     /// Adds what is in the directory at `path`; the directories in there go to `directories`. Whoever exchanges one for a
     /// symbolic link meanwhile leads nowhere, and a directory that changes is no layer.
     fn list(&mut self, root: BorrowedFd<'_>, path: &[u8], directories: &mut Vec<Vec<u8>>) -> Result<(), LayerError> {
         let directory = open_beneath(root, path).map_err(|e| self.io(path, e))?;
-        let before = Version::of(&directory).map_err(|e| self.io(path, e))?;
+        let before = FileVersion::of(&directory).map_err(|e| self.io(path, e))?;
         for name in names(&directory).map_err(|e| self.io(path, e))? {
             let mut below = path.to_vec();
             if !below.is_empty() {
                 below.push(b'/');
             }
             below.extend_from_slice(name.as_bytes());
-            let node = Node::new(directory.as_fd(), &name, self.path(&below)).map_err(|e| self.io(&below, e))?;
+            let node = PinnedInode::new(directory.as_fd(), &name, self.path(&below)).map_err(|e| self.io(&below, e))?;
             if self.entry(&below, &node)? {
                 directories.push(below);
             }
         }
-        if Version::of(&directory).map_err(|e| self.io(path, e))? != before {
+        if FileVersion::of(&directory).map_err(|e| self.io(path, e))? != before {
             return Err(LayerError::Changed(path.to_vec()));
         }
         Ok(())
     }
 
     /// Adds an entry, or what it stands for; says whether it is a directory.
-    fn entry(&mut self, path: &[u8], node: &Node) -> Result<bool, LayerError> {
+    fn entry(&mut self, path: &[u8], node: &PinnedInode) -> Result<bool, LayerError> {
         let position = u32::try_from(self.index.len).unwrap_or(u32::MAX);
         let stat = &node.metadata().map_err(|e| self.io(path, e))?;
         let xattr = |(name, value): (Vec<u8>, Vec<u8>)| Xattr { name: name.into(), value: value.into() };
@@ -220,7 +220,12 @@ impl<'r> Reader<'r> {
         Ok(!whiteout)
     }
 
-    fn kind(&mut self, path: &[u8], node: &Node, stat: &fs::Metadata) -> Result<NodeKind<FileRange>, LayerError> {
+    fn kind(
+        &mut self,
+        path: &[u8],
+        node: &PinnedInode,
+        stat: &fs::Metadata,
+    ) -> Result<NodeKind<FileRange>, LayerError> {
         let of = stat.file_type();
         let device = || {
             let (major, minor) = device_numbers(stat.rdev());

@@ -13,19 +13,19 @@ pub(super) struct Files {
     root: File,
     /// Paths below the root, one after the other.
     paths: Vec<u8>,
-    list: Vec<Listed>,
+    list: Vec<ListedFile>,
 }
 
 #[derive(Debug)]
-struct Listed {
+struct ListedFile {
     /// Where the path ends in `paths`.
     end: usize,
-    version: Version,
+    version: FileVersion,
 }
 
 /// What tells an inode, as it is now, from others and from itself after any change of content or attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Version {
+pub(super) struct FileVersion {
     device: u64,
     inode: u64,
     size: u64,
@@ -33,14 +33,14 @@ pub(super) struct Version {
     ctime: (i64, i64),
 }
 
-impl Version {
+impl FileVersion {
     /// Of an open file or directory.
     pub(super) fn of(file: &File) -> io::Result<Self> {
         Ok(Self::from(&file.metadata()?))
     }
 }
 
-impl From<&Metadata> for Version {
+impl From<&Metadata> for FileVersion {
     fn from(stat: &Metadata) -> Self {
         let ctime = (stat.ctime(), stat.ctime_nsec());
         Self { device: stat.dev(), inode: stat.ino(), size: stat.size(), ctime }
@@ -56,7 +56,7 @@ impl Files {
     /// Adds a file and returns its number.
     pub(super) fn push(&mut self, path: &[u8], stat: &Metadata) -> u64 {
         self.paths.extend_from_slice(path);
-        self.list.push(Listed { end: self.paths.len(), version: stat.into() });
+        self.list.push(ListedFile { end: self.paths.len(), version: stat.into() });
         self.list.len() as u64 - 1
     }
 
@@ -69,13 +69,13 @@ impl Files {
 
     /// Whether an opened file still is what was listed.
     pub(super) fn is_unchanged(&self, number: u64, file: &File) -> io::Result<bool> {
-        let now = Version::of(file)?;
+        let now = FileVersion::of(file)?;
         Ok(self.listed(number).is_some_and(|(_, version)| version == now))
     }
 
-    fn listed(&self, number: u64) -> Option<(&[u8], Version)> {
+    fn listed(&self, number: u64) -> Option<(&[u8], FileVersion)> {
         let at = usize::try_from(number).ok()?;
-        let Listed { end, version } = self.list.get(at)?;
+        let ListedFile { end, version } = self.list.get(at)?;
         let start = at.checked_sub(1).map_or(0, |before| self.list[before].end);
         Some((&self.paths[start..*end], *version))
     }

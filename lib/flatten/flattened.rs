@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::content::{ContentSource, FileRange};
 use super::error::Error;
-use super::output::Output;
+use super::output::TarOutput;
 use super::progress::Progress;
 use super::write::{Totals, write};
 use crate::meta::Timestamp;
@@ -28,7 +28,7 @@ impl Flattened {
     /// # Errors
     /// When it cannot be written, or content cannot be read again. Then no end marker was written (S3).
     pub fn write_to_fd(self, fd: BorrowedFd<'_>) -> Result<Totals, Error> {
-        self.write(&mut Output::to_fd(fd))
+        self.write(&mut TarOutput::to_fd(fd))
     }
 
     /// Writes the canonical tar to any writer.
@@ -36,10 +36,10 @@ impl Flattened {
     /// # Errors
     /// As [`Flattened::write_to_fd`].
     pub fn write_to(self, mut writer: impl Write) -> Result<Totals, Error> {
-        self.write(&mut Output::to_writer(&mut writer))
+        self.write(&mut TarOutput::to_writer(&mut writer))
     }
 
-    fn write(mut self, out: &mut Output<'_>) -> Result<Totals, Error> {
+    fn write(mut self, out: &mut TarOutput<'_>) -> Result<Totals, Error> {
         let start = Instant::now();
         let Self { tree, contents, clamp_mtime, progress } = &mut self;
         let totals = write(tree, contents, *clamp_mtime, progress.as_ref(), out)?;

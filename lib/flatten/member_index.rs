@@ -17,22 +17,22 @@ const PIECE: usize = 1 << 20;
 /// The members of one layer in their order.
 #[derive(Debug, Default)]
 pub(super) struct MemberIndex {
-    pieces: Vec<Piece>,
-    last: Last,
+    pieces: Vec<Chunk>,
+    last: PreviousMember,
     /// How many members there are.
     pub(super) len: u64,
 }
 
 /// Members that follow each other.
 #[derive(Debug, Default)]
-struct Piece {
+struct Chunk {
     bytes: Vec<u8>,
     xattrs: Vec<Xattrs>,
 }
 
 /// The member before, for both who write and who read.
 #[derive(Debug, Default)]
-struct Last {
+struct PreviousMember {
     path: Vec<u8>,
     offset: u64,
     at: u64,
@@ -90,7 +90,7 @@ impl MemberIndex {
             | flag(!member.xattrs.is_empty(), HAS_XATTRS);
         if self.pieces.last().is_none_or(|piece| piece.bytes.len() >= PIECE) {
             self.end_piece();
-            self.pieces.push(Piece::default());
+            self.pieces.push(Chunk::default());
         }
         let Some(piece) = self.pieces.last_mut() else { return };
         let out = &mut piece.bytes;
@@ -144,7 +144,7 @@ impl MemberIndex {
     /// No member comes any more: gives back what was reserved for them.
     pub(super) fn end(&mut self) {
         self.end_piece();
-        self.last = Last::default();
+        self.last = PreviousMember::default();
     }
 
     fn end_piece(&mut self) {
@@ -179,18 +179,18 @@ struct Read<I: Iterator> {
     /// How far this piece has been read.
     at: usize,
     xattrs_at: usize,
-    last: Last,
+    last: PreviousMember,
     layer: u32,
 }
 
 impl<I: Iterator> Read<I> {
     fn new(mut pieces: I, layer: u32) -> Self {
         let piece = pieces.next();
-        Self { pieces, piece, at: 0, xattrs_at: 0, last: Last::default(), layer }
+        Self { pieces, piece, at: 0, xattrs_at: 0, last: PreviousMember::default(), layer }
     }
 }
 
-impl<I: Iterator<Item: Borrow<Piece>>> ReadMembers for Read<I> {
+impl<I: Iterator<Item: Borrow<Chunk>>> ReadMembers for Read<I> {
     fn next(&mut self) -> Option<IndexedMember<'_>> {
         if self.piece.as_ref()?.borrow().bytes.len() == self.at {
             // This one goes before the next is touched.
@@ -198,7 +198,7 @@ impl<I: Iterator<Item: Borrow<Piece>>> ReadMembers for Read<I> {
             self.piece = self.pieces.next();
             (self.at, self.xattrs_at) = (0, 0);
         }
-        let piece: &Piece = self.piece.as_ref()?.borrow();
+        let piece: &Chunk = self.piece.as_ref()?.borrow();
         let (&first, mut left) = piece.bytes.get(self.at..)?.split_first()?;
         let left = &mut left;
         let offset = self.last.offset.wrapping_add(take(left));

@@ -4,10 +4,14 @@ use super::LayerError;
 use super::content::{ContentSource, FileRange};
 use super::layer::IndexedLayer;
 use super::member_index::ReadMembers as _;
-use crate::tree::{ExistingDirectories, Tree};
+use crate::tree::{ExistingDirectories, MergeTree};
 
 /// Applies the layer with this number; what is left of it is where its content stands.
-pub(super) fn apply(tree: &mut Tree<FileRange>, number: u32, layer: IndexedLayer) -> Result<ContentSource, LayerError> {
+pub(super) fn apply(
+    tree: &mut MergeTree<FileRange>,
+    number: u32,
+    layer: IndexedLayer,
+) -> Result<ContentSource, LayerError> {
     let IndexedLayer { members, mut whiteouts, content, existing, .. } = layer;
     tree.look_up(&mut whiteouts);
     // Where a directory's entry leaves a symlink in its place, whiteouts are behind it too.

@@ -59,7 +59,7 @@ pub use progress::{Meter, Progress};
 pub use write::Totals;
 
 use crate::image::layer_manifest::{self, Record};
-use crate::tree::Tree;
+use crate::tree::MergeTree;
 use content::FileRange;
 use following::Following;
 use layer::Layer;
@@ -101,7 +101,7 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
     let readers = Readers::start(options)?;
     // Refused only by a thread that has died, which is told when it is waited for.
     let _ = queue.send(readers.queue());
-    let mut tree = Tree::new();
+    let mut tree = MergeTree::new();
     let mut lower = None;
     let mut contents = Vec::new();
     let mut warnings = Warnings::default();
@@ -130,7 +130,7 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
 }
 
 /// Removes what is to be left out.
-fn exclude(tree: &mut Tree<FileRange>, exclude: &[Exclude]) {
+fn exclude(tree: &mut MergeTree<FileRange>, exclude: &[Exclude]) {
     if !exclude.is_empty() {
         tree.retain(|path, is_dir| !exclude.iter().any(|exclude| exclude.matches(path, is_dir)));
     }

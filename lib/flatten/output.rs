@@ -17,7 +17,7 @@ const BUFFER: usize = 1 << 20;
 const SMALL: u64 = 64 << 10;
 
 /// A buffered stream into a file descriptor or any writer.
-pub(super) struct Output<'w> {
+pub(super) struct TarOutput<'w> {
     destination: Destination<'w>,
     buffer: PageBuffer,
     /// The kernel moves bytes between this pair of files.
@@ -47,7 +47,7 @@ impl CopyError {
     }
 }
 
-impl<'w> Output<'w> {
+impl<'w> TarOutput<'w> {
     /// Into a file descriptor: a pipe, a file, a device.
     pub(super) fn to_fd(fd: BorrowedFd<'w>) -> Self {
         widen_pipe(fd, BUFFER);

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::LayerError;
-use super::output::{CopyError, Output};
+use super::output::{CopyError, TarOutput};
 
 /// Bytes of a region, a multiple of what is written at once.
 const REGION: u64 = 32 << 20;
@@ -134,7 +134,7 @@ impl Spool {
     }
 
     /// Writes `len` bytes from `at` on out, and gives back what nobody wants any more.
-    pub(super) fn copy(&mut self, at: u64, len: u64, out: &mut Output<'_>) -> Result<(), CopyError> {
+    pub(super) fn copy(&mut self, at: u64, len: u64, out: &mut TarOutput<'_>) -> Result<(), CopyError> {
         let mut copied = 0;
         for (region, offset, len) in pieces(&mut self.regions, at, len) {
             let Some(file) = &region.file else { break };
@@ -192,7 +192,7 @@ mod tests {
 
     fn copied(spool: &mut Spool, at: u64, len: u64) -> Vec<u8> {
         let mut got = Vec::new();
-        let mut out = Output::to_writer(&mut got);
+        let mut out = TarOutput::to_writer(&mut got);
         assert!(spool.copy(at, len, &mut out).is_ok());
         out.flush().unwrap();
         drop(out);

@@ -121,7 +121,7 @@ fn lock(outputs: &Mutex<Outputs>) -> MutexGuard<'_, Outputs> {
 }
 
 /// The decoded stream for the parser. All that it shows goes to the stage.
-pub(super) struct Decoded<R> {
+pub(super) struct DecodedStream<R> {
     source: R,
     stage: Option<Stage>,
     cancelled: Arc<AtomicBool>,
@@ -134,7 +134,7 @@ pub(super) struct Decoded<R> {
     end: Option<io::Result<()>>,
 }
 
-impl<R: Read> Decoded<R> {
+impl<R: Read> DecodedStream<R> {
     /// A stream of `source`, each byte of which goes to what is given of `hasher` and `keeper`.
     pub(super) fn new(
         source: R,
@@ -215,14 +215,14 @@ impl<R: Read> Decoded<R> {
         }
     }
 
-    /// Who reads has nothing to say about this; [`Decoded::finish`] has.
+    /// Who reads has nothing to say about this; [`DecodedStream::finish`] has.
     fn give_up(&mut self, error: LayerError) -> io::Error {
         (self.end, self.given_up) = (Some(Ok(())), Some(error));
         io::Error::other("given up")
     }
 }
 
-impl<R: Read> BufRead for Decoded<R> {
+impl<R: Read> BufRead for DecodedStream<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.at == self.current.len() && !matches!(self.end, Some(Ok(()))) {
             self.next()?;
@@ -235,7 +235,7 @@ impl<R: Read> BufRead for Decoded<R> {
     }
 }
 
-impl<R: Read> Read for Decoded<R> {
+impl<R: Read> Read for DecodedStream<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let len = self.fill_buf()?.read(buf)?;
         self.consume(len);

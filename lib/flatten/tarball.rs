@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use super::blob::{Blob, Stored};
 use super::cache::NewEntry;
-use super::content::{ContentSource, FileRange, InPlace};
+use super::content::{ContentSource, FileRange, SourceFile};
 use super::context::ReadContext;
 use super::extra_layer::below;
-use super::files::Version;
+use super::files::FileVersion;
 use super::layer::{ExpectedDigests, IndexedLayer, Layer, LayerKind};
 use super::member_index::{IndexedMember, MemberIndex};
 use super::seeking::Seeking;
 use super::spool::Spool;
-use super::stream::{Decoded, Keeper};
+use super::stream::{DecodedStream, Keeper};
 use super::warnings::Warnings;
 use super::{LayerError, progress};
 use crate::codec::Decoder;
@@ -55,7 +55,7 @@ pub(super) fn read(
         None => Some(Keeper::Spool(Spool::new(Arc::clone(&context.spool_dir)))),
     };
     let (helpers, cancelled) = (context.helpers.clone(), Arc::clone(&context.cancelled));
-    let decoded = Decoded::new(decoder, hasher(&verified.diff_id), keeper, helpers, cancelled);
+    let decoded = DecodedStream::new(decoder, hasher(&verified.diff_id), keeper, helpers, cancelled);
 
     let mut reader = tar::Reader::new(decoded);
     let mut sink = IndexSink::new(layer.number, names, |_| Ok(()));
@@ -83,8 +83,8 @@ pub(super) fn read(
         Some(Keeper::Spool(spool)) => ContentSource::Spool(spool),
         Some(Keeper::Cache(entry)) => {
             let file = entry.finish().map_err(LayerError::Cache)?;
-            let version = Version::of(&file).map_err(LayerError::Cache)?;
-            ContentSource::Tar(InPlace { file: Arc::new(file), version, label: layer.label.clone() })
+            let version = FileVersion::of(&file).map_err(LayerError::Cache)?;
+            ContentSource::Tar(SourceFile { file: Arc::new(file), version, label: layer.label.clone() })
         }
         None => stays(layer, blob),
     };
@@ -129,7 +129,7 @@ fn indexed(members: MemberIndex, whiteouts: Whiteouts, content: ContentSource) -
 /// Content that is read where it stands.
 fn stays(layer: &Layer, blob: &Blob) -> ContentSource {
     let (file, label) = (Arc::clone(&blob.file), layer.label.clone());
-    ContentSource::Tar(InPlace { file, version: blob.version, label })
+    ContentSource::Tar(SourceFile { file, version: blob.version, label })
 }
 
 /// Whether a layer may end like this; `known_whole` when something else tells that it is whole (F12).

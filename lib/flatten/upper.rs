@@ -8,7 +8,7 @@
 use std::iter::Peekable;
 
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattr, Xattrs};
-use crate::tree::{self, InodeId, Sealed, Tree, Visit, WhiteoutFormat, Whiteouts};
+use crate::tree::{self, InodeId, MergeTree, Sealed, Visit, WhiteoutFormat, Whiteouts};
 
 /// What stands for a name that is gone.
 const WHITEOUT: Device = Device { major: 0, minor: 0 };
@@ -36,7 +36,7 @@ impl From<tree::Error> for UpperError {
 pub(super) fn upper<C: Clone + PartialEq>(lower: &Sealed<C>, whole: &Sealed<C>) -> Result<Sealed<C>, UpperError> {
     check(whole)?;
     let difference = Difference::between(lower, whole);
-    let mut tree = Tree::new();
+    let mut tree = MergeTree::new();
     let mut layer = tree.layer(Whiteouts::new(WhiteoutFormat::Other))?;
     let mut add = |path: &[u8], entry, meta, xattrs| {
         let path = if path.is_empty() { b"." } else { path };

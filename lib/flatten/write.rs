@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::content::{ContentSource, FileRange};
 use super::error::{Error, LayerError};
-use super::output::Output;
+use super::output::TarOutput;
 use super::progress::{self, Progress};
 use crate::meta::{Entry, Named, NodeKind, Timestamp, Xattrs};
-use crate::tar::{self, Body, END_MARKER, Segment};
+use crate::tar::{self, END_MARKER, MemberBody, Segment};
 use crate::tree::{InodeId, InodeView, Sealed, Visit};
 
 /// Zeros for padding and for what segments were widened by.
@@ -29,7 +29,7 @@ pub(super) fn write(
     contents: &mut [ContentSource],
     clamp_mtime: Option<Timestamp>,
     progress: Option<&Arc<dyn Progress>>,
-    out: &mut Output<'_>,
+    out: &mut TarOutput<'_>,
 ) -> Result<Totals, Error> {
     want(tree, contents);
     let mut meter = progress::start(progress, |progress| progress.writing(content_size(tree)));
@@ -107,10 +107,10 @@ fn content_size(tree: &Sealed<FileRange>) -> u64 {
 /// Writes the ranges of a file that its header has promised.
 fn copy(
     content: &FileRange,
-    body: &Body,
+    body: &MemberBody,
     contents: &mut [ContentSource],
     name: &[u8],
-    out: &mut Output<'_>,
+    out: &mut TarOutput<'_>,
 ) -> Result<(), Error> {
     if body.is_empty() {
         return Ok(());
@@ -136,11 +136,11 @@ fn copy(
 /// Segments that stand one after the other from `at` on, widened to what `body` asks for.
 fn packed(
     stored: &[Segment],
-    body: &Body,
+    body: &MemberBody,
     mut at: u64,
     name: &[u8],
     source: &mut ContentSource,
-    out: &mut Output<'_>,
+    out: &mut TarOutput<'_>,
 ) -> Result<(), Error> {
     let mut stored = stored.iter().peekable();
     for wide in &body.segments {
@@ -157,7 +157,7 @@ fn packed(
     Ok(())
 }
 
-fn zeros(mut len: u64, out: &mut Output<'_>) -> Result<(), Error> {
+fn zeros(mut len: u64, out: &mut TarOutput<'_>) -> Result<(), Error> {
     while len > 0 {
         let piece = usize::try_from(len).unwrap_or(usize::MAX).min(ZEROS.len());
         out.write(&ZEROS[..piece]).map_err(Error::Output)?;

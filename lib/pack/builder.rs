@@ -6,7 +6,7 @@ use super::image_tree::ImageTree;
 use super::{EntryError, Error};
 use crate::ext4::{self, FileData, Identity, ImageWriter, Options, Report, Target};
 use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
-use crate::tree::{Tree, WhiteoutFormat, Whiteouts};
+use crate::tree::{MergeTree, WhiteoutFormat, Whiteouts};
 
 /// Builds an image entry by entry, by the same rules as members of a tar stream (I5): missing parents are made, the last
 /// of a name wins, a directory given twice keeps its children. Times outside 1901 to 2310 are cut to that range.
@@ -33,7 +33,7 @@ use crate::tree::{Tree, WhiteoutFormat, Whiteouts};
 #[derive(Debug)]
 pub struct ImageBuilder<T> {
     writer: ImageWriter<T>,
-    tree: Tree<FileData>,
+    tree: MergeTree<FileData>,
 }
 
 impl<T: Target> ImageBuilder<T> {
@@ -42,7 +42,7 @@ impl<T: Target> ImageBuilder<T> {
     /// # Errors
     /// When an option is out of range or the target cannot be written.
     pub fn new(target: T, options: &Options) -> Result<Self, Error> {
-        Ok(Self { writer: ImageWriter::new(target, options).map_err(Error::Image)?, tree: Tree::new() })
+        Ok(Self { writer: ImageWriter::new(target, options).map_err(Error::Image)?, tree: MergeTree::new() })
     }
 
     /// A regular file with the next `size` bytes of `input` as its content, written to its final place at once.

@@ -24,7 +24,7 @@ use crate::codec::Decoder;
 use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target, clamp_time};
 use crate::meta::{Entry, Named, SharedXattrs, Shown, Timestamp};
 use crate::tar::{Data, End, Member, MemberSink, Reader, Segment, StoredFile, TrailingSlash, Warning, read_tar};
-use crate::tree::{Layer, Tree, WhiteoutFormat, Whiteouts};
+use crate::tree::{LayerInProgress, MergeTree, WhiteoutFormat, Whiteouts};
 use content_hash::Hashing;
 use identity::Digests;
 use image_archive::ImageArchive;
@@ -108,9 +108,9 @@ fn read_tree<T: Target>(
     writer: &mut ImageWriter<T>,
     digests: &mut Option<Digests>,
     allow_missing_eof: bool,
-) -> Result<Tree<FileData>, Error> {
+) -> Result<MergeTree<FileData>, Error> {
     let mut reader = Reader::new(input).trailing_slash(TrailingSlash::Directory);
-    let mut tree = Tree::new();
+    let mut tree = MergeTree::new();
     let layer = tree.layer(Whiteouts::new(WhiteoutFormat::Other)).map_err(Error::Links)?;
     let mut sink = ImageSink {
         writer,
@@ -145,7 +145,7 @@ fn read_tree<T: Target>(
 /// Members of an archive on their way into an image.
 struct ImageSink<'s, T> {
     writer: &'s mut ImageWriter<T>,
-    layer: Layer<'s, FileData>,
+    layer: LayerInProgress<'s, FileData>,
     digests: &'s mut Option<Digests>,
     /// The attributes of members from which some were left out.
     shared: SharedXattrs,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 use reqwest::{Response, StatusCode};
 
-use super::destination::Sender;
+use super::destination::Referrer;
 use super::failure;
 use super::runtime::Runtime;
 use super::url::{self, Url};
@@ -27,7 +27,7 @@ pub(super) struct Answer {
     /// Whether it came from another host than was asked.
     pub redirected: bool,
     /// The server that was asked.
-    pub sender: Sender,
+    pub sender: Referrer,
     pub(super) runtime: Arc<Runtime>,
     /// Longest time between two pieces of the body.
     pub(super) silence: Duration,
@@ -167,7 +167,7 @@ fn gunzip(bytes: &[u8], max: u64) -> Option<Vec<u8>> {
 /// The server's own words: the distribution spec's error list, OAuth2's fields, else a text that is no HTML.
 fn message(body: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
-    struct Listed {
+    struct ServerError {
         #[serde(default)]
         code: Option<String>,
         #[serde(default)]
@@ -176,7 +176,7 @@ fn message(body: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Errors {
         #[serde(default)]
-        errors: Vec<Listed>,
+        errors: Vec<ServerError>,
         #[serde(default)]
         error: Option<String>,
         #[serde(default)]

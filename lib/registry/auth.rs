@@ -7,7 +7,7 @@ use super::Error;
 use super::challenge::Challenge;
 use super::credential::Credential;
 use super::credentials;
-use super::token::{self, Route, Token, Wanted};
+use super::token::{self, Route, Token, TokenRequest};
 use super::transport::Transport;
 
 /// Authentication to one endpoint, shared by its parallel downloads.
@@ -24,12 +24,12 @@ struct State {
     challenge: Option<Challenge>,
     /// Looked up at the first challenge: `Some(None)` is nobody in particular.
     credential: Option<Option<Credential>>,
-    header: Option<Header>,
+    header: Option<Authorization>,
     /// Counts headers, so that of several downloads whose token expired only one renews it.
     generation: u64,
 }
 
-struct Header {
+struct Authorization {
     value: Vec<u8>,
     until: Option<Instant>,
 }
@@ -132,18 +132,18 @@ impl Auth {
         let credential = state.credential.clone().flatten();
         let header = match (&state.challenge, &credential) {
             (_, Some(Credential::Bearer(token))) if state.header.is_none() => {
-                Header { value: token::bearer(token), until: None }
+                Authorization { value: token::bearer(token), until: None }
             }
             (Some(Challenge::Basic), Some(Credential::Basic { user, password })) => {
-                Header { value: token::basic(user, password), until: None }
+                Authorization { value: token::basic(user, password), until: None }
             }
             (Some(Challenge::Bearer { realm, service, scope, .. }), credential) => {
                 let fallback = format!("repository:{}:pull", self.repository);
                 let scope = scope.as_deref().unwrap_or(&fallback);
-                let wanted = Wanted { realm, service: service.as_deref(), scope };
+                let wanted = TokenRequest { realm, service: service.as_deref(), scope };
                 let usable = credential.as_ref().filter(|c| !matches!(c, Credential::Bearer(_)));
                 let Token { token, until } = token::fetch(route, &wanted, usable)?;
-                Header { value: token::bearer(&token), until: Some(until) }
+                Authorization { value: token::bearer(&token), until: Some(until) }
             }
             _ => {
                 let what = match credential {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use reqwest::{Client, Proxy, redirect};
 
-use super::destination::Sender;
-use super::error::Failure;
+use super::destination::Referrer;
+use super::error::ConnectFailure;
 use super::resolver::Resolver;
 use super::url::{self, Url};
 use super::versions::Versions;
@@ -62,10 +62,10 @@ impl Host {
         security: Security,
         options: &Options,
         is_named: bool,
-        sender: Option<Sender>,
+        sender: Option<Referrer>,
         versions: Versions,
     ) -> Result<Self, Error> {
-        let unusable = |what| Error::Transport { url: url::shown(url), what, kind: Failure::Permanent };
+        let unusable = |what| Error::Transport { url: url::shown(url), what, kind: ConnectFailure::Permanent };
         let plain = url.scheme() == "http";
         let sent = sender.map(|sender| (url.host_str().unwrap_or_default().to_owned(), sender));
         // What Go's clients take from servers is taken here too: folded headers, and many.

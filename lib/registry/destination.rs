@@ -24,7 +24,7 @@ pub(super) enum Zone {
 
 /// The server that sends us on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Sender {
+pub(super) struct Referrer {
     /// It was spoken to by HTTPS.
     pub secure: bool,
     /// Where it stands.
@@ -95,7 +95,7 @@ fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-impl Sender {
+impl Referrer {
     /// Whether it may send us to where there is `zone`.
     pub(super) fn reaches(self, zone: Zone) -> bool {
         zone == Zone::Elsewhere || zone == self.zone
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_sender_leads_where_it_stands_itself_and_never_from_https_to_http() {
-        let judge = |secure, zone, url: &str| Sender { secure, zone }.judge(&url.parse().unwrap());
+        let judge = |secure, zone, url: &str| Referrer { secure, zone }.judge(&url.parse().unwrap());
         for (zone, there) in
             [(Zone::Loopback, "127.0.0.2"), (Zone::LinkLocal, "169.254.1.1"), (Zone::Metadata, "100.100.100.200")]
         {

@@ -23,13 +23,13 @@ const DOCKER_SERVER: &str = "https://index.docker.io/v1/";
 /// One file of credentials. No `Debug`: it is full of secrets.
 #[derive(Default)]
 pub(super) struct DockerConfig {
-    auths: BTreeMap<String, Auth>,
+    auths: BTreeMap<String, AuthEntry>,
     creds_store: Option<String>,
     cred_helpers: BTreeMap<String, String>,
 }
 
 #[derive(Default)]
-struct Auth {
+struct AuthEntry {
     auth: Option<String>,
     username: Option<String>,
     password: Option<String>,
@@ -77,7 +77,7 @@ impl DockerConfig {
         };
         let (auths, helpers) = (entries("auths"), entries("credHelpers"));
         for (key, value) in auths {
-            match Auth::parse(&value) {
+            match AuthEntry::parse(&value) {
                 Ok(auth) => drop(config.auths.insert(key, auth)),
                 Err(NoText) => odd.push(format!("the entry for {key:?} makes no sense")),
             }
@@ -154,7 +154,7 @@ fn normal(key: &str) -> String {
     path.map_or_else(|| host.to_owned(), |path| format!("{host}/{path}"))
 }
 
-impl Auth {
+impl AuthEntry {
     fn parse(value: &Value) -> Result<Self, NoText> {
         let entry = match value {
             Value::Null => return Ok(Self::default()),

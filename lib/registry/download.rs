@@ -215,7 +215,7 @@ impl Download<'_> {
         }
         if sink.position() < sink.size() {
             let what = format!("the server sent {} of {} bytes", sink.position(), sink.size());
-            return Err(Error::Transport { url: shown.into(), what, kind: super::error::Failure::Transient });
+            return Err(Error::Transport { url: shown.into(), what, kind: super::error::ConnectFailure::Transient });
         }
         Ok(())
     }

@@ -9,8 +9,8 @@ use super::answer::Answer;
 use super::auth::Auth;
 use super::challenge::Challenge;
 use super::client::Security;
-use super::destination::Sender;
-use super::error::Failure;
+use super::destination::Referrer;
+use super::error::ConnectFailure;
 use super::mirrors::Location;
 use super::token::Route;
 use super::transport::{self, Request, Transport};
@@ -19,9 +19,9 @@ use super::{Error, Options};
 
 /// What the first answer tells of a host.
 #[derive(Clone, Copy)]
-struct Met {
+struct KnownHost {
     scheme: &'static str,
-    sender: Sender,
+    sender: Referrer,
 }
 
 /// A host, its repository, and how to get in.
@@ -30,7 +30,7 @@ pub(super) struct Endpoint {
     repository: String,
     security: Security,
     /// Found out by the first request.
-    met: Mutex<Option<Met>>,
+    met: Mutex<Option<KnownHost>>,
     /// Whether the registry was asked how it wants to be shown the credentials that there are.
     introduced: Mutex<bool>,
     auth: Auth,
@@ -63,11 +63,11 @@ impl Endpoint {
     }
 
     /// Who sends us on from here; `None` before the first answer.
-    pub(super) fn sender(&self) -> Option<Sender> {
+    pub(super) fn sender(&self) -> Option<Referrer> {
         self.met().map(|met| met.sender)
     }
 
-    fn met(&self) -> Option<Met> {
+    fn met(&self) -> Option<KnownHost> {
         *self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -140,7 +140,7 @@ impl Endpoint {
             let bad = |_| Error::Protocol { url: self.host.clone(), what: "is no host".into() };
             let answer = self.transport.send(&request(text.parse().map_err(bad)?)?, self.security, None)?;
             let sender = answer.sender;
-            self.met.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Met { scheme, sender });
+            self.met.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(KnownHost { scheme, sender });
             Ok(answer)
         };
         if let Some(met) = self.met() {
@@ -150,7 +150,11 @@ impl Endpoint {
             Err(error) => error,
             answered => return answered,
         };
-        let Error::Transport { kind: kind @ (Failure::NotTls | Failure::Refused | Failure::Silent), what, .. } = &error
+        let Error::Transport {
+            kind: kind @ (ConnectFailure::NotTls | ConnectFailure::Refused | ConnectFailure::Silent),
+            what,
+            ..
+        } = &error
         else {
             return Err(error);
         };
@@ -160,7 +164,7 @@ impl Endpoint {
         log::debug!("{}: no HTTPS ({what}), trying plain HTTP", self.host);
         let answer = by("http")?;
         // A server of HTTPS that is slow to shake hands says this to plain HTTP.
-        if *kind == Failure::Silent && answer.status() == StatusCode::BAD_REQUEST {
+        if *kind == ConnectFailure::Silent && answer.status() == StatusCode::BAD_REQUEST {
             *self.met.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return Err(error);
         }

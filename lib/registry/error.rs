@@ -32,7 +32,7 @@ pub enum Error {
         /// What happened.
         what: String,
         /// Which kind of failure.
-        kind: Failure,
+        kind: ConnectFailure,
     },
     /// Access was refused to somebody without credentials, or cannot be asked for.
     #[error("{url}: {what}")]
@@ -91,7 +91,7 @@ pub enum Error {
 /// How a connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Failure {
+pub enum ConnectFailure {
     /// The other side does not speak TLS: plain HTTP may be tried where it is allowed.
     NotTls,
     /// Nobody listens where TLS would be, now: plain HTTP may be tried where it is allowed.
@@ -118,7 +118,8 @@ impl Error {
         match self {
             Self::Status { code: 408 | 425 | 429 | 500..=599, retry_after, .. } => Some(*retry_after),
             Self::Transport {
-                kind: Failure::Transient | Failure::TimedOut | Failure::Refused | Failure::Silent,
+                kind:
+                    ConnectFailure::Transient | ConnectFailure::TimedOut | ConnectFailure::Refused | ConnectFailure::Silent,
                 ..
             } => Some(None),
             _ => None,

@@ -7,27 +7,27 @@ use std::time::Duration;
 use rustls::{AlertDescription, PeerMisbehaved};
 
 use super::Error;
-use super::error::Failure;
-use super::resolver::ResolveError;
+use super::error::ConnectFailure;
+use super::resolver::LookupError;
 use super::roots::NoAuthorities;
 use super::url::{self, Url};
 
 /// Nothing came for so long.
 pub(super) fn stalled(url: &Url, silence: Duration) -> Error {
     let what = format!("stalled: no byte for {} s", silence.as_secs());
-    Error::Transport { url: url::shown(url), what, kind: Failure::TimedOut }
+    Error::Transport { url: url::shown(url), what, kind: ConnectFailure::TimedOut }
 }
 
 /// A request was not answered for so long.
 pub(super) fn unanswered(url: &Url, patience: Duration) -> Error {
     let what = format!("no answer for {} s", patience.as_secs());
-    Error::Transport { url: url::shown(url), what, kind: Failure::TimedOut }
+    Error::Transport { url: url::shown(url), what, kind: ConnectFailure::TimedOut }
 }
 
 /// A document did not come to its end in so long.
 pub(super) fn slow(url: &Url, patience: Duration) -> Error {
     let what = format!("the answer is not whole after {} s", patience.as_secs());
-    Error::Transport { url: url::shown(url), what, kind: Failure::Slow }
+    Error::Transport { url: url::shown(url), what, kind: ConnectFailure::Slow }
 }
 
 /// A body ended before its end.
@@ -37,7 +37,7 @@ pub(super) fn broken_off(url: &Url, error: &reqwest::Error) -> Error {
         Some(source) => format!("the connection broke off: {}", words(source)),
         None => "the connection broke off".into(),
     };
-    Error::Transport { url: url::shown(url), what, kind: Failure::Transient }
+    Error::Transport { url: url::shown(url), what, kind: ConnectFailure::Transient }
 }
 
 /// Whether a connection ended before a byte of the answer came, as one does that the server closed while it was idle.
@@ -79,39 +79,39 @@ pub(super) fn unsent(url: &Url, error: reqwest::Error, patience: Duration) -> Er
     let tls = tls_failure(&error);
     let what = match tls {
         _ if error.is_timeout() => format!("no answer for {} s", patience.as_secs()),
-        Some(Failure::NotTls) => format!("{} does not speak TLS: {cause}", url::authority(url)),
+        Some(ConnectFailure::NotTls) => format!("{} does not speak TLS: {cause}", url::authority(url)),
         Some(_) => format!("TLS with {} failed: {cause}", url::authority(url)),
         None if error.is_connect() => format!("cannot connect: {cause}"),
         None => cause,
     };
     let kind = match tls {
-        _ if error.is_builder() => Failure::Permanent,
-        _ if error.is_connect() && error.is_timeout() => Failure::Silent,
+        _ if error.is_builder() => ConnectFailure::Permanent,
+        _ if error.is_connect() && error.is_timeout() => ConnectFailure::Silent,
         Some(kind) => kind,
-        None if error.is_connect() => Failure::Refused,
-        None => Failure::Transient,
+        None if error.is_connect() => ConnectFailure::Refused,
+        None => ConnectFailure::Transient,
     };
     Error::Transport { url: url::shown(url), what, kind }
 }
 
 /// What the resolver says of the host.
-fn unresolved(url: &Url, error: &(dyn StdError + 'static)) -> Option<(String, Failure)> {
+fn unresolved(url: &Url, error: &(dyn StdError + 'static)) -> Option<(String, ConnectFailure)> {
     let host = url.host_str().unwrap_or_default();
-    match find::<ResolveError>(error)? {
-        ResolveError::Lookup { what, is_temporary } => {
-            let kind = if *is_temporary { Failure::Transient } else { Failure::Permanent };
+    match find::<LookupError>(error)? {
+        LookupError::Lookup { what, is_temporary } => {
+            let kind = if *is_temporary { ConnectFailure::Transient } else { ConnectFailure::Permanent };
             Some((format!("the host {host} cannot be found: {what}"), kind))
         }
-        error @ ResolveError::Forbidden(_) => Some((format!("the host {host} {error}"), Failure::Permanent)),
+        error @ LookupError::Forbidden(_) => Some((format!("the host {host} {error}"), ConnectFailure::Permanent)),
     }
 }
 
 /// What the errors beneath say about TLS.
-fn tls_failure(error: &(dyn StdError + 'static)) -> Option<Failure> {
+fn tls_failure(error: &(dyn StdError + 'static)) -> Option<ConnectFailure> {
     Some(match find::<rustls::Error>(error)? {
-        rustls::Error::InvalidMessage(_) => Failure::NotTls,
-        rustls::Error::Other(other) if other.0.is::<NoAuthorities>() => Failure::NoAuthorities,
-        _ => Failure::Tls,
+        rustls::Error::InvalidMessage(_) => ConnectFailure::NotTls,
+        rustls::Error::Other(other) if other.0.is::<NoAuthorities>() => ConnectFailure::NoAuthorities,
+        _ => ConnectFailure::Tls,
     })
 }
 

@@ -48,7 +48,7 @@ use std::time::Duration;
 pub use cancel::Cancel;
 pub use challenge::Challenge;
 pub use download::BlobSink;
-pub use error::{Error, Failure};
+pub use error::{ConnectFailure, Error};
 pub use repository::{Fetched, Found, Repository};
 pub use secret::{Secret, scrub};
 

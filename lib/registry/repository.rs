@@ -11,7 +11,7 @@ use super::answer::Answer;
 use super::credentials;
 use super::download::{BlobSink, Download};
 use super::endpoint::Endpoint;
-use super::error::Failure;
+use super::error::ConnectFailure;
 use super::mirrors;
 use super::registries_conf::Pull;
 use super::retry::Attempts;
@@ -235,7 +235,7 @@ impl Repository {
             if index == last || !may_try_elsewhere(&error) {
                 return Err(error);
             }
-            let failed = matches!(&error, Error::Transport { kind, .. } if *kind != Failure::Permanent);
+            let failed = matches!(&error, Error::Transport { kind, .. } if *kind != ConnectFailure::Permanent);
             source.down.fetch_or(failed, Ordering::Relaxed);
             log::warn!("mirror {}: {error}; trying the next place", source.endpoint.host());
         }

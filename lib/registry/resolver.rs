@@ -7,19 +7,19 @@ use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
-use super::destination::{Sender, Zone};
+use super::destination::{Referrer, Zone};
 
 /// Looks names up. Of the host that a server sent us to only such addresses come out as it may send us to (R8): what is
 /// judged is what is connected to, so that no second answer of a name server can differ.
 #[derive(Debug)]
 pub(super) struct Resolver {
     /// The host of the client, and who sent us there. The resolver is asked for the names of proxies too.
-    pub sent: Option<(String, Sender)>,
+    pub sent: Option<(String, Referrer)>,
 }
 
 /// Why a name leads nowhere.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ResolveError {
+pub(super) enum LookupError {
     /// The name server says that there is no such name, or cannot be asked.
     #[error("{what}")]
     Lookup {
@@ -34,7 +34,7 @@ pub(super) enum ResolveError {
 }
 
 impl Resolver {
-    fn sender(&self, name: &str) -> Option<Sender> {
+    fn sender(&self, name: &str) -> Option<Referrer> {
         self.sent.as_ref().filter(|(host, _)| host.eq_ignore_ascii_case(name)).map(|(_, sender)| *sender)
     }
 }
@@ -56,9 +56,9 @@ impl Resolve for Resolver {
     }
 }
 
-fn lookup(name: &str, sender: Option<Sender>) -> Result<Vec<SocketAddr>, ResolveError> {
+fn lookup(name: &str, sender: Option<Referrer>) -> Result<Vec<SocketAddr>, LookupError> {
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
-    let failed = |error: dns_lookup::LookupError| ResolveError::Lookup {
+    let failed = |error: dns_lookup::LookupError| LookupError::Lookup {
         is_temporary: matches!(error.kind(), LookupErrorKind::Again),
         what: std::io::Error::from(error).to_string(),
     };
@@ -68,7 +68,7 @@ fn lookup(name: &str, sender: Option<Sender>) -> Result<Vec<SocketAddr>, Resolve
     let allowed = |address: &SocketAddr| sender.is_none_or(|sender| sender.reaches(zone(address)));
     let (allowed, forbidden): (Vec<_>, Vec<_>) = found.into_iter().partition(allowed);
     match forbidden.first() {
-        Some(address) if allowed.is_empty() => Err(ResolveError::Forbidden(zone(address))),
+        Some(address) if allowed.is_empty() => Err(LookupError::Forbidden(zone(address))),
         _ => Ok(allowed),
     }
 }
@@ -80,11 +80,11 @@ mod tests {
 
     #[test]
     fn a_name_leads_only_where_its_sender_may_send() {
-        let sent = |zone| Some(Sender { secure: false, zone });
+        let sent = |zone| Some(Referrer { secure: false, zone });
         assert!(!lookup("localhost", None).unwrap().is_empty());
         assert!(!lookup("localhost", sent(Zone::Loopback)).unwrap().is_empty());
         let refused = lookup("localhost", sent(Zone::Elsewhere));
-        assert!(matches!(refused, Err(ResolveError::Forbidden(Zone::Loopback))), "{refused:?}");
+        assert!(matches!(refused, Err(LookupError::Forbidden(Zone::Loopback))), "{refused:?}");
         let resolver = Resolver { sent: Some(("Localhost".into(), sent(Zone::Elsewhere).unwrap())) };
         assert!(resolver.sender("localhost").is_some());
         assert!(resolver.sender("proxy.example").is_none(), "whom the user named may be anywhere");

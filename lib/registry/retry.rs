@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::error::Failure;
+use super::error::ConnectFailure;
 use super::{Cancel, Error};
 
 /// The longest time between two attempts that is waited, also when the server asks for more.
@@ -62,7 +62,7 @@ impl Attempts {
         let wait =
             asked.map_or_else(|| backoff(done), |asked| asked.saturating_add(jitter(Duration::from_millis(250))));
         let longest = if self.mirror { LONGEST_AT_MIRROR } else { LONGEST };
-        let nobody = matches!(&error, Error::Transport { kind: Failure::NotTls | Failure::Silent, .. });
+        let nobody = matches!(&error, Error::Transport { kind: ConnectFailure::NotTls | ConnectFailure::Silent, .. });
         if wait > longest || (self.mirror && nobody) {
             return Err(error);
         }
@@ -153,7 +153,7 @@ mod tests {
         let cancel = Cancel::default();
         assert!(Attempts::at_mirror(5).after(asking(Duration::from_secs(10)), &cancel).is_err());
         assert!(Attempts::new(5).after(asking(Duration::MAX), &cancel).is_err());
-        let nobody = Error::Transport { url: String::new(), what: String::new(), kind: Failure::Silent };
+        let nobody = Error::Transport { url: String::new(), what: String::new(), kind: ConnectFailure::Silent };
         assert!(Attempts::at_mirror(5).after(nobody, &cancel).is_err());
         let mut attempts = Attempts::at_mirror(5);
         assert!(attempts.after(asking(Duration::ZERO), &cancel).is_ok());

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::client::Security;
 use super::credential::Credential;
-use super::destination::Sender;
+use super::destination::Referrer;
 use super::go_json;
 use super::transport::{Request, Transport};
 use super::url::{self, Url};
@@ -27,12 +27,12 @@ const MARGIN: Duration = Duration::from_secs(10);
 pub(super) struct Route<'a> {
     pub transport: &'a Transport,
     pub security: Security,
-    pub sender: Option<Sender>,
+    pub sender: Option<Referrer>,
 }
 
 /// What is asked of a token server.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted<'a> {
+pub(super) struct TokenRequest<'a> {
     pub realm: &'a str,
     pub service: Option<&'a str>,
     pub scope: &'a str,
@@ -64,7 +64,11 @@ impl TokenResponse {
 }
 
 /// Fetches a token, for `credential` or for nobody in particular.
-pub(super) fn fetch(route: Route<'_>, wanted: &Wanted<'_>, credential: Option<&Credential>) -> Result<Token, Error> {
+pub(super) fn fetch(
+    route: Route<'_>,
+    wanted: &TokenRequest<'_>,
+    credential: Option<&Credential>,
+) -> Result<Token, Error> {
     let request = request(route, wanted, credential)?;
     let answer = route.transport.send(&request, route.security, route.sender)?;
     let shown = url::shown(&answer.url);
@@ -96,7 +100,7 @@ pub(super) fn fetch(route: Route<'_>, wanted: &Wanted<'_>, credential: Option<&C
     Ok(Token { token: Secret::new(token), until: Instant::now() + life - MARGIN })
 }
 
-fn request(route: Route<'_>, wanted: &Wanted<'_>, credential: Option<&Credential>) -> Result<Request, Error> {
+fn request(route: Route<'_>, wanted: &TokenRequest<'_>, credential: Option<&Credential>) -> Result<Request, Error> {
     let bad = |what: &str| Error::Auth { url: wanted.realm.chars().take(200).collect(), what: what.into() };
     let mut url: Url = wanted.realm.parse().map_err(|_| bad("is no address of a token server"))?;
     if !matches!(url.scheme(), "http" | "https") {

@@ -9,7 +9,7 @@ use reqwest::{Method, Response};
 
 use super::answer::Answer;
 use super::client::{Host, Security};
-use super::destination::{Sender, Zone};
+use super::destination::{Referrer, Zone};
 use super::runtime::Runtime;
 use super::url::{self, Url};
 use super::versions::Versions;
@@ -32,7 +32,7 @@ pub(super) struct Transport {
     /// Hosts and ports that the user or the configuration named; the last one is the registry of the image: the client
     /// certificate of the command line is for it alone.
     named: Vec<String>,
-    hosts: Mutex<HashMap<Way, Host>>,
+    hosts: Mutex<HashMap<ClientKey, Host>>,
 }
 
 /// What servers say that do not speak HTTP/1.1: 426, 505, and what load balancers have for it.
@@ -40,11 +40,11 @@ const OTHER_VERSION: [u16; 3] = [426, 464, 505];
 
 /// What tells clients apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Way {
+struct ClientKey {
     origin: String,
     security: Security,
     /// The server that sends us there.
-    sender: Option<Sender>,
+    sender: Option<Referrer>,
 }
 
 /// Why there is no answer.
@@ -110,7 +110,12 @@ impl Transport {
 
     /// Sends a request and follows redirects; `Authorization` never leaves the origin it was meant for (R3). `sender` is who
     /// sent us there; of whom the user named there is none.
-    pub(super) fn send(&self, request: &Request, security: Security, sender: Option<Sender>) -> Result<Answer, Error> {
+    pub(super) fn send(
+        &self,
+        request: &Request,
+        security: Security,
+        sender: Option<Referrer>,
+    ) -> Result<Answer, Error> {
         let mut request = request.clone();
         let mut redirected = false;
         if let Some(Err(why)) = sender.map(|sender| sender.judge(&request.url)) {
@@ -134,7 +139,7 @@ impl Transport {
             // A user in an address would become an Authorization header again.
             let _ = next.set_username("");
             let _ = next.set_password(None);
-            let sending = Sender { secure: first.secure || answering.secure, ..first };
+            let sending = Referrer { secure: first.secure || answering.secure, ..first };
             if let Err(why) = sending.judge(&next) {
                 return Err(bad(format!("redirects to {}, which {why} (refused)", url::shown(&next))));
             }
@@ -157,8 +162,8 @@ impl Transport {
         &self,
         request: &Request,
         security: Security,
-        sender: Option<Sender>,
-    ) -> Result<(Response, Sender), Error> {
+        sender: Option<Referrer>,
+    ) -> Result<(Response, Referrer), Error> {
         let url = &request.url;
         if url.scheme() == "http" && !security.plain_http && !url::is_loopback(url) {
             let what = "plain HTTP is used on loopback only (--insecure allows it)".into();
@@ -171,11 +176,11 @@ impl Transport {
         // Where a proxy asks for us, its address says nothing of the server's.
         let peer = response.remote_addr().filter(|_| !host.is_proxied);
         let zone = peer.map_or_else(|| Zone::of_url(url), |peer| Zone::of(peer.ip()));
-        Ok((response, Sender { secure: url.scheme() == "https", zone }))
+        Ok((response, Referrer { secure: url.scheme() == "https", zone }))
     }
 
     /// Sends one request by the version of HTTP that its server speaks: HTTP/2 only to who speaks nothing else.
-    fn ask(&self, request: &Request, way: &Way) -> Result<(Host, Response), Error> {
+    fn ask(&self, request: &Request, way: &ClientKey) -> Result<(Host, Response), Error> {
         let host = self.host(&request.url, way)?;
         let first = match self.ask_by(&host, request) {
             Err(Unsent { error, speaks_other: true }) => Err(error),
@@ -228,15 +233,15 @@ impl Transport {
         }
     }
 
-    fn way(&self, url: &Url, security: Security, sender: Option<Sender>) -> Way {
+    fn way(&self, url: &Url, security: Security, sender: Option<Referrer>) -> ClientKey {
         let authority = url::authority(url);
         // Back where the user wanted to go anyway.
         let sender = sender.filter(|_| !self.named.contains(&authority));
-        Way { origin: format!("{}://{authority}", url.scheme()), security, sender }
+        ClientKey { origin: format!("{}://{authority}", url.scheme()), security, sender }
     }
 
     /// The client for an address.
-    fn host(&self, url: &Url, way: &Way) -> Result<Host, Error> {
+    fn host(&self, url: &Url, way: &ClientKey) -> Result<Host, Error> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(host) = hosts.get(way) {
             return Ok(host.clone());
@@ -246,7 +251,7 @@ impl Transport {
         Ok(host)
     }
 
-    fn new_host(&self, url: &Url, way: &Way, versions: Versions) -> Result<Host, Error> {
+    fn new_host(&self, url: &Url, way: &ClientKey, versions: Versions) -> Result<Host, Error> {
         let is_named = self.named.last() == Some(&url::authority(url));
         Host::new(url, way.security, &self.options, is_named, way.sender, versions)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::resolve::{Documents, Image, Resolver};
+use super::resolve::{Documents, Image, ImageResolver};
 use super::{Error, Locator, Options, emit};
 use crate::image::layer_manifest;
 use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Reference};
@@ -50,7 +50,7 @@ pub(super) fn choose(
     name: Option<&str>,
     options: &Options,
 ) -> Result<Image, Error> {
-    let resolver = Resolver::new(store, shown.to_owned(), options.platform.as_ref()).only_present();
+    let resolver = ImageResolver::new(store, shown.to_owned(), options.platform.as_ref()).only_present();
     let chosen = match name {
         Some(name) => named(entries, name),
         None => entries.iter().collect(),

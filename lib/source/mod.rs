@@ -27,7 +27,7 @@ use std::time::Duration;
 pub use error::Error;
 pub use locator::Locator;
 pub use options::Options;
-pub use progress::{Meter, NoProgress, Outcome, Progress, Transfer};
+pub use progress::{FetchProgress, NoProgress, Outcome, Transfer, TransferMeter};
 
 use crate::image::layer_manifest;
 use crate::store::{Pruned, Store};
@@ -50,7 +50,7 @@ pub fn prune(options: &Options, age: Duration) -> Result<Pruned, Error> {
 /// ```
 /// use std::sync::Arc;
 /// use oci2ext4::image::{Digest, layer_manifest::{Record, Writer}};
-/// use oci2ext4::source::{Locator, NoProgress, Options, Progress, fetch};
+/// use oci2ext4::source::{Locator, NoProgress, Options, FetchProgress, fetch};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let put = |bytes: &[u8]| -> std::io::Result<(Digest, usize)> {
@@ -75,7 +75,7 @@ pub fn prune(options: &Options, age: Duration) -> Result<Pruned, Error> {
 /// let locator = Locator::parse(&format!("oci:{layout}"))?; // or a registry's `nginx:1.27`
 /// let registry = oci2ext4::registry::Options::default();
 /// let options = Options { store, shared_store: false, platform: None, jobs: 4, offline: false, registry };
-/// let progress: Arc<dyn Progress> = Arc::new(NoProgress);
+/// let progress: Arc<dyn FetchProgress> = Arc::new(NoProgress);
 ///
 /// let mut manifest = Vec::new(); // or a pipe
 /// let mut writer = Writer::new(&mut manifest);
@@ -91,7 +91,7 @@ pub fn prune(options: &Options, age: Duration) -> Result<Pruned, Error> {
 pub fn fetch<W: Write>(
     locator: &Locator,
     options: &Options,
-    progress: &Arc<dyn Progress>,
+    progress: &Arc<dyn FetchProgress>,
     out: &mut layer_manifest::Writer<W>,
 ) -> Result<Option<Vec<u8>>, Error> {
     match locator {

@@ -25,15 +25,15 @@ pub enum Outcome {
 }
 
 /// Is told of transfers as they start; called from several threads.
-pub trait Progress: Send + Sync {
+pub trait FetchProgress: Send + Sync {
     /// A transfer will start, as others do that this is told of before it does.
     fn expect(&self, _: &Transfer) {}
     /// A transfer starts.
-    fn start(&self, transfer: &Transfer) -> Box<dyn Meter>;
+    fn start(&self, transfer: &Transfer) -> Box<dyn TransferMeter>;
 }
 
 /// Is told how one transfer goes on.
-pub trait Meter: Send {
+pub trait TransferMeter: Send {
     /// So many bytes of it are there; less than before when it had to be started again.
     fn at(&mut self, bytes: u64);
     /// It ended.
@@ -44,13 +44,13 @@ pub trait Meter: Send {
 #[derive(Clone, Copy, Debug)]
 pub struct NoProgress;
 
-impl Progress for NoProgress {
-    fn start(&self, _: &Transfer) -> Box<dyn Meter> {
+impl FetchProgress for NoProgress {
+    fn start(&self, _: &Transfer) -> Box<dyn TransferMeter> {
         Box::new(Self)
     }
 }
 
-impl Meter for NoProgress {
+impl TransferMeter for NoProgress {
     fn at(&mut self, _: u64) {}
     fn end(self: Box<Self>, _: Outcome) {}
 }

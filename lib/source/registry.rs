@@ -9,18 +9,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use super::resolve::{Documents, Image, Resolver};
-use super::{Error, Meter, Options, Outcome, Progress, Transfer, emit, layout};
+use super::resolve::{Documents, Image, ImageResolver};
+use super::{Error, FetchProgress, Options, Outcome, Transfer, TransferMeter, emit, layout};
 use crate::image::layer_manifest;
 use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Manifest, Reference, media_type};
 use crate::registry::{self, BlobSink, Cancel, Repository};
 use crate::relay::PageBuffer;
-use crate::store::{self, Claim, Name, Partial, Store};
+use crate::store::{self, Claim, PartialBlob, Store, StoredName};
 
 pub(super) fn fetch<W: Write>(
     reference: &Reference,
     options: &Options,
-    progress: &Arc<dyn Progress>,
+    progress: &Arc<dyn FetchProgress>,
     out: &mut layer_manifest::Writer<W>,
 ) -> Result<Vec<u8>, Error> {
     if options.offline {
@@ -55,7 +55,7 @@ fn fetch_image<W: Write>(
     options: &Options,
     out: &mut layer_manifest::Writer<W>,
 ) -> Result<Image, Error> {
-    let image = Resolver::new(remote, remote.shown.clone(), options.platform.as_ref()).resolve(top)?;
+    let image = ImageResolver::new(remote, remote.shown.clone(), options.platform.as_ref()).resolve(top)?;
     emit::image(out, &remote.shown, &image)?;
     let begun = remote.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
     let events = match begun.filter(|begun| begun.layers == image.manifest.layers) {
@@ -88,7 +88,7 @@ fn offline<W: Write>(
         image: shown.clone(),
         what: format!("not in the blob store {}: fetch it once without --offline", store.root().display()),
     })?;
-    let image = Resolver::new(&store, shown.clone(), options.platform.as_ref()).resolve(&top)?;
+    let image = ImageResolver::new(&store, shown.clone(), options.platform.as_ref()).resolve(&top)?;
     store.mark_used(&reference.store_name());
     layout::emit_all(&store, &shown, image, out)
 }
@@ -102,7 +102,7 @@ struct Remote {
     shown: String,
     repository: Repository,
     store: Store,
-    progress: Arc<dyn Progress>,
+    progress: Arc<dyn FetchProgress>,
     /// Parallel downloads.
     jobs: usize,
     /// The layers that are on their way while the config still is.
@@ -112,7 +112,7 @@ struct Remote {
 /// Layers on their way.
 struct Begun {
     layers: Vec<Descriptor>,
-    events: Receiver<Event>,
+    events: Receiver<LayerEvent>,
 }
 
 impl Remote {
@@ -131,7 +131,7 @@ impl Remote {
         let tag = reference.target();
         // A tag that the store knows costs one HEAD request while it has not moved (R6).
         let known = self.store.lookup(&reference.store_name())?;
-        let is_cached = |name: &Name| Ok::<_, Error>(self.cached(&name.target.digest)?.is_some());
+        let is_cached = |name: &StoredName| Ok::<_, Error>(self.cached(&name.target.digest)?.is_some());
         let is_cached = known.as_ref().map(is_cached).transpose()?;
         if let (Some(name), Some(true)) = (known, is_cached) {
             let found = self.repository.head(&tag).map_err(|source| {
@@ -187,12 +187,12 @@ impl Remote {
         begins(partial.path());
         meter.at(partial.offset());
         let (since, before) = (Instant::now(), partial.offset());
-        let mut sink = Metered { partial, meter, begins };
+        let mut sink = MeteredSink { partial, meter, begins };
         let fetched = match layer {
             Some(_) => self.repository.blob(descriptor, &mut sink),
             None => self.repository.config(descriptor, &mut sink),
         };
-        let Metered { partial, meter, .. } = sink;
+        let MeteredSink { partial, meter, .. } = sink;
         meter.end(if fetched.is_ok() { Outcome::Done } else { Outcome::Failed });
         fetched.map_err(|source| match layer {
             Some(layer) => {
@@ -218,7 +218,7 @@ impl Remote {
                 own_media_type(&bytes)
             };
         }
-        let name = Name::new(reference.store_name(), top, &bytes, image.platform.as_ref());
+        let name = StoredName::new(reference.store_name(), top, &bytes, image.platform.as_ref());
         Ok(self.store.remember(&name)?)
     }
 }
@@ -278,7 +278,7 @@ impl Documents for Arc<Remote> {
 }
 
 /// What the threads that fetch layers tell.
-enum Event {
+enum LayerEvent {
     /// The bytes of this layer begin to arrive in a file.
     Begun(usize, PathBuf),
     /// The blob of this digest is whole at a path, or does not come.
@@ -286,7 +286,7 @@ enum Event {
 }
 
 /// Begins to fetch the layers, several at once.
-fn begin(remote: &Arc<Remote>, layers: &[Descriptor]) -> Result<Receiver<Event>, Error> {
+fn begin(remote: &Arc<Remote>, layers: &[Descriptor]) -> Result<Receiver<LayerEvent>, Error> {
     // A layer may stand in an image twice (F12) and is fetched once.
     let mut seen = HashSet::new();
     let work: Vec<(usize, Descriptor)> =
@@ -315,7 +315,7 @@ fn begin(remote: &Arc<Remote>, layers: &[Descriptor]) -> Result<Receiver<Event>,
 fn records<W: Write>(
     remote: &Remote,
     image: &Image,
-    events: &Receiver<Event>,
+    events: &Receiver<LayerEvent>,
     out: &mut layer_manifest::Writer<W>,
 ) -> Result<(), Error> {
     let mut paths: HashMap<Digest, PathBuf> = HashMap::new();
@@ -323,8 +323,8 @@ fn records<W: Write>(
         while !paths.contains_key(&descriptor.digest) {
             let ended = |_| Error::NotFound { image: remote.shown.clone(), what: "a download ended early".into() };
             match events.recv().map_err(ended)? {
-                Event::Begun(index, path) => emit::fetching(out, image, index, path)?,
-                Event::Ended(digest, done) => drop(paths.insert(digest, done?)),
+                LayerEvent::Begun(index, path) => emit::fetching(out, image, index, path)?,
+                LayerEvent::Ended(digest, done) => drop(paths.insert(digest, done?)),
             }
         }
         emit::layer(out, image, index, paths[&descriptor.digest].clone())?;
@@ -333,26 +333,26 @@ fn records<W: Write>(
 }
 
 /// Fetches what nobody has begun yet, until nothing is left or nobody listens.
-fn fetch_all(remote: &Remote, work: &[(usize, Descriptor)], next: &AtomicUsize, events: &mpsc::Sender<Event>) {
+fn fetch_all(remote: &Remote, work: &[(usize, Descriptor)], next: &AtomicUsize, events: &mpsc::Sender<LayerEvent>) {
     while let Some((index, descriptor)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
         // Who does not listen any more is told in vain.
-        let begins = |path: &Path| drop(events.send(Event::Begun(*index, path.to_path_buf())));
+        let begins = |path: &Path| drop(events.send(LayerEvent::Begun(*index, path.to_path_buf())));
         let done = remote.blob(descriptor, Some(*index), begins);
-        if events.send(Event::Ended(descriptor.digest.clone(), done)).is_err() {
+        if events.send(LayerEvent::Ended(descriptor.digest.clone(), done)).is_err() {
             return;
         }
     }
 }
 
 /// A partial blob that reports how far it is.
-struct Metered<B> {
-    partial: Box<Partial>,
-    meter: Box<dyn Meter>,
+struct MeteredSink<B> {
+    partial: Box<PartialBlob>,
+    meter: Box<dyn TransferMeter>,
     /// Is told where the bytes arrive from now on.
     begins: B,
 }
 
-impl<B: Fn(&Path)> BlobSink for Metered<B> {
+impl<B: Fn(&Path)> BlobSink for MeteredSink<B> {
     fn size(&self) -> u64 {
         self.partial.size()
     }

@@ -35,7 +35,7 @@ pub(super) struct Image {
     pub platform: Option<Platform>,
 }
 
-pub(super) struct Resolver<'a, D> {
+pub(super) struct ImageResolver<'a, D> {
     documents: &'a D,
     image: String,
     wanted: Platform,
@@ -45,7 +45,7 @@ pub(super) struct Resolver<'a, D> {
     left: u32,
 }
 
-impl<'a, D: Documents> Resolver<'a, D> {
+impl<'a, D: Documents> ImageResolver<'a, D> {
     /// For `image` as the user calls it; `platform` is `None` when the user does not say.
     pub(super) fn new(documents: &'a D, image: String, platform: Option<&Platform>) -> Self {
         let wanted = platform.cloned().unwrap_or_else(Platform::host);

@@ -19,13 +19,13 @@ const STICKY: u32 = 0o1000;
 
 /// An open directory of a store or a layout.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub(super) struct StoreDirectory {
     path: PathBuf,
     file: File,
     access: Access,
 }
 
-impl Directory {
+impl StoreDirectory {
     /// Opens the directory that `path`, which the user named, leads to.
     pub(super) fn open(path: &Path, access: Access) -> Result<Self, Error> {
         let opened = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());

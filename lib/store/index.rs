@@ -29,7 +29,7 @@ const USED_GRAIN: u64 = 3600;
 
 /// A name in the store and what it stands for.
 #[derive(Clone, Debug)]
-pub struct Name {
+pub struct StoredName {
     /// The image's name.
     pub name: String,
     /// What the name stood for at its source: an index or a manifest.
@@ -58,14 +58,14 @@ impl Store {
     ///
     /// # Errors
     /// When `index.json` cannot be read.
-    pub fn lookup(&self, name: &str) -> Result<Option<Name>, Error> {
+    pub fn lookup(&self, name: &str) -> Result<Option<StoredName>, Error> {
         let found = self.entries()?.into_iter().find(|e| e.annotations.get(REF_NAME).is_some_and(|n| n == name));
         Ok(found.map(|entry| {
             let source = source(&entry.annotations);
             let plain = Descriptor { annotations: Annotations::new(), ..entry };
             match source {
-                Some(target) => Name { name: name.to_owned(), target, wrapper: Some(plain) },
-                None => Name { name: name.to_owned(), target: plain, wrapper: None },
+                Some(target) => StoredName { name: name.to_owned(), target, wrapper: Some(plain) },
+                None => StoredName { name: name.to_owned(), target: plain, wrapper: None },
             }
         }))
     }
@@ -74,7 +74,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub fn remember(&self, (name, wrapper): &(Name, Option<Vec<u8>>)) -> Result<(), Error> {
+    pub fn remember(&self, (name, wrapper): &(StoredName, Option<Vec<u8>>)) -> Result<(), Error> {
         if let (Some(wrapper), Some(descriptor)) = (wrapper, &name.wrapper) {
             self.put(&descriptor.digest, wrapper)?;
         }
@@ -85,7 +85,7 @@ impl Store {
     ///
     /// # Errors
     /// When `index.json` cannot be read or written.
-    pub(super) fn set_name(&self, name: &Name) -> Result<(), Error> {
+    pub(super) fn set_name(&self, name: &StoredName) -> Result<(), Error> {
         let now = seconds(SystemTime::now());
         let new = entry(name, now);
         let old = self.entries_as_written()?.into_iter().find(|entry| name_of(entry) == Some(&name.name));
@@ -229,7 +229,7 @@ pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-fn entry(name: &Name, used: u64) -> Value {
+fn entry(name: &StoredName, used: u64) -> Value {
     let shown = name.wrapper.as_ref().unwrap_or(&name.target);
     let mut annotations = Map::new();
     annotations.insert(REF_NAME.into(), json!(name.name));
@@ -254,7 +254,7 @@ fn source(annotations: &Annotations) -> Option<Descriptor> {
     Some(Descriptor::new(&media_type, digest, size))
 }
 
-impl Name {
+impl StoredName {
     /// A name for a document, for [`Store::remember`]. One that is not OCI's is wrapped in an OCI index: `platform` says
     /// what its image runs on.
     #[must_use]

@@ -39,11 +39,11 @@ use rustix::fs::{Mode, OFlags};
 pub use access::{Access, Options};
 pub use error::{Error, Mismatch};
 pub use import::Import;
-pub use index::{Name, REF_NAME};
-pub use partial::{Claim, Partial};
+pub use index::{REF_NAME, StoredName};
+pub use partial::{Claim, PartialBlob};
 pub use prune::Pruned;
 
-use directory::Directory;
+use directory::StoreDirectory;
 
 use crate::image::{Algorithm, Digest, Hasher};
 use crate::sys::{NewFile, try_lock, try_lock_shared};
@@ -62,13 +62,13 @@ pub struct Store(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     options: Options,
-    root: Directory,
+    root: StoreDirectory,
     /// Locked together with all who fetch, until the store is closed; absent where it is only read or cannot be locked.
     in_use: Option<File>,
     /// Absent in a layout that is only read.
-    partial: Option<Directory>,
-    sha256: Option<Directory>,
-    sha512: Option<Directory>,
+    partial: Option<StoreDirectory>,
+    sha256: Option<StoreDirectory>,
+    sha512: Option<StoreDirectory>,
 }
 
 impl Store {
@@ -81,7 +81,7 @@ impl Store {
         let made = DirBuilder::new().recursive(true).mode(mode).create(dir);
         made.map_err(Error::at(dir, "cannot make the blob store"))?;
         let root = dir.canonicalize().map_err(Error::at(dir, "cannot open the blob store"))?;
-        let root = Directory::open(&root, options.access)?;
+        let root = StoreDirectory::open(&root, options.access)?;
         let is_new = root.file("oci-layout")?.is_none();
         if is_new {
             require_empty(&root)?;
@@ -108,7 +108,7 @@ impl Store {
     /// When `dir` is no image layout, is open to others, or cannot be read.
     pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
         let root = dir.canonicalize().map_err(Error::at(dir, "cannot open the image layout"))?;
-        let root = Directory::open(&root, options.access)?;
+        let root = StoreDirectory::open(&root, options.access)?;
         if root.file("index.json")?.is_none() {
             return Err(Error::NotALayout { path: root.path().to_path_buf() });
         }
@@ -224,7 +224,7 @@ impl Store {
         self.blobs(digest.algorithm()).map_or(Ok(()), |directory| directory.remove(digest.hex()))
     }
 
-    fn blobs(&self, algorithm: Algorithm) -> Option<&Directory> {
+    fn blobs(&self, algorithm: Algorithm) -> Option<&StoreDirectory> {
         match algorithm {
             Algorithm::Sha256 => self.0.sha256.as_ref(),
             Algorithm::Sha512 => self.0.sha512.as_ref(),
@@ -232,12 +232,12 @@ impl Store {
     }
 
     /// The directory that a new blob goes to.
-    fn blobs_to_write(&self, digest: &Digest) -> Result<&Directory, Error> {
+    fn blobs_to_write(&self, digest: &Digest) -> Result<&StoreDirectory, Error> {
         self.blobs(digest.algorithm()).ok_or_else(|| self.read_only())
     }
 
     /// The directory of files on their way.
-    fn partial(&self) -> Result<&Directory, Error> {
+    fn partial(&self) -> Result<&StoreDirectory, Error> {
         self.0.partial.as_ref().ok_or_else(|| self.read_only())
     }
 
@@ -285,7 +285,7 @@ fn lock_mode(access: Access) -> Mode {
 
 /// Takes the lock of those who use a store, so that nobody prunes it as if he were alone. Who may not open the lock, because
 /// he can only read the store, goes without.
-fn use_together(root: &Directory, options: Options, create: OFlags) -> Result<Option<File>, Error> {
+fn use_together(root: &StoreDirectory, options: Options, create: OFlags) -> Result<Option<File>, Error> {
     let path = root.join(".in-use");
     let lock = match root.open_file(".in-use", OFlags::RDWR | create, lock_mode(options.access)) {
         Ok(Some(lock)) => lock,
@@ -307,7 +307,7 @@ fn is_read_only(error: &io::Error) -> bool {
 }
 
 /// Nothing of others may stand where a store is made: a mistyped directory must not be strewn with blobs.
-fn require_empty(root: &Directory) -> Result<(), Error> {
+fn require_empty(root: &StoreDirectory) -> Result<(), Error> {
     let ours = [".lock", ".in-use", "partial", "blobs", "oci-layout", "index.json", "lost+found"];
     let (names, others) = root.names()?;
     if others == 0 && names.iter().all(|name| ours.contains(&name.as_str())) {

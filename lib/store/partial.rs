@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::directory::Directory;
+use super::directory::StoreDirectory;
 use super::flush::Flusher;
 use super::hash_behind::HashBehind;
 use super::{Error, Mismatch, Store, verified, wait};
@@ -21,12 +21,12 @@ pub enum Claim {
     /// The blob is there, whole.
     Present(PathBuf),
     /// It is this caller's to fetch.
-    Partial(Box<Partial>),
+    Partial(Box<PartialBlob>),
 }
 
 /// A blob that is being written, locked against other writers. Dropping it keeps what has arrived.
 #[derive(Debug)]
-pub struct Partial {
+pub struct PartialBlob {
     store: Store,
     digest: Digest,
     size: u64,
@@ -105,7 +105,8 @@ impl Store {
             let hash = HashBehind::new(digest.algorithm());
             let store = self.clone();
             let (digest, flusher) = (digest.clone(), Flusher::default());
-            let mut partial = Partial { store, digest, size, name, is_private, path, file, hash, offset: 0, flusher };
+            let mut partial =
+                PartialBlob { store, digest, size, name, is_private, path, file, hash, offset: 0, flusher };
             partial.resume()?;
             return Ok(Claim::Partial(Box::new(partial)));
         }
@@ -120,7 +121,7 @@ fn private(name: &str) -> String {
 /// The partial file of this name, made when there is none; `None` when it has to be looked for again.
 ///
 /// What is no file of the store's making, such as a link to somebody's, is not written to but replaced.
-fn open(directory: &Directory, name: &str) -> Result<Option<File>, Error> {
+fn open(directory: &StoreDirectory, name: &str) -> Result<Option<File>, Error> {
     let replace = |error: Error| {
         log::warn!("{error}; starting the blob again");
         directory.remove(name).map(|()| None)
@@ -145,7 +146,7 @@ fn open(directory: &Directory, name: &str) -> Result<Option<File>, Error> {
     }
 }
 
-impl Partial {
+impl PartialBlob {
     /// Bytes that have arrived.
     #[must_use]
     pub fn offset(&self) -> u64 {
@@ -306,7 +307,7 @@ impl Partial {
     }
 }
 
-impl Drop for Partial {
+impl Drop for PartialBlob {
     fn drop(&mut self) {
         if self.is_private {
             // Nothing is left to try.

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::directory::Directory;
+use super::directory::StoreDirectory;
 use super::index::seconds;
 use super::{Error, Store};
 use crate::image::{Algorithm, Digest, MAX_DOCUMENT};
@@ -118,7 +118,7 @@ fn digests(file: File) -> Vec<Digest> {
 }
 
 /// Removes a file that was last changed before `before`, unless somebody holds it.
-fn remove(directory: &Directory, name: &str, before: u64, pruned: &mut Pruned) -> Result<(), Error> {
+fn remove(directory: &StoreDirectory, name: &str, before: u64, pruned: &mut Pruned) -> Result<(), Error> {
     let file = match directory.file(name) {
         Ok(Some(file)) => file,
         // Not ours, or gone.

@@ -12,7 +12,7 @@ fn digest() -> Digest {
     Digest::sha256(b"hello world")
 }
 
-fn partial(store: &Store) -> Box<Partial> {
+fn partial(store: &Store) -> Box<PartialBlob> {
     match store.claim(&digest(), 11).unwrap() {
         Claim::Partial(partial) => partial,
         Claim::Present(path) => panic!("{} is there", path.display()),
@@ -90,7 +90,7 @@ fn names_replace_names_and_leave_others_alone() {
     fs::write(store.root().join("index.json"), foreign).unwrap();
     let name = |target: &str, bytes: &[u8]| {
         let target = Descriptor::new(target, Digest::sha256(bytes), bytes.len() as u64);
-        Name::new("a/b:c".into(), target, bytes, None)
+        StoredName::new("a/b:c".into(), target, bytes, None)
     };
     let one = name(media_type::OCI_MANIFEST, b"{}");
     assert!(one.1.is_none());

@@ -125,13 +125,13 @@ pub(super) fn ignored_signals() -> u64 {
 
 /// Tells of what is written to a file.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct OsWatch {
     events: OwnedFd,
-    /// Readable when somebody has called [`Watch::wake`].
+    /// Readable when somebody has called [`OsWatch::wake`].
     woken: OwnedFd,
 }
 
-impl Watch {
+impl OsWatch {
     /// Watches the inode of an open file, whatever its name.
     pub(super) fn new(file: &File) -> io::Result<Self> {
         let events = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
@@ -140,7 +140,7 @@ impl Watch {
         Ok(Self { events, woken })
     }
 
-    /// Waits for a write since the last call, or for [`Watch::wake`], at most so long.
+    /// Waits for a write since the last call, or for [`OsWatch::wake`], at most so long.
     pub(super) fn wait(&self, at_most: Duration) -> io::Result<()> {
         let at_most = Timespec::try_from(at_most).ok();
         let mut fds = [&self.events, &self.woken].map(|fd| PollFd::new(fd, PollFlags::IN));

@@ -11,7 +11,7 @@
 //! | [`Watch`]: waiting for a file to grow | inotify(7) | it is looked at from time to time |
 //! | [`random`] | getrandom(2) | /dev/urandom |
 //! | [`open_beneath`]: no way out by symbolic links | openat2(2) | one directory after the other |
-//! | [`Node`]: attributes of what has a name | `O_PATH`, /proc/self/fd | by its path |
+//! | [`PinnedInode`]: attributes of what has a name | `O_PATH`, /proc/self/fd | by its path |
 //! | syncing | fsync(2), fdatasync(2) | the standard library asks macOS for `F_FULLFSYNC` itself |
 //!
 //! The two ways of a thing have the same signature in `linux.rs` and `portable.rs`. The feature `portable` makes Linux go
@@ -49,7 +49,7 @@ pub use holes::{data_segments, next_data, punch, zero};
 pub use interrupted::uninterrupted;
 pub use lock::{try_lock, try_lock_shared};
 pub use new_file::{NewFile, Replaced};
-pub use node::Node;
+pub use node::PinnedInode;
 pub use open::{open, open_at};
 pub use os::{random, send, widen_pipe};
 pub use wait::wait_until_writable;

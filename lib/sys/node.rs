@@ -15,12 +15,12 @@ use super::os;
 /// A name in a directory that was opened, and what has the name. On Linux that is held by a descriptor, so that all that is
 /// asked about it is asked about the same inode whatever becomes of the name; elsewhere it is found by its path.
 #[derive(Debug)]
-pub struct Node {
+pub struct PinnedInode {
     file: Option<File>,
     path: PathBuf,
 }
 
-impl Node {
+impl PinnedInode {
     /// What `name` in `directory` is; `path` is the same name from here.
     ///
     /// # Errors

@@ -78,9 +78,9 @@ pub(super) fn path_of(_: &File) -> Option<PathBuf> {
 
 /// Never made: nothing tells of what is written.
 #[derive(Debug)]
-pub(super) enum Watch {}
+pub(super) enum OsWatch {}
 
-impl Watch {
+impl OsWatch {
     /// Always [`io::ErrorKind::Unsupported`].
     pub(super) fn new(_: &File) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())

@@ -24,21 +24,21 @@ const SHARED: u32 = 8;
 const TRIES: u32 = 100;
 
 /// The names of this process.
-static NAMES: Mutex<Vec<Name>> = Mutex::new(Vec::new());
+static NAMES: Mutex<Vec<RegisteredName>> = Mutex::new(Vec::new());
 static WATCH: Once = Once::new();
 
-fn names() -> MutexGuard<'static, Vec<Name>> {
+fn names() -> MutexGuard<'static, Vec<RegisteredName>> {
     NAMES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Debug)]
-struct Name {
+struct RegisteredName {
     path: PathBuf,
     /// Where the file stood before, and is to stand again.
     restore_to: Option<PathBuf>,
 }
 
-impl Name {
+impl RegisteredName {
     fn remove(self) {
         let Self { path, restore_to } = self;
         // It does nothing when both are still names of one file (rename(2)); then, too, the temporary one goes.
@@ -79,7 +79,7 @@ impl TemporaryName {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
                 Ok(made) => {
-                    names.push(Name { path: path.clone(), restore_to: None });
+                    names.push(RegisteredName { path: path.clone(), restore_to: None });
                     return Ok((made, Self(path)));
                 }
             }
@@ -98,7 +98,7 @@ impl TemporaryName {
     /// Takes `path` for temporary, though it does not look so.
     pub(super) fn of(path: &Path) -> Self {
         WATCH.call_once(watch);
-        names().push(Name { path: path.into(), restore_to: None });
+        names().push(RegisteredName { path: path.into(), restore_to: None });
         Self(path.into())
     }
 
@@ -166,7 +166,7 @@ fn watch() {
     let watching = thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let Ok(mut signals) = receive.recv() else { return };
         if let Some(signal) = signals.forever().next() {
-            names().drain(..).for_each(Name::remove);
+            names().drain(..).for_each(RegisteredName::remove);
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     });

@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_millis(64);
 #[derive(Debug)]
 pub struct Watch {
     /// By the system, where it has that.
-    told: Option<os::Watch>,
+    told: Option<os::OsWatch>,
     woken: Mutex<bool>,
     wake: Condvar,
 }
@@ -27,7 +27,7 @@ impl Watch {
     /// Watches `file` from now on. Where the system tells of no writes, or has no watches left, time passes instead.
     #[must_use]
     pub fn new(file: &File) -> Self {
-        let told = os::Watch::new(file);
+        let told = os::OsWatch::new(file);
         if let Err(error) = &told {
             let unsupported = error.kind() == io::ErrorKind::Unsupported;
             log::log!(if unsupported { log::Level::Trace } else { log::Level::Debug }, "a file is polled: {error}");

@@ -6,7 +6,7 @@ use super::{BLOCK, Segment};
 
 /// What must follow a member's headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Body {
+pub struct MemberBody {
     /// The ranges of the file to write one after the other: all of it, or for a file with holes its segments
     /// widened to whole blocks. What they have beyond the segments asked for are zeros.
     pub segments: Vec<Segment>,
@@ -14,7 +14,7 @@ pub struct Body {
     pub padding: usize,
 }
 
-impl Body {
+impl MemberBody {
     /// How many bytes the segments hold.
     #[must_use]
     pub fn len(&self) -> u64 {

@@ -11,7 +11,7 @@ use tar::{EntryType, Header};
 
 use super::limits::MAX_PAX;
 use super::reader::padding;
-use super::{BLOCK, Body, FileLayout, Segment, WriteError, acl, sparse, xattr};
+use super::{BLOCK, FileLayout, MemberBody, Segment, WriteError, acl, sparse, xattr};
 use crate::meta::{Acl, Device, Entry, Named, NodeKind, Timestamp, Xattrs};
 
 /// Appends to `out` all blocks that stand before the member's data: its PAX header if it needs one, its header, the map
@@ -35,10 +35,10 @@ use crate::meta::{Acl, Device, Entry, Named, NodeKind, Timestamp, Xattrs};
 ///
 /// # Errors
 /// A name that no header can hold, or too many attributes.
-pub fn encode(member: &Named<'_, FileLayout<'_>, &[u8]>, out: &mut Vec<u8>) -> Result<Body, WriteError> {
+pub fn encode(member: &Named<'_, FileLayout<'_>, &[u8]>, out: &mut Vec<u8>) -> Result<MemberBody, WriteError> {
     let mut pax = Vec::new();
     let mut header = Header::new_ustar();
-    let mut body = Body::default();
+    let mut body = MemberBody::default();
     let mut map = Vec::new();
     let mut device = Device { major: 0, minor: 0 };
     let mut size = 0;

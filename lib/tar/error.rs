@@ -1,12 +1,12 @@
 use std::fmt;
 use std::io;
 
-use super::{NumberError, PaxError, SparseError, XattrError};
+use super::{NumberError, PaxError, PaxXattrError, SparseError};
 use crate::meta::Shown;
 
 /// What is wrong with a tar stream, and where.
 #[derive(Debug, thiserror::Error)]
-#[error("{}at byte {offset}: {problem}", Prefix(member.as_deref()))]
+#[error("{}at byte {offset}: {problem}", NamePrefix(member.as_deref()))]
 pub struct Error {
     /// The member's name, where it is known.
     pub member: Option<Box<[u8]>>,
@@ -28,7 +28,7 @@ pub enum Problem {
     #[error("the archive is cut off inside {0}")]
     Cut(Part),
     /// A block that should be a header is none.
-    #[error("not a tar header: its bytes sum up to {computed}, it says {}", Stored(*stored))]
+    #[error("not a tar header: its bytes sum up to {computed}, it says {}", StoredChecksum(*stored))]
     Checksum {
         /// What the checksum field says; `None` when it is not a number.
         stored: Option<i64>,
@@ -66,7 +66,7 @@ pub enum Problem {
     Sparse(#[from] SparseError),
     /// An extended attribute is malformed.
     #[error("extended attribute: {0}")]
-    Xattr(#[from] XattrError),
+    Xattr(#[from] PaxXattrError),
     /// Global attributes would take more memory than the members that they are repeated for.
     #[error("the attributes of global PAX headers are repeated for too many members that have some of their own")]
     RepeatedGlobals,
@@ -153,9 +153,9 @@ impl TryFrom<io::Error> for Error {
 }
 
 /// "name " or nothing.
-struct Prefix<'a>(Option<&'a [u8]>);
+struct NamePrefix<'a>(Option<&'a [u8]>);
 
-impl fmt::Display for Prefix<'_> {
+impl fmt::Display for NamePrefix<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(name) => write!(f, "{} ", Shown(name)),
@@ -164,9 +164,9 @@ impl fmt::Display for Prefix<'_> {
     }
 }
 
-struct Stored(Option<i64>);
+struct StoredChecksum(Option<i64>);
 
-impl fmt::Display for Stored {
+impl fmt::Display for StoredChecksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(sum) => write!(f, "{sum}"),

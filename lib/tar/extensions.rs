@@ -3,7 +3,7 @@
 use super::limits::{MAX_GLOBAL_NAMES, MAX_GLOBALS, MAX_NAME};
 use super::pax::Attributes;
 use super::pax_record::records;
-use super::xattr::{Decoded, PaxXattrs};
+use super::xattr::{DecodedXattrs, PaxXattrs};
 use super::{Error, Part, Problem};
 use crate::meta::SharedXattrs;
 
@@ -27,7 +27,7 @@ pub(super) struct Globals {
     attributes: Attributes,
     xattrs: PaxXattrs,
     /// The attributes, which all members without any of their own share.
-    decoded: Decoded,
+    decoded: DecodedXattrs,
     /// How many bytes of them may still be repeated for members that have some of their own.
     repeatable: u64,
 }
@@ -65,7 +65,7 @@ impl Extensions {
         shared: &mut SharedXattrs,
         header_name: &[u8],
         header_at: u64,
-    ) -> Result<(Attributes, Decoded), Error> {
+    ) -> Result<(Attributes, DecodedXattrs), Error> {
         let mut attributes = globals.as_ref().map_or_else(Attributes::default, |globals| globals.attributes.clone());
         if let Some((body_at, body)) = &self.pax {
             let applied = apply(&mut attributes, body, *body_at);
@@ -75,7 +75,7 @@ impl Extensions {
         let name = || attributes.name().or(self.name.as_deref()).unwrap_or(header_name);
         let fail = |problem: Problem| Error::new(Some(name()), header_at, problem);
         let mut decoded = match globals {
-            None if own.is_empty() => return Ok((attributes, Decoded::default())),
+            None if own.is_empty() => return Ok((attributes, DecodedXattrs::default())),
             None => own.decode().map_err(|e| fail(e.into()))?,
             Some(globals) => {
                 globals.repeatable = globals.repeatable.saturating_add(REPEATED_BY_MEMBER);

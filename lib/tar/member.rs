@@ -6,7 +6,7 @@ use super::extensions::{Extensions, check_length};
 use super::header::{Dialect, Header};
 use super::pax::{self, Attributes};
 use super::reader::{UNIT, padding};
-use super::sparse::{Map, SparseError, TextMap};
+use super::sparse::{SparseError, SparseMap, TextMap};
 use super::xattr::ACL_ACCESS;
 use super::{Error, Member, Part, Problem, Reader, Segment, Skipped, StoredFile, TrailingSlash};
 use crate::meta::{Device, Entry, Metadata, NodeKind, Timestamp};
@@ -110,7 +110,7 @@ impl<R: BufRead> Reader<R> {
         let without = Problem::Unsupported("sparse file in a header that has no room for its map");
         let sparse = header.sparse().ok_or_else(|| fail(without))?;
         let size = size.map_or_else(|| sparse.real_size(), Ok).map_err(fail)?;
-        let mut map = Map::default();
+        let mut map = SparseMap::default();
         let mut more = map.push_fields(sparse.map).map_err(|e| fail(e.into()))?;
         let mut extended = sparse.extended != 0;
         while extended {
@@ -128,8 +128,8 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// The size and map that `GNU.sparse.*` records give; version 1.0 has its map before the data.
-    fn pax_map(&mut self, sparse: &pax::Sparse, at: u64) -> Result<(u64, Option<Vec<Segment>>), Error> {
-        let pax::Sparse { major, minor, real_size, segments, map: numbers, .. } = sparse;
+    fn pax_map(&mut self, sparse: &pax::PaxSparse, at: u64) -> Result<(u64, Option<Vec<Segment>>), Error> {
+        let pax::PaxSparse { major, minor, real_size, segments, map: numbers, .. } = sparse;
         if major.is_none() && minor.is_none() && real_size.is_none() && segments.is_none() && numbers.is_empty() {
             return Ok((self.left, None));
         }
@@ -138,7 +138,7 @@ impl<R: BufRead> Reader<R> {
         let size = real_size.ok_or_else(|| fail(SparseError::NoSize))?;
         let map = match (major.unwrap_or(0), minor.unwrap_or(0)) {
             (0, _) => {
-                let mut map = Map::default();
+                let mut map = SparseMap::default();
                 map.push_numbers(numbers, *segments).map_err(fail)?;
                 map
             }
@@ -150,7 +150,7 @@ impl<R: BufRead> Reader<R> {
         Ok((size, segments))
     }
 
-    fn text_map(&mut self, name: &[u8]) -> Result<Map, Error> {
+    fn text_map(&mut self, name: &[u8]) -> Result<SparseMap, Error> {
         let mut parser = TextMap::default();
         loop {
             let at = self.stream.offset;

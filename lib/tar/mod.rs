@@ -49,7 +49,7 @@ mod sparse;
 mod stream;
 mod xattr;
 
-pub use body::{Body, END_MARKER, WriteError};
+pub use body::{END_MARKER, MemberBody, WriteError};
 pub use data::Data;
 pub use encode::encode;
 pub use error::{Error, Part, Problem};
@@ -58,7 +58,7 @@ pub use pax_record::PaxError;
 pub use read_tar::{MemberSink, read_tar};
 pub use reader::Reader;
 pub use sparse::SparseError;
-pub use xattr::XattrError;
+pub use xattr::PaxXattrError;
 
 use crate::meta::{Entry, Metadata, Xattrs};
 

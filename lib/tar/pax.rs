@@ -30,14 +30,14 @@ pub(super) struct Attributes {
     /// `SCHILY.realsize`: size of an old sparse file with its holes
     pub real_size: Option<u64>,
     /// `GNU.sparse.*`
-    pub sparse: Sparse,
+    pub sparse: PaxSparse,
     /// All that become extended attributes.
     pub xattrs: PaxXattrs,
 }
 
 /// `GNU.sparse.*` records: formats 0.0, 0.1 and 1.0.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sparse {
+pub(super) struct PaxSparse {
     /// `GNU.sparse.name`: the member's name, before `path`
     pub name: Option<Vec<u8>>,
     /// `GNU.sparse.major`
@@ -110,7 +110,7 @@ impl Attributes {
     }
 }
 
-impl Sparse {
+impl PaxSparse {
     /// A new header: 0.0's pairs add up within one header only.
     pub(super) fn begin(&mut self) {
         self.fresh = true;

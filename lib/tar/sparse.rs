@@ -64,13 +64,13 @@ pub enum SparseError {
 
 /// A map while it is collected: checked for order, empty segments dropped, touching ones joined.
 #[derive(Debug, Default)]
-pub(super) struct Map {
+pub(super) struct SparseMap {
     segments: Vec<Segment>,
     mapped: u64,
     end: u64,
 }
 
-impl Map {
+impl SparseMap {
     /// Adds the next segment.
     ///
     /// # Errors
@@ -146,7 +146,7 @@ fn field(bytes: &[u8]) -> Result<u64, SparseError> {
 /// pairs there are, then the pairs.
 #[derive(Debug, Default)]
 pub(super) struct TextMap {
-    map: Map,
+    map: SparseMap,
     number: Vec<u8>,
     pairs_left: Option<u64>,
     offset: Option<u64>,
@@ -157,7 +157,7 @@ impl TextMap {
     ///
     /// # Errors
     /// A malformed number or segment.
-    pub(super) fn block(&mut self, block: &[u8; BLOCK]) -> Result<Option<Map>, SparseError> {
+    pub(super) fn block(&mut self, block: &[u8; BLOCK]) -> Result<Option<SparseMap>, SparseError> {
         for &byte in block {
             if byte != b'\n' {
                 self.number.push(byte);
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_map_is_checked_and_tidied() {
-        let mut map = Map::default();
+        let mut map = SparseMap::default();
         for (offset, len) in [(0, 0), (512, 512), (1024, 10), (4096, 0), (4096, 1), (9000, 0)] {
             map.push(offset, len).unwrap();
         }
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(map.push(u64::MAX, 1), Err(SparseError::Order { offset: u64::MAX, len: 1 }));
         assert_eq!(map.finish(9000, 523), Ok(Some(vec![seg(512, 522), seg(4096, 1)])));
         let filled = |size, stored| {
-            let mut map = Map::default();
+            let mut map = SparseMap::default();
             map.push(0, 10).unwrap();
             map.finish(size, stored)
         };
@@ -237,11 +237,11 @@ mod tests {
 
     #[test]
     fn a_map_is_no_larger_than_its_data_can_fill() {
-        let push = |map: &mut Map, count: u64, len: u64| (0..count).try_for_each(|at| map.push(at * 1024, len));
-        assert_eq!(push(&mut Map::default(), 100_000, 512), Ok(()));
-        assert_eq!(push(&mut Map::default(), SMALL_SEGMENTS, 1), Ok(()));
-        assert_eq!(push(&mut Map::default(), 100_000, 1), Err(SparseError::TooThin));
-        assert_eq!(push(&mut Map::default(), 100_000, 256), Err(SparseError::TooThin));
+        let push = |map: &mut SparseMap, count: u64, len: u64| (0..count).try_for_each(|at| map.push(at * 1024, len));
+        assert_eq!(push(&mut SparseMap::default(), 100_000, 512), Ok(()));
+        assert_eq!(push(&mut SparseMap::default(), SMALL_SEGMENTS, 1), Ok(()));
+        assert_eq!(push(&mut SparseMap::default(), 100_000, 1), Err(SparseError::TooThin));
+        assert_eq!(push(&mut SparseMap::default(), 100_000, 256), Err(SparseError::TooThin));
     }
 
     #[test]

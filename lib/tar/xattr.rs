@@ -19,7 +19,7 @@ use crate::meta::{Acl, Shown, Xattr, Xattrs};
 /// What can be wrong with an extended attribute.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum XattrError {
+pub enum PaxXattrError {
     /// It has no name, or a NUL in its name.
     #[error("no valid name in {0}")]
     Name(String),
@@ -68,7 +68,7 @@ pub(super) struct PaxXattrs {
 
 /// Extended attributes, and what an access ACL among them says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Decoded {
+pub(super) struct DecodedXattrs {
     /// The attributes.
     pub xattrs: Xattrs,
     /// The nine permission bits that the access ACL asks for.
@@ -77,7 +77,7 @@ pub(super) struct Decoded {
     pub has_nfs4_acl: bool,
 }
 
-impl Decoded {
+impl DecodedXattrs {
     /// What an access ACL makes of `mode` (E11).
     #[must_use]
     pub(super) fn mode(&self, mode: u16) -> u16 {
@@ -137,10 +137,10 @@ impl PaxXattrs {
     ///
     /// # Errors
     /// A malformed name or text.
-    pub(super) fn decode(self) -> Result<Decoded, XattrError> {
+    pub(super) fn decode(self) -> Result<DecodedXattrs, PaxXattrError> {
         for list in [&self.schily, &self.libarchive] {
             if list.iter().map(|x| x.name.len() + 1).sum::<usize>() > MAX_NAMES {
-                return Err(XattrError::TooMany);
+                return Err(PaxXattrError::TooMany);
             }
         }
         let mut list = Vec::new(); // of two with one name the later wins
@@ -151,7 +151,7 @@ impl PaxXattrs {
         let acls = [("SCHILY.acl.access", ACL_ACCESS, self.access), ("SCHILY.acl.default", ACL_DEFAULT, self.default)];
         for (keyword, name, text) in acls {
             let Some(text) = text.filter(|_| self.schily.iter().all(|x| *x.name != *name)) else { continue };
-            if let Some(acl) = acl::parse_text(&text).map_err(|e| XattrError::Acl(keyword, e))? {
+            if let Some(acl) = acl::parse_text(&text).map_err(|e| PaxXattrError::Acl(keyword, e))? {
                 list.push(Xattr { name: name.into(), value: acl.to_xattr().into() });
             }
         }
@@ -161,13 +161,13 @@ impl PaxXattrs {
         list.extend(renamed);
         for Xattr { name, value } in &list {
             if name.is_empty() || name.contains(&0) {
-                return Err(XattrError::Name(shown(name)));
+                return Err(PaxXattrError::Name(shown(name)));
             }
             if value.len() > MAX_VALUE {
-                return Err(XattrError::TooLong { name: shown(name), len: value.len() });
+                return Err(PaxXattrError::TooLong { name: shown(name), len: value.len() });
             }
         }
-        Ok(Decoded { has_nfs4_acl: self.nfs4, ..settle_access_acl(Xattrs::new(list)) })
+        Ok(DecodedXattrs { has_nfs4_acl: self.nfs4, ..settle_access_acl(Xattrs::new(list)) })
     }
 }
 
@@ -181,11 +181,11 @@ struct Twins {
 }
 
 impl Twins {
-    fn decode(records: Vec<Xattr>) -> Result<Self, XattrError> {
+    fn decode(records: Vec<Xattr>) -> Result<Self, PaxXattrError> {
         let mut twins =
             Self { decoded: Vec::with_capacity(records.len()), by_name: HashMap::new(), cut: HashSet::new() };
         for (at, Xattr { name: written, value }) in records.into_iter().enumerate() {
-            let value = base64_decode(&value).ok_or_else(|| XattrError::Base64(shown(&written)))?;
+            let value = base64_decode(&value).ok_or_else(|| PaxXattrError::Base64(shown(&written)))?;
             let name: Box<[u8]> = url_decode(&written).into();
             if let Some(equals) = name.iter().position(|b| *b == b'=') {
                 let rest = [&name[equals + 1..], b"=", &value].concat();
@@ -215,14 +215,16 @@ impl Twins {
 
 /// Takes an access ACL out that says nothing but permission bits, or nothing at all. A value that is none stays as it
 /// is, and says nothing about the mode.
-fn settle_access_acl(xattrs: Xattrs) -> Decoded {
-    let Some(Ok(acl)) = xattrs.get(ACL_ACCESS).map(Acl::parse) else { return Decoded { xattrs, ..Decoded::default() } };
+fn settle_access_acl(xattrs: Xattrs) -> DecodedXattrs {
+    let Some(Ok(acl)) = xattrs.get(ACL_ACCESS).map(Acl::parse) else {
+        return DecodedXattrs { xattrs, ..DecodedXattrs::default() };
+    };
     let permissions = acl.as_ref().map(Acl::permissions);
     if acl.is_some_and(|acl| !acl.is_minimal()) {
-        return Decoded { xattrs, permissions, has_nfs4_acl: false };
+        return DecodedXattrs { xattrs, permissions, has_nfs4_acl: false };
     }
     let rest: Vec<_> = xattrs.iter().filter(|x| x.name != ACL_ACCESS).collect();
-    Decoded { xattrs: Xattrs::new(rest), permissions, has_nfs4_acl: false }
+    DecodedXattrs { xattrs: Xattrs::new(rest), permissions, has_nfs4_acl: false }
 }
 
 /// A name for a message, shortened.
@@ -331,12 +333,12 @@ pub(super) fn is_plain_name(name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn decode(records: &[(&str, &[u8])]) -> Result<Vec<(String, Vec<u8>)>, XattrError> {
+    fn decode(records: &[(&str, &[u8])]) -> Result<Vec<(String, Vec<u8>)>, PaxXattrError> {
         let mut all = PaxXattrs::default();
         for (keyword, value) in records {
             all.apply(PaxRecord { at: 0, keyword: keyword.as_bytes(), value });
         }
-        let Decoded { xattrs, .. } = all.decode()?;
+        let DecodedXattrs { xattrs, .. } = all.decode()?;
         let text = |x: Xattr<&[u8]>| (String::from_utf8_lossy(x.name).into_owned(), x.value.to_vec());
         Ok(xattrs.iter().map(text).collect())
     }
@@ -442,14 +444,14 @@ mod tests {
     fn nameless_and_undecodable_are_errors() {
         let long = vec![0; MAX_VALUE + 1];
         assert!(decode(&[("SCHILY.xattr.user.a", &long[1..])]).is_ok());
-        assert!(matches!(decode(&[("SCHILY.xattr.user.a", &long)]), Err(XattrError::TooLong { .. })));
-        assert!(matches!(decode(&[("SCHILY.xattr.", b"x")]), Err(XattrError::Name(_))));
-        assert!(matches!(decode(&[("LIBARCHIVE.xattr.a%00", b"Zm9v")]), Err(XattrError::Name(_))));
-        assert!(matches!(decode(&[("LIBARCHIVE.xattr.a", b"*")]), Err(XattrError::Base64(_))));
-        assert!(matches!(decode(&[("SCHILY.acl.access", b"user::rwx")]), Err(XattrError::Acl(..))));
+        assert!(matches!(decode(&[("SCHILY.xattr.user.a", &long)]), Err(PaxXattrError::TooLong { .. })));
+        assert!(matches!(decode(&[("SCHILY.xattr.", b"x")]), Err(PaxXattrError::Name(_))));
+        assert!(matches!(decode(&[("LIBARCHIVE.xattr.a%00", b"Zm9v")]), Err(PaxXattrError::Name(_))));
+        assert!(matches!(decode(&[("LIBARCHIVE.xattr.a", b"*")]), Err(PaxXattrError::Base64(_))));
+        assert!(matches!(decode(&[("SCHILY.acl.access", b"user::rwx")]), Err(PaxXattrError::Acl(..))));
         let long = "x".repeat(1000);
         let many: Vec<_> = (0..66).map(|i| (format!("SCHILY.xattr.{i}{long}"), &b""[..])).collect();
         let many: Vec<_> = many.iter().map(|(k, v)| (&**k, *v)).collect();
-        assert_eq!(decode(&many), Err(XattrError::TooMany));
+        assert_eq!(decode(&many), Err(PaxXattrError::TooMany));
     }
 }

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::links::Links;
 use super::path::{self, PathError, WhiteoutKind, normalise, whiteout_kind};
 use super::placement::Placement;
-use super::resolve::{ResolveError, Resolver};
+use super::resolve::{PathResolver, ResolveError};
 use super::whiteouts::{WhiteoutFormat, Whiteouts};
 use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
 
@@ -21,9 +21,9 @@ pub enum ExistingDirectories {
     Stay,
 }
 
-/// A layer that is being applied. It must be ended by [`Layer::finish`].
+/// A layer that is being applied. It must be ended by [`LayerInProgress::finish`].
 #[derive(Debug)]
-pub struct Layer<'t, C> {
+pub struct LayerInProgress<'t, C> {
     place: Placement<'t, C>,
     links: Links,
     existing: ExistingDirectories,
@@ -31,7 +31,7 @@ pub struct Layer<'t, C> {
     position: u32,
 }
 
-impl<'t, C> Layer<'t, C> {
+impl<'t, C> LayerInProgress<'t, C> {
     pub(super) fn begin(
         arena: &'t mut Arena<C>,
         allowance: &'t mut Allowance,
@@ -39,7 +39,7 @@ impl<'t, C> Layer<'t, C> {
     ) -> Result<Self, Error> {
         let whiteout_names = whiteouts.format() == WhiteoutFormat::Names;
         let hidden = whiteouts.apply(arena, allowance)?;
-        let place = Placement { arena, allowance, hidden, resolver: Resolver::default(), whiteout_names };
+        let place = Placement { arena, allowance, hidden, resolver: PathResolver::default(), whiteout_names };
         let existing = ExistingDirectories::TakeAttributes;
         Ok(Self { place, links: Links::default(), existing, position: 0 })
     }

@@ -3,19 +3,19 @@
 use super::allowance::Allowance;
 use super::arena::{Arena, NodeId};
 use super::error::Error;
-use super::layer::Layer;
+use super::layer::LayerInProgress;
 use super::path;
 use super::sealed::Sealed;
 use super::whiteouts::Whiteouts;
 
 /// A tree that layers are applied to, bottom first. It starts as an empty root directory.
 #[derive(Debug)]
-pub struct Tree<C> {
+pub struct MergeTree<C> {
     arena: Arena<C>,
     allowance: Allowance,
 }
 
-impl<C> Tree<C> {
+impl<C> MergeTree<C> {
     /// An empty root: 0755 0:0 at time 0 until an entry says otherwise (F6, E11).
     #[must_use]
     pub fn new() -> Self {
@@ -31,8 +31,8 @@ impl<C> Tree<C> {
     ///
     /// # Errors
     /// When a whiteout's directory cannot be resolved ([`Error::Loop`]).
-    pub fn layer(&mut self, whiteouts: Whiteouts) -> Result<Layer<'_, C>, Error> {
-        Layer::begin(&mut self.arena, &mut self.allowance, whiteouts)
+    pub fn layer(&mut self, whiteouts: Whiteouts) -> Result<LayerInProgress<'_, C>, Error> {
+        LayerInProgress::begin(&mut self.arena, &mut self.allowance, whiteouts)
     }
 
     /// Removes every name for which `keep` says no, with what is below it. The root is not asked about.
@@ -85,7 +85,7 @@ impl<C> Tree<C> {
     }
 }
 
-impl<C> Default for Tree<C> {
+impl<C> Default for MergeTree<C> {
     fn default() -> Self {
         Self::new()
     }

@@ -4,7 +4,7 @@
 //! where a file's content stands, and nothing here looks inside.
 //!
 //! ```text
-//!  Tree::new() -> tree.layer(whiteouts) -> apply(member)... -> finish() -> (next layer) -> tree.seal() -> Sealed
+//!  MergeTree::new() -> tree.layer(whiteouts) -> apply(member)... -> finish() -> (next layer) -> tree.seal() -> Sealed
 //! ```
 //!
 //! Names and inodes are apart, as in a file system, so that the inode of a hard link outlives every single name (F8).
@@ -33,8 +33,8 @@ mod walk;
 mod whiteouts;
 
 pub use error::Error;
-pub use layer::{ExistingDirectories, Layer};
-pub use merge_tree::Tree;
+pub use layer::{ExistingDirectories, LayerInProgress};
+pub use merge_tree::MergeTree;
 pub use path::{MAX_NAME, PathError, WhiteoutKind, normalise, whiteout_kind};
 pub use sealed::{Children, InodeId, InodeView, Sealed};
 pub use walk::{Visit, Walk};

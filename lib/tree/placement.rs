@@ -4,7 +4,7 @@ use super::allowance::Allowance;
 use super::arena::{Arena, NodeId, Slot, State};
 use super::hidden_entries::HiddenEntries;
 use super::path;
-use super::resolve::{Directory, Missing, ResolveError, Resolver};
+use super::resolve::{FoundDirectory, Missing, PathResolver, ResolveError};
 use crate::meta::NodeKind;
 
 /// The tree while a layer is applied to it.
@@ -13,17 +13,17 @@ pub(super) struct Placement<'t, C> {
     pub(super) arena: &'t mut Arena<C>,
     pub(super) allowance: &'t mut Allowance,
     pub(super) hidden: HiddenEntries,
-    pub(super) resolver: Resolver,
+    pub(super) resolver: PathResolver,
     /// Whether `.wh.` names are whiteouts.
     pub(super) whiteout_names: bool,
 }
 
 impl<C> Placement<'_, C> {
     /// The directory at `dir` (normalised), made with its parents where they are missing.
-    pub(super) fn make_directory(&mut self, root: NodeId, dir: &[u8]) -> Result<Directory, ResolveError> {
+    pub(super) fn make_directory(&mut self, root: NodeId, dir: &[u8]) -> Result<FoundDirectory, ResolveError> {
         let missing = Missing::Make { whiteout_names: self.whiteout_names };
         let found = self.resolver.directory(self.arena, self.allowance, root, dir, missing)?;
-        Ok(found.unwrap_or(Directory::root(root))) // what is missing was made
+        Ok(found.unwrap_or(FoundDirectory::root(root))) // what is missing was made
     }
 
     /// The directory `name` in `dir`, which is at `path`; perhaps also one that a symlink of that name leads to.
@@ -31,7 +31,7 @@ impl<C> Placement<'_, C> {
         &mut self,
         root: NodeId,
         path: &[u8],
-        dir: Directory,
+        dir: FoundDirectory,
         name: &[u8],
         behind_symlinks: bool,
     ) -> Result<Option<NodeId>, ResolveError> {

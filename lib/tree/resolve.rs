@@ -57,13 +57,13 @@ impl ResolveError {
 
 /// A directory that a path led to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Directory {
+pub(super) struct FoundDirectory {
     pub(super) node: NodeId,
     /// How long its path is, all symlinks resolved.
     pub(super) path_len: usize,
 }
 
-impl Directory {
+impl FoundDirectory {
     pub(super) fn root(node: NodeId) -> Self {
         Self { node, path_len: 0 }
     }
@@ -97,21 +97,21 @@ pub(super) enum Missing {
 
 /// Follows paths, and remembers where the last ones led.
 #[derive(Debug, Default)]
-pub(super) struct Resolver {
+pub(super) struct PathResolver {
     last: LastDirectory,
     /// The directories that symlinks lead to, by the symlink.
-    symlinks: HashMap<NodeId, Destination>,
+    symlinks: HashMap<NodeId, LinkedDirectory>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Destination {
-    directory: Directory,
+struct LinkedDirectory {
+    directory: FoundDirectory,
     /// How many symlinks are on the way, the first included.
     symlinks: u32,
 }
 
 /// A symlink whose target is being followed.
-struct Following {
+struct FollowedSymlink {
     node: NodeId,
     /// Bytes of the path that are left behind its target.
     left: usize,
@@ -119,7 +119,7 @@ struct Following {
     before: u32,
 }
 
-impl Resolver {
+impl PathResolver {
     /// A directory or a symlink has gone: what was remembered may have led through it.
     pub(super) fn forget(&mut self) {
         self.last.forget();
@@ -137,16 +137,16 @@ impl Resolver {
         root: NodeId,
         dir: &[u8],
         missing: Missing,
-    ) -> Result<Option<Directory>, ResolveError> {
+    ) -> Result<Option<FoundDirectory>, ResolveError> {
         let start = if root == NodeId::ROOT { self.last.start(arena, dir) } else { None };
-        let mut here = start.unwrap_or(Directory::root(root));
+        let mut here = start.unwrap_or(FoundDirectory::root(root));
         let mut parts = Components::new(&dir[here.path_len..]);
-        let mut following: Vec<Following> = Vec::new();
+        let mut following: Vec<FollowedSymlink> = Vec::new();
         loop {
             parts.trim();
             while let Some(symlink) = following.last().filter(|symlink| parts.left() <= symlink.left) {
                 let symlinks = parts.followed - symlink.before;
-                self.symlinks.insert(symlink.node, Destination { directory: here, symlinks });
+                self.symlinks.insert(symlink.node, LinkedDirectory { directory: here, symlinks });
                 following.pop();
             }
             let Some(name) = parts.next() else { break };
@@ -158,7 +158,7 @@ impl Resolver {
             let child = arena.child(here.node, name);
             match (child, child.and_then(|node| arena.kind(node)), missing) {
                 (Some(node), Some(NodeKind::Directory), _) => {
-                    here = Directory { node, path_len: here.path_len_of(name)? };
+                    here = FoundDirectory { node, path_len: here.path_len_of(name)? };
                 }
                 (Some(node), Some(NodeKind::Symlink(target)), _) => {
                     if let Some(known) = self.symlinks.get(&node) {
@@ -167,9 +167,9 @@ impl Resolver {
                         continue;
                     }
                     if target.starts_with(b"/") {
-                        here = Directory::root(root);
+                        here = FoundDirectory::root(root);
                     }
-                    following.push(Following { node, left: parts.left(), before: parts.followed });
+                    following.push(FollowedSymlink { node, left: parts.left(), before: parts.followed });
                     parts.follow(target)?;
                 }
                 (_, _, Missing::Stop) => return Ok(None),
@@ -183,7 +183,7 @@ impl Resolver {
                     }
                     let path_len = here.path_len_of(name)?;
                     allowance.directory(path_len)?;
-                    here = Directory { node: implied(arena, here.node, name)?, path_len };
+                    here = FoundDirectory { node: implied(arena, here.node, name)?, path_len };
                 }
             }
         }
@@ -216,7 +216,7 @@ impl LastDirectory {
 
     /// The deepest known directory on the way to `path`. It is the last one from here on: each step up pays for a step
     /// down that was made before.
-    fn start<C>(&mut self, arena: &Arena<C>, path: &[u8]) -> Option<Directory> {
+    fn start<C>(&mut self, arena: &Arena<C>, path: &[u8]) -> Option<FoundDirectory> {
         let mut node = self.node?;
         let ends = |path: &[u8], at: usize| at == path.len() || path.get(at) == Some(&b'/');
         let mut common = self.path.iter().zip(path).take_while(|(a, b)| a == b).count();
@@ -229,7 +229,7 @@ impl LastDirectory {
         }
         self.path.truncate(common);
         self.node = Some(node);
-        Some(Directory { node, path_len: common })
+        Some(FoundDirectory { node, path_len: common })
     }
 
     /// `path` begins with what [`LastDirectory::start`] has left of the last one.

@@ -6,7 +6,7 @@ use crate::meta::{Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
 /// Applies layers written one member a line: `name/`, `name = content`, `name -> symlink target`,
 /// `name == hard link target`, each perhaps with ` @mode`.
 fn merge(layers: &[&str]) -> Result<Sealed<String>, Error> {
-    let mut tree = Tree::new();
+    let mut tree = MergeTree::new();
     for (number, layer) in layers.iter().enumerate() {
         let members: Vec<Member> = layer.lines().map(str::trim).filter(|l| !l.is_empty()).map(member).collect();
         let mut whiteouts = Whiteouts::new(WhiteoutFormat::Names);
@@ -196,7 +196,7 @@ fn f7_symlinked_parents_stay_inside_the_root() {
 #[test]
 fn f16_directories_that_exist_are_kept() {
     let stack = |lower: &str, upper: &str, existing| {
-        let mut tree = Tree::new();
+        let mut tree = MergeTree::new();
         for (number, (layer, existing)) in
             [(lower, ExistingDirectories::TakeAttributes), (upper, existing)].into_iter().enumerate()
         {
@@ -382,7 +382,7 @@ fn a_node_is_small() {
 
 #[test]
 fn retain_removes_subtrees() {
-    let mut tree = Tree::new();
+    let mut tree = MergeTree::new();
     let mut layer = tree.layer(Whiteouts::new(WhiteoutFormat::Other)).unwrap();
     for path in ["a/b/c", "a/b/d", "a/e", "f", "g/h", ".wh.x"] {
         let (entry, meta) = (Entry::Node(NodeKind::File(())), Metadata::IMPLIED_DIRECTORY);

@@ -23,7 +23,7 @@ pub enum WhiteoutFormat {
 /// The whiteouts and opaque markers of one layer, collected before the layer is applied.
 ///
 /// First every member of the layer is shown to [`Whiteouts::collect`], or what is hidden is told to [`Whiteouts::hide`]
-/// and [`Whiteouts::opaque`]. `Tree::look_up` then finds the symlinks of lower layers that lead to what they name. If
+/// and [`Whiteouts::opaque`]. `MergeTree::look_up` then finds the symlinks of lower layers that lead to what they name. If
 /// there are any ([`Whiteouts::lead_through_symlinks`]), the members are shown to [`Whiteouts::see`], because a layer
 /// that replaces a symlink by a directory of its own does not mean what that symlink led to.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Whiteouts {
     }
 
     /// Looks at a member's name and takes it down when it is a whiteout or an opaque marker, whatever the member's type
-    /// (F3). Says whether it was. `position` is how many members come to `Layer::apply` before it.
+    /// (F3). Says whether it was. `position` is how many members come to `LayerInProgress::apply` before it.
     ///
     /// # Errors
     /// When the name is refused.

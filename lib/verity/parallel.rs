@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use super::tree::{Hasher, Salt, Tree};
+use super::tree::{BlockHasher, HashTree, Salt};
 use super::{BLOCK, BLOCK_BYTES, Hash};
 
 /// Bytes that a processor takes at once.
@@ -43,13 +43,13 @@ pub fn hash(
     salt: &Salt,
     sink: impl FnMut(u64, &[u8; BLOCK], u64) -> io::Result<()>,
 ) -> io::Result<Hash> {
-    let hasher = Hasher::new(salt);
+    let hasher = BlockHasher::new(salt);
     let zero = hasher.hash(&ZEROS);
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
         let workers =
             (0..processors).map(|_| Worker::spawn(scope, data, &hasher, zero)).collect::<io::Result<Vec<_>>>()?;
-        let mut tree = Tree::new(salt, data_blocks, sink);
+        let mut tree = HashTree::new(salt, data_blocks, sink);
         let mut waiting = VecDeque::new();
         let mut turns = (0..processors).cycle();
         let mut pieces = Pieces { data, at: 0, end: data_blocks * BLOCK_BYTES, known: 0..0 };
@@ -104,7 +104,7 @@ impl Worker {
     fn spawn<'scope, D: Data>(
         scope: &'scope thread::Scope<'scope, '_>,
         data: &'scope D,
-        hasher: &Hasher,
+        hasher: &BlockHasher,
         zero: Hash,
     ) -> io::Result<Self> {
         // Each can hold all that is due from one worker, so that neither side ever waits for the other in a circle.

@@ -12,9 +12,9 @@ pub type Salt = [u8; 32];
 
 /// Hashes blocks.
 #[derive(Clone)]
-pub(super) struct Hasher(Sha256);
+pub(super) struct BlockHasher(Sha256);
 
-impl Hasher {
+impl BlockHasher {
     pub(super) fn new(salt: &Salt) -> Self {
         Self(Sha256::new_with_prefix(salt))
     }
@@ -25,7 +25,7 @@ impl Hasher {
 }
 
 /// A level's block that is not full yet.
-struct Partial {
+struct PartialBlock {
     block: Box<[u8; BLOCK]>,
     filled: usize,
     /// Where it goes, in blocks of the tree.
@@ -34,21 +34,21 @@ struct Partial {
 
 /// Takes the hashes of the data in order, and hands out the blocks of the tree: where they stand in the tree, the block,
 /// and how many times it follows itself. Within a level they come in order.
-pub(super) struct Tree<F> {
-    hasher: Hasher,
+pub(super) struct HashTree<F> {
+    hasher: BlockHasher,
     levels: Levels,
-    partial: Vec<Partial>,
+    partial: Vec<PartialBlock>,
     sink: F,
     /// The last hash that came to the top: when all came, the root hash.
     root: Hash,
 }
 
-impl<F: FnMut(u64, &[u8; BLOCK], u64) -> io::Result<()>> Tree<F> {
+impl<F: FnMut(u64, &[u8; BLOCK], u64) -> io::Result<()>> HashTree<F> {
     pub(super) fn new(salt: &Salt, data_blocks: u64, sink: F) -> Self {
         let levels = Levels::new(data_blocks);
         let starts = (0..).map_while(|level| levels.level(level)).map(|(start, _)| start);
-        let partial = starts.map(|next| Partial { block: Box::new([0; BLOCK]), filled: 0, next }).collect();
-        Self { hasher: Hasher::new(salt), levels, partial, sink, root: [0; HASH] }
+        let partial = starts.map(|next| PartialBlock { block: Box::new([0; BLOCK]), filled: 0, next }).collect();
+        Self { hasher: BlockHasher::new(salt), levels, partial, sink, root: [0; HASH] }
     }
 
     /// The next `count` blocks of data have this hash.

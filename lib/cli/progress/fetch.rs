@@ -7,11 +7,11 @@ use super::terminal;
 use super::ticker::show;
 use super::work::{PieceId, Work};
 use crate::cli::ProgressMode;
-use crate::source::{Meter, NoProgress, Outcome, Progress, Transfer};
+use crate::source::{FetchProgress, NoProgress, Outcome, Transfer, TransferMeter};
 
 /// A line on the terminal, plain lines, or nothing.
 #[must_use]
-pub fn fetch_progress(mode: ProgressMode, tool: &'static str) -> Arc<dyn Progress> {
+pub fn fetch_progress(mode: ProgressMode, tool: &'static str) -> Arc<dyn FetchProgress> {
     let plain = match mode {
         ProgressMode::None => return Arc::new(NoProgress),
         ProgressMode::Plain => Some(tool),
@@ -42,12 +42,12 @@ struct Shown {
     plain: Option<&'static str>,
 }
 
-impl Progress for Shown {
+impl FetchProgress for Shown {
     fn expect(&self, transfer: &Transfer) {
         self.work.expect(label(transfer), transfer.size);
     }
 
-    fn start(&self, transfer: &Transfer) -> Box<dyn Meter> {
+    fn start(&self, transfer: &Transfer) -> Box<dyn TransferMeter> {
         let label = label(transfer);
         let piece = self.work.begin(label.clone(), transfer.size);
         let line = self.plain.map(|tool| Line { tool, label, size: transfer.size, since: Instant::now() });
@@ -63,7 +63,7 @@ struct Shower {
     line: Option<Line>,
 }
 
-impl Meter for Shower {
+impl TransferMeter for Shower {
     fn at(&mut self, bytes: u64) {
         match self.bytes {
             // What an earlier run left is no speed of this one.

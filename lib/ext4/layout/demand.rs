@@ -3,8 +3,8 @@
 //! Content is placed before any of this is known. Behind it come the journal, the resize inode's block, the bitmaps
 //! and the inode tables of all groups (`flex_bg` allows that); what follows is free.
 
+use super::block_allocator::BlockAllocator;
 use super::block_group::{GROUP_BLOCKS, MAX_BLOCKS, groups, superblock_groups};
-use super::cursor::Cursor;
 use super::journal;
 use super::plan::{INODES_PER_BLOCK, Layout, block};
 use super::reserved_blocks::ReservedBlocks;
@@ -22,7 +22,7 @@ const FREE_PART: Percent = Percent::from_hundredths(10_00);
 
 /// A size asked for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Size {
+pub(crate) struct ImageSize {
     pub(crate) bytes: u64,
     /// Blocks that the file system covers.
     pub(crate) blocks: u64,
@@ -47,9 +47,9 @@ impl Demand {
     /// Too little space in the size asked for, or no way to represent the image.
     pub(crate) fn layout(
         &self,
-        content: &Cursor,
+        content: &BlockAllocator,
         reserved: ReservedBlocks,
-        size: Option<Size>,
+        size: Option<ImageSize>,
     ) -> Result<Layout, Error> {
         if self.options.inodes.is_some_and(|inodes| u64::from(inodes) < self.inodes) {
             return Err(Error::NoInodes { inodes: self.options.inodes.unwrap_or(0).into(), needed: self.inodes });
@@ -60,7 +60,7 @@ impl Demand {
         }
     }
 
-    fn of_size(&self, content: &Cursor, reserved: ReservedBlocks, size: Size) -> Result<Layout, Error> {
+    fn of_size(&self, content: &BlockAllocator, reserved: ReservedBlocks, size: ImageSize) -> Result<Layout, Error> {
         let mut headroom = self.headroom(size.blocks);
         loop {
             match self.attempt(content, reserved, size.blocks, headroom) {
@@ -72,7 +72,7 @@ impl Demand {
     }
 
     /// The smallest image that holds the content, what the options ask for and the space to be left free.
-    fn smallest(&self, content: &Cursor, reserved: ReservedBlocks) -> Result<Layout, Error> {
+    fn smallest(&self, content: &BlockAllocator, reserved: ReservedBlocks) -> Result<Layout, Error> {
         let (part, least) = match self.options.free {
             Free::Default => (FREE_PART, FREE_LEAST),
             Free::Percent(part) => (part, 0),
@@ -112,7 +112,7 @@ impl Demand {
                 return Err(Error::ImageTooLarge);
             }
             let (reserved, blocks) = ReservedBlocks::for_blocks(wanted);
-            let mut content = Cursor::new(reserved);
+            let mut content = BlockAllocator::new(reserved);
             content.skip(self.content);
             // In another size a file may be cut by another backup group, and its tree need another block or two.
             let crossed = superblock_groups(groups(content.end())).count() as u64 - 1;
@@ -144,7 +144,13 @@ impl Demand {
     }
 
     /// Lays out in exactly `blocks` blocks, or says how many it takes at least.
-    fn attempt(&self, content: &Cursor, reserved: ReservedBlocks, blocks: u64, headroom: u64) -> Result<Layout, u64> {
+    fn attempt(
+        &self,
+        content: &BlockAllocator,
+        reserved: ReservedBlocks,
+        blocks: u64,
+        headroom: u64,
+    ) -> Result<Layout, u64> {
         let group_count = groups(blocks);
         // 2^32 - 1 is the largest number of inodes.
         let most_per_group = MAX_INODES_PER_GROUP.min((MAX_BLOCKS / group_count.max(1)) & !(INODES_PER_BLOCK - 1));
@@ -159,30 +165,30 @@ impl Demand {
             .next_multiple_of(INODES_PER_BLOCK)
             .min(most_per_group);
 
-        let mut cursor = content.clone();
+        let mut allocator = content.clone();
         let journal = match self.options.journal {
             Some(_) if blocks < journal::LEAST_IMAGE => return Err(journal::LEAST_IMAGE),
-            Some(journal) => Some(journal::place(&mut cursor, journal::blocks(journal, blocks), blocks)?),
+            Some(journal) => Some(journal::place(&mut allocator, journal::blocks(journal, blocks), blocks)?),
             None => None,
         };
-        let (resize_block, _) = cursor.take(1);
-        let mut single = || cursor.take(1).0;
+        let (resize_block, _) = allocator.take(1);
+        let mut single = || allocator.take(1).0;
         let block_bitmaps: Vec<u64> = (0..group_count).map(|_| single()).collect();
         let inode_bitmaps: Vec<u64> = (0..group_count).map(|_| single()).collect();
         let mut left_out = Vec::new();
         let mut inode_tables = Vec::with_capacity(block_bitmaps.len());
         for _ in 0..group_count {
-            let (start, gap) = cursor.take_together(inodes_per_group / INODES_PER_BLOCK);
+            let (start, gap) = allocator.take_together(inodes_per_group / INODES_PER_BLOCK);
             inode_tables.push(start);
             if !gap.is_empty() {
                 left_out.push(gap);
             }
         }
-        if cursor.end() > blocks {
-            return Err(cursor.end());
+        if allocator.end() > blocks {
+            return Err(allocator.end());
         }
         let behind: u64 = superblock_groups(group_count)
-            .filter(|group| group * GROUP_BLOCKS >= cursor.end())
+            .filter(|group| group * GROUP_BLOCKS >= allocator.end())
             .map(|group| reserved.blocks_in(group))
             .sum();
         let gaps: u64 = left_out.iter().map(|gap| gap.end - gap.start).sum();
@@ -197,8 +203,8 @@ impl Demand {
             inode_tables: inode_tables.into_iter().map(block).collect::<Result<_, _>>()?,
             left_out,
             content_end: content.end(),
-            end: cursor.end(),
-            used: (cursor.end() + behind).saturating_sub(gaps + self.unused),
+            end: allocator.end(),
+            used: (allocator.end() + behind).saturating_sub(gaps + self.unused),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! How large the journal is, and where it stands.
 
-use super::cursor::Cursor;
+use super::block_allocator::BlockAllocator;
 use super::file_data::FileData;
 use super::plan::{JournalBlocks, block};
 use crate::ext4::format::extent::Extent;
@@ -12,18 +12,18 @@ use crate::ext4::options::Journal;
 pub(super) const LEAST_IMAGE: u64 = 2048;
 
 /// Takes the journal's blocks, in an image of at most `limit` blocks; else says how many it takes at least.
-pub(super) fn place(cursor: &mut Cursor, count: u64, limit: u64) -> Result<JournalBlocks, u64> {
+pub(super) fn place(allocator: &mut BlockAllocator, count: u64, limit: u64) -> Result<JournalBlocks, u64> {
     let mut data = FileData::hole(count * BLOCK_BYTES);
     let mut done = 0;
     while done < count {
-        let (start, len) = cursor.take(count - done);
-        if cursor.end() > limit {
-            return Err(cursor.end() + (count - done - len));
+        let (start, len) = allocator.take(count - done);
+        if allocator.end() > limit {
+            return Err(allocator.end() + (count - done - len));
         }
         data.push(Extent { logical: exact(done), start: block(start)?, len: exact(len) });
         done += len;
     }
-    let tree = (0..tree_blocks(data.extents())).map(|_| block(cursor.take(1).0)).collect::<Result<_, _>>()?;
+    let tree = (0..tree_blocks(data.extents())).map(|_| block(allocator.take(1).0)).collect::<Result<_, _>>()?;
     Ok(JournalBlocks { data, tree })
 }
 

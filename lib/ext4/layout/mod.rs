@@ -1,8 +1,8 @@
 //! What stands where, and how much of it there is: pure arithmetic on block and inode numbers. No I/O.
 
 pub(crate) mod bitmap;
+pub(crate) mod block_allocator;
 pub(crate) mod block_group;
-pub(crate) mod cursor;
 pub(crate) mod demand;
 pub(crate) mod dir_index;
 pub(crate) mod directory;

@@ -12,7 +12,7 @@ use crate::ext4::layout::bitmap::{block_bitmap, free_blocks, inode_bitmap, reser
 use crate::ext4::layout::plan::Layout;
 use crate::ext4::number::{BLOCK, exact};
 use crate::ext4::write::disk::Disk;
-use crate::ext4::write::superblock::Totals;
+use crate::ext4::write::superblock::FreeCounts;
 use crate::ext4::write::target::Target;
 
 /// The inodes in use.
@@ -30,8 +30,8 @@ pub(crate) fn write_bitmaps<T: Target>(
     seed: Option<ChecksumSeed>,
     unused: &[Range<u64>],
     used: &UsedInodes<'_>,
-) -> Result<(Vec<u8>, Totals), Error> {
-    let mut totals = Totals::default();
+) -> Result<(Vec<u8>, FreeCounts), Error> {
+    let mut totals = FreeCounts::default();
     let mut descriptors = Vec::new();
     let mut inode_bitmaps = Vec::new();
     for (number, group) in (0_u32..).zip(0..layout.groups()) {

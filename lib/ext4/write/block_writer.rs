@@ -2,9 +2,9 @@
 
 use crate::ext4::error::Error;
 use crate::ext4::format::extent::Extent;
+use crate::ext4::layout::block_allocator::BlockAllocator;
 use crate::ext4::layout::block_group::MAX_BLOCKS;
-use crate::ext4::layout::cursor::Cursor;
-use crate::ext4::layout::demand::Size;
+use crate::ext4::layout::demand::ImageSize;
 use crate::ext4::layout::file_data::FileData;
 use crate::ext4::layout::reserved_blocks::ReservedBlocks;
 use crate::ext4::number::{BLOCK, BLOCK_BYTES, BlockNumber, exact};
@@ -17,9 +17,9 @@ use crate::ext4::write::target::Target;
 pub(crate) struct BlockWriter<T> {
     pub(crate) disk: Disk<T>,
     /// The size asked for.
-    pub(crate) size: Option<Size>,
+    pub(crate) size: Option<ImageSize>,
     pub(crate) reserved: ReservedBlocks,
-    pub(crate) cursor: Cursor,
+    pub(crate) allocator: BlockAllocator,
     /// Blocks handed out.
     pub(crate) content: u64,
 }
@@ -36,19 +36,19 @@ impl<T: Target> BlockWriter<T> {
                     return Err(Error::ImageTooLarge);
                 }
                 let (reserved, blocks) = ReservedBlocks::for_blocks(blocks);
-                (reserved, Some(Size { bytes, blocks }))
+                (reserved, Some(ImageSize { bytes, blocks }))
             }
         };
         let mut disk = Disk::new(target, options.offset);
         if size.is_none_or(|size| size.blocks > 0) {
             disk.clear_first(BLOCK_BYTES)?;
         }
-        Ok(Self { disk, size, reserved, cursor: Cursor::new(reserved), content: 0 })
+        Ok(Self { disk, size, reserved, allocator: BlockAllocator::new(reserved), content: 0 })
     }
 
     /// The next blocks for content: the first, and how many of those wanted follow each other.
     pub(crate) fn take(&mut self, want: u64) -> Result<(BlockNumber, u32), Error> {
-        let (start, len) = self.cursor.take(want);
+        let (start, len) = self.allocator.take(want);
         self.content += len;
         let end = start + len;
         match self.size {

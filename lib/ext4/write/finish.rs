@@ -46,7 +46,7 @@ impl<T: Target> ImageWriter<T> {
             inodes: numbers.inodes().into(),
             options: self.options.clone(),
         };
-        let layout = demand.layout(&self.blocks.cursor, self.blocks.reserved, self.blocks.size)?;
+        let layout = demand.layout(&self.blocks.allocator, self.blocks.reserved, self.blocks.size)?;
         unused.extend(layout.left_out.iter().cloned());
 
         let unit = BLOCK_BYTES;

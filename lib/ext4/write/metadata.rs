@@ -230,8 +230,8 @@ impl<T: Target> BlockWriter<T> {
             }
             at = end;
         }
-        if at < self.cursor.end() {
-            unused.push(at..self.cursor.end());
+        if at < self.allocator.end() {
+            unused.push(at..self.allocator.end());
         }
         Ok(unused)
     }

@@ -31,7 +31,7 @@ const LOG_BLOCK_SIZE: u32 = 2;
 
 /// The sums over all groups.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Totals {
+pub(crate) struct FreeCounts {
     pub(crate) free_blocks: u64,
     pub(crate) free_inodes: u64,
 }
@@ -41,7 +41,7 @@ pub(crate) fn primary(
     layout: &Layout,
     options: &Options,
     identity: &Identity,
-    totals: Totals,
+    totals: FreeCounts,
     journal: Option<&[u8; INODE_BYTES]>,
 ) -> SuperBlock {
     let group_blocks = exact(GROUP_BLOCKS);

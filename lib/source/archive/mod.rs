@@ -12,10 +12,10 @@ use unpack::Unpacked;
 
 use super::locator::ArchiveKind;
 use super::resolve::Image;
-use super::{Error, Locator, Meter, Options, Outcome, Progress, Transfer, layout};
+use super::{Error, FetchProgress, Locator, Options, Outcome, Transfer, TransferMeter, layout};
 use crate::image::layer_manifest;
 use crate::image::{Descriptor, Entries, MAX_DOCUMENT};
-use crate::store::{Name, Store};
+use crate::store::{Store, StoredName};
 use crate::sys::WaitingReader;
 
 /// An archive as the user names it.
@@ -28,7 +28,7 @@ pub(super) struct Archive<'a> {
 pub(super) fn fetch<W: Write>(
     archive: &Archive<'_>,
     options: &Options,
-    progress: &Arc<dyn Progress>,
+    progress: &Arc<dyn FetchProgress>,
     out: &mut layer_manifest::Writer<W>,
 ) -> Result<Vec<u8>, Error> {
     let store = Store::create(&options.store, options.of_store())?;
@@ -59,7 +59,7 @@ pub(super) fn fetch<W: Write>(
     // nginx. The digest keeps the image from being swept out by tools that look for names.
     let bytes = store.document(&digest, MAX_DOCUMENT)?.unwrap_or_default();
     let target = Descriptor::new(&media_type, digest.clone(), bytes.len() as u64);
-    store.remember(&Name::new(format!("archive@{digest}"), target, &bytes, platform.as_ref()))?;
+    store.remember(&StoredName::new(format!("archive@{digest}"), target, &bytes, platform.as_ref()))?;
     Ok(config)
 }
 
@@ -81,7 +81,7 @@ fn oci(
     layout::choose(store, shown, &index.manifests.0, archive.name, options)
 }
 
-fn read(file: &Path, store: &Store, progress: &Arc<dyn Progress>) -> Result<Unpacked, Error> {
+fn read(file: &Path, store: &Store, progress: &Arc<dyn FetchProgress>) -> Result<Unpacked, Error> {
     let fail = |e: io::Error| Error::of_input(file, &e.to_string());
     let (input, size): (Box<dyn Read>, _) = if file == Path::new("-") {
         (Box::new(WaitingReader(io::stdin().lock())), None)
@@ -102,7 +102,7 @@ fn read(file: &Path, store: &Store, progress: &Arc<dyn Progress>) -> Result<Unpa
 /// Reports how much of the archive was read.
 struct Counted {
     input: Box<dyn Read>,
-    meter: Box<dyn Meter>,
+    meter: Box<dyn TransferMeter>,
     count: u64,
 }
 

@@ -9,7 +9,7 @@ use crate::codec::Decoder;
 use crate::image::{Digest, MAX_DOCUMENT};
 use crate::meta::{Entry, NodeKind, Shown};
 use crate::relay::PageReader;
-use crate::store::{Claim, Import, Partial, Store};
+use crate::store::{Claim, Import, PartialBlob, Store};
 use crate::tar::{End, Reader, StoredFile};
 
 /// Most members of an archive; an image has some three for each layer.
@@ -198,7 +198,7 @@ trait SparseWrite {
     fn write_hole(&mut self, count: u64) -> Result<(), crate::store::Error>;
 }
 
-impl SparseWrite for Partial {
+impl SparseWrite for PartialBlob {
     fn write(&mut self, bytes: &[u8]) -> Result<(), crate::store::Error> {
         Self::write(self, bytes)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use oci2ext4::meta::{Entry, Named, NodeKind};
-use oci2ext4::tree::{Error, Sealed, Tree, Visit, WhiteoutFormat, Whiteouts};
+use oci2ext4::tree::{Error, MergeTree, Sealed, Visit, WhiteoutFormat, Whiteouts};
 
 use super::layers::{Member, What, parse};
 use super::model::{self, Kind, Model};
@@ -24,7 +24,7 @@ pub fn check(bytes: &[u8]) {
 
 /// Applies layers as flattening does.
 pub fn merge(layers: &[Vec<Member>]) -> Result<Sealed<Vec<u8>>, Error> {
-    let mut tree = Tree::new();
+    let mut tree = MergeTree::new();
     for members in layers {
         let mut whiteouts = Whiteouts::new(WhiteoutFormat::Names);
         for (position, member) in (0..).zip(members) {

@@ -4,7 +4,7 @@
 use std::io::{BufRead, Read, Write};
 
 use oci2ext4::meta::{Entry, Named};
-use oci2ext4::tar::{Body, END_MARKER, Member, Reader, StoredFile, encode};
+use oci2ext4::tar::{END_MARKER, Member, MemberBody, Reader, StoredFile, encode};
 
 pub fn check(bytes: &[u8]) {
     check_stream(bytes);
@@ -113,7 +113,7 @@ fn write(members: &[(Member, Vec<u8>)]) -> Option<Vec<u8>> {
     Some(archive)
 }
 
-fn put(out: &mut Vec<u8>, body: &Body, member: &Member, data: &[u8]) {
+fn put(out: &mut Vec<u8>, body: &MemberBody, member: &Member, data: &[u8]) {
     let Some(segments) = member.entry.content().and_then(|file| file.sparse.as_ref()) else {
         assert_eq!(body.len(), data.len() as u64);
         return out.write_all(data).expect("a Vec takes all");

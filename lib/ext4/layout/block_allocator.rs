@@ -5,7 +5,7 @@ use super::reserved_blocks::ReservedBlocks;
 
 /// Hands out blocks in ascending order, around the reserved ones.
 #[derive(Clone, Debug)]
-pub(crate) struct Cursor {
+pub(crate) struct BlockAllocator {
     reserved: ReservedBlocks,
     next: u64,
     /// Where the next reserved blocks starts.
@@ -14,13 +14,13 @@ pub(crate) struct Cursor {
     end: u64,
 }
 
-impl Cursor {
+impl BlockAllocator {
     /// Before the first block after the reserved ones of group 0.
     pub(crate) fn new(reserved: ReservedBlocks) -> Self {
-        let mut cursor = Self { reserved, next: 0, run_end: 0, end: 0 };
-        cursor.pass_reserved();
-        cursor.end = cursor.next;
-        cursor
+        let mut allocator = Self { reserved, next: 0, run_end: 0, end: 0 };
+        allocator.pass_reserved();
+        allocator.end = allocator.next;
+        allocator
     }
 
     /// Behind the last block handed out: all used blocks but the reserved ones stand before it.
@@ -88,11 +88,11 @@ mod tests {
     #[test]
     fn the_cursor_hands_out_every_block_but_the_reserved_ones_once() {
         for reserved in [ReservedBlocks::growing(), ReservedBlocks::for_blocks(300_000).0] {
-            let mut cursor = Cursor::new(reserved);
+            let mut allocator = BlockAllocator::new(reserved);
             let mut expected =
                 (0..10 * GROUP_BLOCKS).filter(|block| block % GROUP_BLOCKS >= reserved.blocks_in(block / GROUP_BLOCKS));
             for want in 1..900 {
-                let (start, len) = cursor.take(want);
+                let (start, len) = allocator.take(want);
                 assert!(len >= 1 && len <= want);
                 for block in start..start + len {
                     if block < 10 * GROUP_BLOCKS {
@@ -106,11 +106,11 @@ mod tests {
 
     #[test]
     fn blocks_taken_together_leave_a_gap_before_reserved_blocks() {
-        let mut cursor = Cursor::new(ReservedBlocks::growing());
-        cursor.skip(GROUP_BLOCKS - 65 - 10);
-        let (start, left_out) = cursor.take_together(11);
+        let mut allocator = BlockAllocator::new(ReservedBlocks::growing());
+        allocator.skip(GROUP_BLOCKS - 65 - 10);
+        let (start, left_out) = allocator.take_together(11);
         assert_eq!(left_out, GROUP_BLOCKS - 10..GROUP_BLOCKS);
         assert_eq!(start, GROUP_BLOCKS + 65);
-        assert_eq!(cursor.take_together(11), (GROUP_BLOCKS + 76, GROUP_BLOCKS + 76..GROUP_BLOCKS + 76));
+        assert_eq!(allocator.take_together(11), (GROUP_BLOCKS + 76, GROUP_BLOCKS + 76..GROUP_BLOCKS + 76));
     }
 }
