@@ -1,23 +1,17 @@
 //! What to do next about an error: the flag, the command or the check that most often helps.
 //!
-//! The library's errors say what happened and where; which flags there are is known here.
+//! The library's errors say what happened and where; only this module knows the flags.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+use super::message::chain;
 use crate::{ext4, flatten, pack};
 
-/// Advice on an error or on what caused it, to stand in brackets behind it; `None` where the error says it all.
+/// Advice on an error or on its cause, to follow it in brackets; `None` where the error says it all.
 #[must_use]
 pub fn advice(error: &(dyn Error + 'static)) -> Option<String> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(advice) = on(error) {
-            return Some(advice);
-        }
-        next = error.source();
-    }
-    None
+    chain(error).find_map(on)
 }
 
 fn on(error: &(dyn Error + 'static)) -> Option<String> {

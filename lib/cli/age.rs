@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Why a text is no age.
+/// The text is not an age.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an age: a number with s, m, h, d or w is, such as 30d; or 0")]
 pub struct AgeError;
@@ -10,7 +10,7 @@ pub struct AgeError;
 /// Reads a number of seconds, minutes, hours, days or weeks. Only 0 needs no unit.
 ///
 /// # Errors
-/// When it is nothing of that, or longer than time can be counted.
+/// When the text is none of these, or the age does not fit in a [`Duration`].
 pub fn parse_age(text: &str) -> Result<Duration, AgeError> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);

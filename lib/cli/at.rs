@@ -1,9 +1,9 @@
-//! The file that an error is about, where the error itself cannot know its name.
+//! Adds a file name to errors that do not know it.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-/// An error with the name of the file that was read or written before it.
+/// An error, preceded by the name of the file that was being read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {source}", path.display())]
 pub struct AtPath<E: Error + 'static> {

@@ -1,4 +1,4 @@
-//! From the words of the command line to a filter's flags, or to an answer: `--help`, `--version`, `--completions`.
+//! Parses the command line into a filter's flags, or answers `--help`, `--version` and `--completions`.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser};
 
 use super::{Failure, completions};
 
-/// The flags of this process's command line; `None` when it asked for something to read, which is then written.
+/// The flags of this process; `None` when the command line asked for help or the like, which has been printed.
 ///
 /// # Errors
 /// [`Failure::Usage`] in one line (S4) when the command line makes no sense.
@@ -19,14 +19,14 @@ pub fn command_line<T: Parser + CommandFactory>() -> Result<Option<T>, Failure> 
         Ok(flags) => Ok(Some(flags)),
         Err(answer) if !answer.use_stderr() => answer.print().map(|()| None).map_err(Failure::failed),
         Err(mut error) => {
-            // That what is no flag can be given as a value is true, and helps nobody.
+            // Clap suggests passing an unknown flag as a value: true, but never helpful.
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(Vec::new()));
             Err(Failure::Usage(one_line(&error.render().to_string(), T::command().get_name())))
         }
     }
 }
 
-/// What clap says in a paragraph, as one line: the message with its tips, and without the usage that `--help` shows.
+/// Clap's paragraph as one line: the message and its tips, without the usage that `--help` shows.
 fn one_line(text: &str, tool: &str) -> String {
     let said = text
         .lines()

@@ -1,4 +1,4 @@
-//! `--completions SHELL`: a filter writes the shell completions for its own flags, so that they cannot drift.
+//! `--completions SHELL`: a filter generates shell completions from its own flags, so they cannot drift.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use super::Failure;
 
 /// Answers a command line that is `--completions SHELL` and nothing else; `false` for any other.
 ///
-/// It is asked before the flags are parsed, since the other flags may be mandatory.
+/// Called before the flags are parsed, since others may be mandatory.
 ///
 /// # Errors
 /// When the shell is unknown (usage), or `out` cannot be written.

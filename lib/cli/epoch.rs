@@ -8,7 +8,7 @@ const NAME: &str = "SOURCE_DATE_EPOCH";
 /// The time that stands for "now" where builds must be reproducible, if the environment sets one.
 ///
 /// # Errors
-/// [`Failure::Usage`] when it is set to anything but a number of seconds. Empty counts as unset.
+/// [`Failure::Usage`] when it is set to anything but a number of seconds. An empty value counts as unset.
 pub fn source_date_epoch() -> Result<Option<Timestamp>, Failure> {
     match std::env::var_os(NAME) {
         None => Ok(None),

@@ -9,7 +9,7 @@ use crate::meta::Timestamp;
 use crate::pack::Identify;
 
 impl Tar2ext4 {
-    /// From the content with `SOURCE_DATE_EPOCH`, else random and now.
+    /// Derived from the content with `SOURCE_DATE_EPOCH`, otherwise random and dated now.
     ///
     /// # Errors
     /// When `SOURCE_DATE_EPOCH` is no time, or the system has no random bytes.
@@ -19,7 +19,7 @@ impl Tar2ext4 {
         let epoch = source_date_epoch()?;
         let now = epoch.unwrap_or(clock);
         let uuid = self.uuid.map(|choice| choice.bytes(now)).transpose()?;
-        // e2fsck complains of a write in the future (E2). The clock's own time would be another in every run (S6).
+        // e2fsck complains about a write in the future (E2); the current time would differ from run to run (S6).
         let last_write = if now.secs > clock.secs { Timestamp::EPOCH } else { now };
         if epoch.is_some() {
             return Ok(Identify::ByContent { uuid, now, last_write });

@@ -1,4 +1,4 @@
-//! What a filter reads: a file that was named, or standard input.
+//! A filter's input: a named file or standard input.
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -8,19 +8,19 @@ use std::path::Path;
 use super::{AtPath, Failure};
 use crate::sys::widen_pipe;
 
-/// Bytes of the pipe in front of a filter.
+/// The capacity to ask for on an input pipe, in bytes.
 const PIPE: usize = 1 << 20;
 
-/// What a filter says to inputs that it does not read.
+/// What a filter says about inputs that it refuses to read.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusals {
-    /// To a terminal as standard input.
+    /// When standard input is a terminal.
     pub terminal: &'static str,
-    /// To a directory: what to do with it instead.
+    /// When the input is a directory: what to do instead.
     pub directory: fn(&str) -> String,
 }
 
-/// Opens `path`; standard input without one or with `-`.
+/// Opens `path`, or standard input if it is missing or `-`.
 ///
 /// # Errors
 /// When it cannot be opened, is a directory, or a terminal.

@@ -1,9 +1,9 @@
-//! Symbolic links at the end of an output's name.
+//! Output names that are symbolic links.
 //!
-//! They are followed as by a shell's `>`, also to a file that is not there yet; but not those that a stranger put into a
-//! directory where anyone may leave one, such as /tmp. The kernel does not follow these either where
-//! fs.protected_symlinks is set, as in every distribution; it is not asked here, because the link is read and its
-//! target replaced.
+//! They are followed as a shell's `>` would, even to a file that does not exist yet, except for links that another user
+//! planted in a world-writable sticky directory such as /tmp. Where fs.protected_symlinks is set, as it is in every
+//! distribution, the kernel would refuse those too; it gets no chance to, because we read the link and replace its
+//! target.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-/// Links in a row, as many as the kernel follows.
+/// The longest chain of links, as in the kernel.
 const LINKS: usize = 40;
 
-/// `target` with a symbolic link at its end followed.
+/// Follows `target` while it is a symbolic link.
 pub(super) fn resolve(target: &Path) -> io::Result<PathBuf> {
     let mut path = target.to_path_buf();
     for _ in 0..LINKS {
@@ -43,7 +43,7 @@ pub(super) fn resolve(target: &Path) -> io::Result<PathBuf> {
     Err(Errno::LOOP.into())
 }
 
-/// Whether a stranger may have put what stands in `directory` there: the rule of fs.protected_symlinks (proc_sys_fs(5)).
+/// Whether another user may have planted `found` in `directory`: the rule of fs.protected_symlinks (proc_sys_fs(5)).
 pub(super) fn is_planted(found: &Metadata, directory: &Path) -> io::Result<bool> {
     const STICKY_FOR_ALL: u32 = 0o1002;
     let directory = fs::metadata(directory)?;
@@ -51,7 +51,7 @@ pub(super) fn is_planted(found: &Metadata, directory: &Path) -> io::Result<bool>
     Ok(open_to_all && found.uid() != rustix::process::geteuid().as_raw() && found.uid() != directory.uid())
 }
 
-/// The directory that `path` stands in.
+/// The directory that holds `path`.
 pub(super) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

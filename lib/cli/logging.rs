@@ -18,7 +18,7 @@ pub enum ProgressMode {
     None,
 }
 
-/// The flags that every filter has besides its own.
+/// The flags that all filters share.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Common {
     /// Show progress on stderr: one line on a terminal (auto), lines now and then (plain), or none
@@ -36,7 +36,7 @@ pub struct Common {
 }
 
 impl Common {
-    /// Sends `log` records to stderr: warnings by default, else as -q, -v or `RUST_LOG` say.
+    /// Sends `log` records to stderr: warnings by default, otherwise as -q, -v or `RUST_LOG` say.
     pub fn start_logging(&self, tool: &'static str) {
         use std::io::Write;
         let level = match (self.quiet, self.verbose) {
@@ -45,7 +45,7 @@ impl Common {
             (false, 1) => LevelFilter::Info,
             (false, _) => LevelFilter::Debug,
         };
-        // Only our own records, the library's and the filter's: those of HTTP libraries could show headers with secrets.
+        // Only our own records, the library's and the filter's: an HTTP library could log headers that hold secrets.
         let own = ["oci2ext4".to_owned(), tool.replace('-', "_")];
         let wanted = match (self.quiet, self.verbose, std::env::var("RUST_LOG")) {
             (false, 0, Ok(wanted)) => wanted.split(',').find_map(|part| match part.split_once('=') {
@@ -73,7 +73,7 @@ impl Common {
         let _ = builder.try_init();
     }
 
-    /// Whether progress is drawn as a line, told in plain lines, or not at all.
+    /// Whether progress is drawn as one line, printed as plain lines, or not shown.
     #[must_use]
     pub fn progress(&self) -> ProgressMode {
         match self.progress {

@@ -1,32 +1,35 @@
 //! Messages for people: one line an error, safe on a terminal (S4).
 
 use std::error::Error;
+use std::iter::successors;
 
 pub use crate::meta::escape;
 
 /// The line `tool: what: why: why`, from an error and its sources, escaped.
 ///
-/// A source whose text the error above it already shows is not said twice.
+/// A source whose text is already part of the message is not repeated.
 #[must_use]
 pub fn message_line(tool: &str, error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
+    for next in chain(error).skip(1).map(ToString::to_string) {
         if !text.contains(&next) {
             text.push_str(": ");
             text.push_str(&next);
         }
-        source = error.source();
     }
     format!("{tool}: {}", legible(&without_numbers(&text)))
 }
 
-/// Of a longer message the beginning and the end are shown, as many bytes each.
+/// `error`, its source, the source of that, and so on.
+pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |&error| error.source())
+}
+
+/// A longer message is cut to this many bytes at its beginning and at its end.
 const SHOWN: usize = 1536;
 
-/// `text` as a person may see it: without secrets that a server has repeated, safe on a terminal, and never longer than some
-/// KiB. Whatever leaves goes through here.
+/// `text` made fit to print: free of secrets that a server echoed, safe on a terminal, and a few KiB at most. Every
+/// message passes through here.
 #[must_use]
 pub fn legible(text: &str) -> String {
     #[cfg(feature = "fetch")]
@@ -34,7 +37,7 @@ pub fn legible(text: &str) -> String {
     shortened(escape(text.as_bytes()))
 }
 
-/// `text` without its middle if it is long: what it is about stands at its beginning, what is wrong at its end.
+/// Cuts the middle out of a long `text`: its subject is at the beginning, the reason at the end.
 fn shortened(text: String) -> String {
     let is_cut = |at: &usize| text.is_char_boundary(*at);
     let (head, tail) = ((0..=SHOWN).rev().find(is_cut), (text.len().saturating_sub(SHOWN)..text.len()).find(is_cut));
@@ -44,7 +47,7 @@ fn shortened(text: String) -> String {
     }
 }
 
-/// `text` without the `(os error 2)` that Rust puts behind what the system says, as no other tool does.
+/// Removes the `(os error 2)` that Rust, unlike any other tool, appends to the system's messages.
 fn without_numbers(text: &str) -> String {
     let mut parts = text.split(" (os error ");
     let mut out = parts.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! What the three bins share: exit status, messages, sizes, progress, atomic output (S rules).
+//! What the three filters share: exit status, messages, sizes, progress, atomic output (S rules).
 
 mod advice;
 mod age;

@@ -1,4 +1,4 @@
-//! The command line of `oci-fetch`, as oci-fetch(1) has it.
+//! The command line of `oci-fetch`, documented in oci-fetch(1).
 
 use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
@@ -105,7 +105,7 @@ impl OciFetch {
     /// Where the image is.
     ///
     /// # Errors
-    /// When its name makes no sense, or it should come from a terminal.
+    /// When the name makes no sense, or the image would be read from a terminal.
     pub fn locator(&self) -> Result<Locator, Failure> {
         let locator = Locator::parse(self.image.as_deref().unwrap_or_default()).map_err(Failure::failed)?;
         if locator.is_stdin() && io::stdin().is_terminal() {
@@ -153,7 +153,7 @@ impl OciFetch {
     }
 }
 
-/// The password: standard input up to its end, without the line break there.
+/// Reads the password from standard input, without a trailing line break.
 fn read_password() -> Result<Secret, Failure> {
     const LONGEST: u64 = 64 << 10;
     let mut text = Vec::new();

@@ -1,4 +1,4 @@
-//! The command line of `oci-flatten`, as oci-flatten(1) has it.
+//! The command line of `oci-flatten`, documented in oci-flatten(1).
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
+use super::size::split_decimal;
 use super::{Common, Failure, parse_size};
 use crate::flatten::{CacheOptions, Exclude, ExtraLayer, ExtraSource, Options};
 use crate::meta::Timestamp;
@@ -75,7 +76,7 @@ pub struct OciFlatten {
 }
 
 impl OciFlatten {
-    /// Refuses command lines that want two things of standard input, or no layers.
+    /// Refuses command lines that read two things from standard input, or leave no layers.
     ///
     /// # Errors
     /// [`Failure::Usage`]
@@ -122,7 +123,7 @@ fn extra_layer() -> impl TypedValueParser<Value = ExtraLayer> {
     OsStringValueParser::new().try_map(|text| ExtraLayer::parse(&text))
 }
 
-/// Two numbers, as chown(1) has them.
+/// Two numbers, as chown(1) takes them.
 fn parse_owner(text: &str) -> Result<(u32, u32), String> {
     let number = |text: &str| text.parse::<u32>().ok().filter(|id| *id != u32::MAX);
     let owner = text.split_once(':').and_then(|(user, group)| Some((number(user)?, number(group)?)));
@@ -130,30 +131,26 @@ fn parse_owner(text: &str) -> Result<(u32, u32), String> {
 }
 
 impl OciFlatten {
-    /// An empty variable of the environment is none.
+    /// An empty environment variable counts as unset.
     fn cache(&self) -> Option<CacheOptions> {
         let dir = self.cache.clone().filter(|dir| !dir.as_os_str().is_empty())?;
         Some(CacheOptions { dir, size: self.cache_size })
     }
 }
 
-/// A path that may be empty, as variables are that somebody wanted to be unset.
+/// A path that may be empty, as an environment variable is when somebody meant to unset it.
 fn maybe_empty() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
-/// Seconds since 1970, with a decimal fraction perhaps, and with an `@` before them as date(1) has it.
+/// Seconds since 1970, optionally with a decimal fraction, and with a leading `@` as date(1) allows.
 fn parse_time(text: &str) -> Result<Timestamp, String> {
     let malformed = || format!("{text:?} is no time: seconds since 1970 are, such as 1700000000");
     let number = text.strip_prefix('@').unwrap_or(text);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(fraction) || fraction.len() > 9 || number.ends_with('.') || !digits(whole.trim_start_matches('-')) {
-        return Err(malformed());
-    }
-    let secs: i64 = whole.parse().map_err(|_| malformed())?;
-    let nanos: u32 = format!("{fraction:0<9}").parse().map_err(|_| malformed())?;
-    match (whole.starts_with('-'), nanos) {
+    let is_negative = number.starts_with('-');
+    let (whole, nanos) = split_decimal(number.strip_prefix('-').unwrap_or(number), 9).ok_or_else(malformed)?;
+    let secs: i64 = number[..whole.len() + usize::from(is_negative)].parse().map_err(|_| malformed())?;
+    match (is_negative, nanos) {
         (true, 1..) => {
             let secs = secs.checked_sub(1).ok_or_else(malformed)?;
             Ok(Timestamp { secs, nanos: 1_000_000_000 - nanos })

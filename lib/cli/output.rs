@@ -1,4 +1,4 @@
-//! Output that appears whole or not at all (S2).
+//! Output that appears complete or not at all (S2).
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -24,7 +24,7 @@ pub struct OutputError {
     source: Option<io::Error>,
 }
 
-/// Reads the name of an output from the command line: any but `-`, which stands for what no output goes to.
+/// Parses the name of an output: anything but `-`, since outputs cannot go to standard output.
 pub(super) fn output_name() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|name| {
         if name.as_os_str() == "-" {
@@ -35,10 +35,10 @@ pub(super) fn output_name() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
-/// A file that takes the place of its target only in [`Output::commit`], or a block device written in place.
+/// A file that replaces its target only in [`Output::commit`], or a block device written in place.
 ///
-/// Dropped without a commit, the target is as it was and nothing is left behind. Where the file system has
-/// `O_TMPFILE` the new file has no name until then, so that not even SIGKILL leaves it behind.
+/// If it is dropped without a commit, the target stays as it was and nothing is left behind. Where the file system
+/// supports `O_TMPFILE`, the new file has no name until then, so that not even SIGKILL leaves it behind.
 #[derive(Debug)]
 pub struct Output {
     target: PathBuf,
@@ -52,10 +52,10 @@ enum Kind {
 }
 
 impl Output {
-    /// Opens a new file that will stand at `target`. A symbolic link is followed, as by a shell's `>`.
+    /// Opens a new file that is to become `target`. A symbolic link is followed, as a shell's `>` does.
     ///
     /// # Errors
-    /// When the directory cannot be written, or `target` is neither absent, a regular file nor a block device.
+    /// When the directory cannot be written, or `target` exists and is neither a regular file nor a block device.
     pub fn create(target: &Path) -> Result<Self, OutputError> {
         let fail = |what| fail(target, what);
         let resolved = resolve(target).map_err(fail("cannot be resolved"))?;
@@ -86,7 +86,7 @@ impl Output {
         Ok(Self { target: resolved, kind: Kind::New(new) })
     }
 
-    /// Opens the existing file or device at `target` to be written in place, as `--offset` needs.
+    /// Opens the existing file or device at `target` to write into it, as `--offset` needs.
     ///
     /// # Errors
     /// When it does not exist or cannot be written.
@@ -115,20 +115,20 @@ impl Output {
         }
     }
 
-    /// Where it goes.
+    /// The path of the target.
     #[must_use]
     pub fn target(&self) -> &Path {
         &self.target
     }
 
-    /// Whether the target itself is being written: a block device, or part of a disk image.
+    /// Whether the target itself is being written to: a block device, or part of a disk image.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
         matches!(self.kind, Kind::InPlace { .. })
     }
 
-    /// The size that a file system can have here at most, in bytes, where the target itself is written: a block device, or
-    /// a disk image from `offset` on. `verity` says that a hash tree stands behind it.
+    /// The size limit for a file system written in place, in bytes: that of the block device, or of the disk image from
+    /// `offset` on. `verity` says that a hash tree follows it.
     ///
     /// # Errors
     /// When the system cannot tell.
@@ -145,10 +145,10 @@ impl Output {
         Ok(Some(Levels::most_data(room / verity::BLOCK_BYTES) * verity::BLOCK_BYTES))
     }
 
-    /// `image` with the size of the block device, if the output is one.
+    /// Gives `image` the size of the block device, if the output is one and no size was asked for.
     ///
     /// # Errors
-    /// When the target is smaller than what was asked for: nothing that is written in place grows.
+    /// When the target is smaller than the size asked for: a target that is written in place cannot grow.
     pub fn fit(&self, mut image: Options, verity: bool) -> io::Result<Options> {
         let Some(room) = self.room(image.offset, verity)? else { return Ok(image) };
         let size = *image.size.get_or_insert(room);
@@ -166,7 +166,7 @@ impl Output {
         Ok(image)
     }
 
-    /// Whether writing changes what `input` is still to be read from: both are the same file or device, in place.
+    /// Whether writing in place would overwrite `input`: both are the same file or device.
     #[must_use]
     pub fn writes_over(&self, input: &File) -> bool {
         let (Ok(input), Ok(output)) = (input.metadata(), self.file().metadata()) else { return false };
@@ -181,7 +181,7 @@ impl Output {
         self.target == other.target || other.writes_over(self.file())
     }
 
-    /// Puts the file in its target's place. With `fsync` it is on disk before that, and the new name is after.
+    /// Replaces the target. With `fsync`, the content is on disk before that, and the new name afterwards.
     ///
     /// # Errors
     /// When a step fails; the target is then as it was.
@@ -204,10 +204,10 @@ impl Output {
         Ok(())
     }
 
-    /// Puts the file in its target's place until [`Replaced::keep`] says that it stays.
+    /// Replaces the target, to be undone unless [`Replaced::keep`] is called.
     ///
     /// # Errors
-    /// When a step fails; the target is then as it was. When the target is written in place.
+    /// When a step fails, which leaves the target as it was, or when the target is written in place.
     pub fn replace(self) -> Result<Replaced, OutputError> {
         let Self { target, kind } = self;
         let Kind::New(new) = kind else {
@@ -218,7 +218,7 @@ impl Output {
     }
 }
 
-/// A file that is replaced hands down its permissions, unless it is a stranger's in a directory where anyone may leave one.
+/// The new file inherits the permissions of the one it replaces, unless another user may have planted that one.
 fn take_over_permissions(new: &File, target: &Path) -> Result<(), OutputError> {
     let Ok(old) = std::fs::metadata(target) else { return Ok(()) };
     if is_planted(&old, parent(target)).unwrap_or(true) {
@@ -238,7 +238,7 @@ impl OutputError {
     }
 }
 
-/// How a temporary name for a new file at `target` begins: every run for that target has the same.
+/// The start of the temporary name for a new file at `target`, the same in every run.
 fn stem(target: &Path) -> String {
     let name = target.file_name().unwrap_or_default();
     format!(".oci2ext4-{:08x}", crc32c::crc32c(name.as_encoded_bytes()))

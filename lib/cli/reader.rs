@@ -1,4 +1,4 @@
-//! Whoever reads our standard output (S3, S9).
+//! The reader of our standard output (S3, S9).
 
 use std::io;
 use std::os::fd::AsFd;
@@ -17,11 +17,11 @@ enum WorkEvent<T> {
     ReaderGone,
 }
 
-/// Does `work` as long as somebody reads standard output; when nobody does any more, that is its failure at once, also
-/// while there is nothing to write. What it was about to do then ends with the process.
+/// Does `work` while somebody reads standard output. It fails as soon as the reader is gone, even if there is nothing
+/// to write at that moment; the work then ends with the process.
 ///
 /// # Errors
-/// The work's own, or a broken pipe.
+/// Those of the work, or a broken pipe.
 ///
 /// # Panics
 /// When the work does.
@@ -31,7 +31,7 @@ pub fn while_read<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
     }
     let (events, next) = mpsc::channel();
     let gone = events.clone();
-    // Without a thread a write will tell.
+    // Without the thread, the next write will notice.
     let watching = thread::Builder::new().name("reader".to_owned()).spawn(move || {
         if wait(None) {
             // The work may be done.
@@ -56,12 +56,12 @@ pub fn while_read<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
     }
 }
 
-/// A file has no reader that could go.
+/// A file has no reader that could go away.
 fn is_file(fd: impl AsFd) -> bool {
     fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file())
 }
 
-/// Fails when nobody reads standard output any more.
+/// Fails if nobody reads standard output any more.
 ///
 /// # Errors
 /// A broken pipe.
@@ -74,11 +74,11 @@ fn reader_gone() -> Failure {
     Failure::failed(io::Error::from(io::ErrorKind::BrokenPipe))
 }
 
-/// Waits until the reader of standard output is gone, or for so long; says whether it is.
+/// Waits until the reader of standard output is gone, at most for `timeout`; returns whether it is gone.
 fn wait(timeout: Option<&Timespec>) -> bool {
     let stdout = io::stdout();
     loop {
-        // No event is asked for: those that tell of an end come unasked.
+        // No events are requested: ERR and HUP are reported anyway.
         let mut fds = [PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::empty())];
         match poll(&mut fds, timeout) {
             Err(Errno::INTR) => {}

@@ -1,4 +1,4 @@
-//! What `tar2ext4` says in the end: the report of an image, or what its error is about.
+//! What `tar2ext4` says at the end: the report on the image, or the file that an error is about.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -11,11 +11,11 @@ use crate::ext4::{self, Report};
 use crate::pack;
 
 impl Tar2ext4 {
-    /// Writes the report to `out` if it was asked for; else what a hash tree is useless without, to standard error. It must
-    /// be safe before the image takes its place (S9).
+    /// Writes the report to `out` if asked for; otherwise what a hash tree is useless without, to standard error. This
+    /// happens before the image replaces its target (S9).
     ///
     /// # Errors
-    /// When `out` does not take it.
+    /// When `out` cannot be written.
     pub fn write_report(
         &self,
         tool: &str,
@@ -45,7 +45,7 @@ impl Tar2ext4 {
         writeln!(out, "{json}").and_then(|()| out.flush())
     }
 
-    /// `error` with the name of the file that it is about. `room` is what a file system can have where it is written in
+    /// `error` with the name of the file that it is about. `room` is the size limit where the image is written in
     /// place, in bytes.
     #[must_use]
     pub fn failure(&self, error: pack::Error, room: Option<u64>) -> Failure {
@@ -63,7 +63,7 @@ impl Tar2ext4 {
     }
 }
 
-/// Whether the image, and not the archive, is what an error is about.
+/// Whether an error is about the image rather than the archive.
 fn is_of_the_image(error: &pack::Error) -> bool {
     let (pack::Error::Member { problem, .. } | pack::Error::Entry { problem, .. }) = error else {
         return matches!(error, pack::Error::Image(_));
@@ -71,7 +71,7 @@ fn is_of_the_image(error: &pack::Error) -> bool {
     matches!(&**problem, pack::EntryError::Image(ext4::Error::Write { .. } | ext4::Error::NoSpace { .. }))
 }
 
-/// What is needed and what there is, if an error says so.
+/// The size needed and the size there is, if the error is about space.
 fn no_space(error: &pack::Error) -> Option<(u64, u64)> {
     match error.image()? {
         ext4::Error::NoSpace { size, needed } => Some((*needed, *size)),
@@ -79,7 +79,7 @@ fn no_space(error: &pack::Error) -> Option<(u64, u64)> {
     }
 }
 
-/// Too little space where an image is written in place, where not every size is possible.
+/// Too little space in a target that is written in place, where the size has a limit.
 #[derive(Debug)]
 struct NoRoom {
     needed: u64,

@@ -1,6 +1,6 @@
 //! Sizes on the command line.
 
-/// Why a text is no size.
+/// Why a text is not a size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SizeError {
@@ -12,30 +12,38 @@ pub enum SizeError {
     TooLarge(String),
 }
 
-/// Parses a size into bytes: `4096`, `512K`, `1.5G`, `2GiB` in powers of 1024 as mke2fs and truncate take them;
+/// Parses a size in bytes: `4096`, `512K`, `1.5G`, `2GiB` in powers of 1024 as mke2fs and truncate take them;
 /// `KB`, `MB`, ... in powers of 1000 as truncate does.
 ///
 /// # Errors
-/// When `text` is no size, or no whole number of bytes.
+/// When `text` is not a size, or not a whole number of bytes.
 pub fn parse_size(text: &str) -> Result<u64, SizeError> {
+    const BILLION: u128 = 1_000_000_000;
     let malformed = || SizeError::Malformed(text.chars().take(40).collect());
     let too_large = || SizeError::TooLarge(text.chars().take(40).collect());
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let unit = unit_bytes(unit).ok_or_else(malformed)?;
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() || number.ends_with('.') || fraction.len() > 9 || fraction.contains('.') {
-        return Err(malformed());
-    }
+    let (whole, billionths) = split_decimal(number, 9).ok_or_else(malformed)?;
     let whole: u128 = whole.parse().map_err(|_| too_large())?;
-    let scale = 10u128.pow(u32::try_from(fraction.len()).map_err(|_| malformed())?);
-    let fraction: u128 = if fraction.is_empty() { 0 } else { fraction.parse().map_err(|_| malformed())? };
-    let scaled = whole.checked_mul(scale).and_then(|w| w.checked_add(fraction)).and_then(|n| n.checked_mul(unit));
+    let scaled =
+        whole.checked_mul(BILLION).and_then(|w| w.checked_add(billionths.into())).and_then(|n| n.checked_mul(unit));
     let scaled = scaled.ok_or_else(too_large)?;
-    if scaled % scale != 0 {
+    if scaled % BILLION != 0 {
         return Err(malformed());
     }
-    u64::try_from(scaled / scale).map_err(|_| too_large())
+    u64::try_from(scaled / BILLION).map_err(|_| too_large())
+}
+
+/// Splits a decimal number without a sign into its whole part and its fraction, the latter in units of its last place;
+/// `None` if it is not such a number or has more than `places` decimals, of which there are at most 9.
+pub(super) fn split_decimal(number: &str, places: usize) -> Option<(&str, u32)> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || number.ends_with('.') || fraction.len() > places || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    Some((whole, format!("{fraction:0<places$}").parse().ok()?))
 }
 
 fn unit_bytes(unit: &str) -> Option<u128> {

@@ -1,16 +1,17 @@
-//! Exit status (S3, S4): 0 done, 1 failed, 2 usage. The only place that prints errors.
+//! Exit status (S3, S4): 0 done, 1 failed, 2 usage. This is the only place that prints errors.
 
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use super::message::chain;
 use super::{advice, legible, message_line, terminal, warning_limit};
 
-/// Why a filter did not do its work.
+/// Why a filter failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The command line asks for what makes no sense: status 2.
+    /// The command line makes no sense: status 2.
     #[error("{0}")]
     Usage(String),
     /// The work failed: status 1.
@@ -24,24 +25,18 @@ impl Failure {
         Self::Failed(error.into())
     }
 
-    /// Whether the reader of our stdout went away: it has said why, so we do not (S3).
+    /// Whether the reader of our standard output went away: it has said why, so we stay quiet (S3).
     fn is_broken_pipe(&self) -> bool {
         let Self::Failed(error) = self else { return false };
-        let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
-        while let Some(error) = next {
-            if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
-                return true;
-            }
-            next = error.source();
-        }
-        false
+        let is_broken_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        chain(&**error).filter_map(|error| error.downcast_ref()).any(is_broken_pipe)
     }
 }
 
 /// Runs a filter and turns its result into an exit status, with one line on stderr when it failed.
 pub fn run(tool: &str, filter: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
     let done = filter();
-    // Whatever is said from here on stays the last thing on the screen.
+    // Whatever is printed from here on stays on the screen.
     terminal::clear_progress();
     for line in warning_limit::summary(tool) {
         // Nothing is left to try when stderr is gone.

@@ -1,4 +1,4 @@
-//! The command line of `tar2ext4`, as tar2ext4(1) has it.
+//! The command line of `tar2ext4`, documented in tar2ext4(1).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::output::output_name;
+use super::size::split_decimal;
 use super::{Common, Failure, Output, OutputError, UuidChoice, parse_size};
 use crate::ext4::{Free, Journal, Options, Percent};
 
@@ -86,7 +87,7 @@ pub struct Tar2ext4 {
 }
 
 impl Tar2ext4 {
-    /// Opens what the image is written to.
+    /// Opens the output.
     ///
     /// # Errors
     /// As [`Output::create`] and [`Output::in_place`].
@@ -97,7 +98,7 @@ impl Tar2ext4 {
         }
     }
 
-    /// What the flags ask of the image.
+    /// The properties of the image that the flags ask for.
     ///
     /// # Errors
     /// [`Failure::Usage`] for values that no image can have.
@@ -147,13 +148,8 @@ fn parse_journal(text: &str) -> Result<Journal, String> {
 fn parse_percent(text: &str) -> Result<Percent, String> {
     let malformed = || format!("{text:?} is no percentage: a number from 0 to 100, at most two decimals");
     let number = text.strip_suffix('%').unwrap_or(text);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || fraction.len() > 2 || !digits(whole) || !digits(fraction) || number.ends_with('.') {
-        return Err(malformed());
-    }
+    let (whole, fraction) = split_decimal(number, 2).ok_or_else(malformed)?;
     let whole: u32 = whole.parse().map_err(|_| malformed())?;
-    let fraction: u32 = format!("{fraction:0<2}").parse().map_err(|_| malformed())?;
     let hundredths = whole.checked_mul(100).and_then(|whole| whole.checked_add(fraction));
     match hundredths {
         Some(hundredths @ 0..=10_000) => Ok(Percent::from_hundredths(hundredths)),

@@ -1,4 +1,4 @@
-//! UUIDs, as `tar2ext4 --uuid` asks for them.
+//! The values of `tar2ext4 --uuid`.
 
 use uuid::Uuid;
 
@@ -6,17 +6,17 @@ use super::Failure;
 use crate::meta::Timestamp;
 use crate::sys;
 
-/// 1582-10-15 before 1970, in units of 100 ns: RFC 9562, 5.1.
+/// From 1582-10-15 to 1970, in units of 100 ns: RFC 9562, 5.1.
 const GREGORIAN: i128 = 0x01b2_1dd2_1381_4000;
 
-/// A UUID as `--uuid` asks for it, in the words of mke2fs(8).
+/// The UUID that `--uuid` asks for, in the words of mke2fs(8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UuidChoice {
     /// This one.
     Given(Uuid),
-    /// A random one, also under `SOURCE_DATE_EPOCH`.
+    /// A random one, even under `SOURCE_DATE_EPOCH`.
     Random,
-    /// One made of the time and random bytes.
+    /// One made from the time and random bytes.
     Time,
     /// None: zeros.
     Clear,
@@ -26,7 +26,7 @@ impl std::str::FromStr for UuidChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // mke2fs takes the words in any case of letters, and one more for none.
+        // mke2fs ignores case, and takes `null` for `clear`.
         match text.to_ascii_lowercase().as_str() {
             "random" => Ok(Self::Random),
             "time" => Ok(Self::Time),
@@ -37,15 +37,15 @@ impl std::str::FromStr for UuidChoice {
 }
 
 impl UuidChoice {
-    /// The UUID; `now` is for the one made of the time.
+    /// The UUID; `now` is for the time-based one.
     pub(super) fn bytes(self, now: Timestamp) -> Result<[u8; 16], Failure> {
         match self {
             Self::Given(uuid) => Ok(uuid.into_bytes()),
             Self::Clear => Ok([0; 16]),
             Self::Random => random(),
             Self::Time => {
-                // Units of 100 ns since 1582, 14 bits against clocks that were set back, and what stands for a network
-                // card, of which the bit says that it is none.
+                // Units of 100 ns since 1582, a 14-bit sequence number against clocks set back, and a random node id,
+                // whose multicast bit says that it is not a network card's.
                 let ticks = i128::from(now.secs) * 10_000_000 + i128::from(now.nanos / 100) + GREGORIAN;
                 let ticks = u64::try_from(ticks).unwrap_or(0);
                 let [a, b, c, d, e, f, g, h, ..] = random()?;

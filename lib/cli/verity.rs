@@ -1,4 +1,4 @@
-//! `--verity`: a hash tree behind the file system, or in a file of its own (E12).
+//! `--verity`: a hash tree appended to the file system, or in a file of its own (E12).
 
 use std::fmt::Write as _;
 use std::io;
@@ -18,32 +18,32 @@ use crate::verity::{self, FileFrom, Hash, Levels, Superblock};
 /// Where the tree goes.
 #[derive(Debug)]
 pub struct VerityTree {
-    /// The file of its own, if it has one.
+    /// Its own file, if it has one.
     file: Option<(PathBuf, Output)>,
 }
 
-/// What `veritysetup` and the kernel must be told to check the file system.
+/// What `veritysetup` and the kernel need to check the file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerityReport {
-    /// The hash that everything hangs on.
+    /// The root hash, which vouches for everything.
     pub root: Hash,
-    /// Where the superblock starts, in bytes from the file system's start, or of the tree's own file.
+    /// Where the superblock starts, in bytes from the start of the file system or of the tree's own file.
     pub hash_offset: u64,
-    /// Salt, UUID, blocks of data.
+    /// Salt, UUID and number of data blocks.
     pub superblock: Superblock,
 }
 
 impl Tar2ext4 {
-    /// Whether a tree stands behind the file system.
+    /// Whether the tree is appended to the file system.
     #[must_use]
     pub fn has_tree_behind(&self) -> bool {
         self.verity == Some(None)
     }
 
-    /// Opens what the tree is written to, if one is asked for.
+    /// Opens the output for the tree, if one is asked for.
     ///
     /// # Errors
-    /// As [`Output::create`]; when it is the image itself.
+    /// As [`Output::create`], and when it is the image itself.
     pub fn open_tree(&self, image: &Output) -> Result<Option<VerityTree>, Failure> {
         let Some(place) = &self.verity else { return Ok(None) };
         let Some(path) = place else { return Ok(Some(VerityTree { file: None })) };
@@ -80,7 +80,8 @@ impl Tar2ext4 {
         Ok(VerityReport { root, hash_offset, superblock })
     }
 
-    /// With `SOURCE_DATE_EPOCH`, salt and UUID are derived from the content too: from what was derived from it (S6).
+    /// With `SOURCE_DATE_EPOCH`, salt and UUID derive from the image's UUID and hash seed, and thus from the content
+    /// (S6).
     fn superblock(&self, report: &Report) -> Result<Superblock, Failure> {
         let mut salt = [0; 32];
         let mut uuid = [0; 16];
@@ -101,7 +102,7 @@ impl Tar2ext4 {
 }
 
 impl VerityTree {
-    /// Puts the tree's own file in its place, before the image is in its.
+    /// Puts the tree's own file in place, before the image.
     ///
     /// # Errors
     /// As [`Output::commit`].
@@ -111,7 +112,7 @@ impl VerityTree {
 }
 
 impl VerityReport {
-    /// For `--json`.
+    /// Its part of the `--json` report.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::json!({
             "root_hash": hex(&self.root),
@@ -122,10 +123,10 @@ impl VerityReport {
         })
     }
 
-    /// One line for people: without the root hash the tree is worth nothing.
+    /// Prints one line for people: without the root hash the tree is worthless.
     pub(super) fn say(&self, tool: &str) {
         let (root, salt) = (hex(&self.root), hex(&self.superblock.salt));
-        // It is for whoever still reads stderr.
+        // Nobody may be reading stderr any more.
         let (offset, blocks) = (self.hash_offset, self.superblock.data_blocks);
         let what = format!("root hash {root}, salt {salt}, hash offset {offset}, data blocks {blocks}");
         let _ = terminal::say(format!("{tool}: verity: {what}\n").as_bytes());

@@ -21,14 +21,6 @@ pub enum Error {
         /// What is wrong with it.
         source: LayerError,
     },
-    /// A path given for one more layer cannot be used.
-    #[error("{}: {source}", path.display())]
-    Path {
-        /// The path.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
     /// Neither a manifest nor a layer.
     #[error("there are no layers: no manifest is to be read, and no layer is given")]
     NoLayers,

@@ -1,14 +1,13 @@
 //! Where the tar goes: headers and small files through one large buffer, large files within the kernel.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
 use super::Error;
-use crate::relay::PageBuffer;
+use crate::relay::{FileAt, PageBuffer, fitting};
 use crate::sys::{send, wait_until_writable, widen_pipe};
 
 /// Bytes of the buffer, and of the pipe behind it where it is one.
@@ -95,7 +94,7 @@ impl<'w> TarOutput<'w> {
             if self.buffer.is_full() {
                 self.empty().map_err(CopyError::Write)?;
             }
-            let limit = usize::try_from(len).unwrap_or(usize::MAX);
+            let limit = fitting(len, BUFFER);
             let piece = match self.buffer.read_from(&mut FileAt { file, at }, limit) {
                 Ok(0) => return Err(CopyError::Read(io::ErrorKind::UnexpectedEof.into())),
                 Ok(piece) => piece as u64,
@@ -155,19 +154,5 @@ impl<'w> TarOutput<'w> {
         }
         self.buffer.clear();
         Ok(())
-    }
-}
-
-/// A file from a place on.
-struct FileAt<'f> {
-    file: &'f File,
-    at: u64,
-}
-
-impl Read for FileAt<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let len = self.file.read_at(buf, self.at)?;
-        self.at += len as u64;
-        Ok(len)
     }
 }

@@ -1,43 +1,36 @@
-//! Reading a tar's headers without the data between them.
+//! Reads a tar's headers and skips the data between them.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read};
-use std::os::unix::fs::FileExt;
 
-use crate::relay::PageBuffer;
-use crate::sys::uninterrupted;
+use crate::relay::{FileAt, PageReader};
 
 /// Bytes read at once: headers, and the data of small files between them.
 const BUFFER: usize = 64 << 10;
 
-/// A regular file that is read from its beginning, where parts can be passed over.
+/// Reads a regular file from its beginning, and can skip parts of it.
 #[derive(Debug)]
 pub(super) struct Seeking<'f> {
-    file: &'f File,
+    reader: PageReader<FileAt<'f>>,
     size: u64,
-    /// Where what follows the buffer stands.
-    next: u64,
-    buffer: PageBuffer,
-    /// How much of the buffer has been consumed.
-    at: usize,
 }
 
 impl<'f> Seeking<'f> {
     /// A reader of `file`, which is `size` bytes long.
     pub(super) fn new(file: &'f File, size: u64) -> Self {
-        Self { file, size, next: 0, buffer: PageBuffer::with_capacity(BUFFER), at: 0 }
+        Self { reader: PageReader::with_capacity(BUFFER, FileAt { file, at: 0 }), size }
     }
 
-    /// Passes over bytes that must be there.
+    /// Skips bytes, all of which must exist.
     pub(super) fn pass_over(&mut self, len: u64) -> io::Result<()> {
-        let buffered = (self.buffer.len() - self.at) as u64;
-        if let Some(beyond) = len.checked_sub(buffered) {
-            let next = self.next.checked_add(beyond).filter(|next| *next <= self.size);
-            self.next = next.ok_or(io::ErrorKind::UnexpectedEof)?;
-            self.buffer.clear();
-            self.at = 0;
+        let buffered = self.reader.buffered();
+        if let Some(beyond) = len.checked_sub(buffered as u64) {
+            self.reader.consume(buffered);
+            let file = self.reader.get_mut();
+            let next = file.at.checked_add(beyond).filter(|next| *next <= self.size);
+            file.at = next.ok_or(io::ErrorKind::UnexpectedEof)?;
         } else {
-            self.at += usize::try_from(len).unwrap_or_default();
+            self.reader.consume(usize::try_from(len).unwrap_or_default());
         }
         Ok(())
     }
@@ -45,35 +38,16 @@ impl<'f> Seeking<'f> {
 
 impl BufRead for Seeking<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.buffer.len() {
-            self.buffer.clear();
-            self.at = 0;
-            let len = self.buffer.read_from(&mut ReadAt { file: self.file, at: self.next }, usize::MAX)?;
-            self.next += len as u64;
-        }
-        Ok(&self.buffer[self.at..])
+        self.reader.fill_buf()
     }
 
     fn consume(&mut self, amount: usize) {
-        self.at = self.at.saturating_add(amount).min(self.buffer.len());
+        self.reader.consume(amount);
     }
 }
 
 impl Read for Seeking<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let len = self.fill_buf()?.read(buf)?;
-        self.consume(len);
-        Ok(len)
-    }
-}
-
-struct ReadAt<'f> {
-    file: &'f File,
-    at: u64,
-}
-
-impl Read for ReadAt<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        uninterrupted(|| self.file.read_at(buf, self.at))
+        self.reader.read(buf)
     }
 }

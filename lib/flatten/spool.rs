@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::LayerError;
 use super::output::{CopyError, TarOutput};
+use crate::relay::fitting;
 
 /// Bytes of a region, a multiple of what is written at once.
 const REGION: u64 = 32 << 20;
@@ -110,8 +111,7 @@ impl Spool {
             let Some(Region { start, limit, file: Some(file), offset, .. }) = self.regions.last() else {
                 return Ok(());
             };
-            let room = usize::try_from(limit - self.end).unwrap_or(usize::MAX);
-            let (now, rest) = bytes.split_at(bytes.len().min(room));
+            let (now, rest) = bytes.split_at(fitting(limit - self.end, bytes.len()));
             file.write_all_at(now, offset + (self.end - start)).map_err(|source| self.dir.error(source))?;
             self.end += now.len() as u64;
             bytes = rest;

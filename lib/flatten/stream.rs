@@ -15,7 +15,7 @@ use super::cache::NewEntry;
 use super::pool::{Task, Tasks};
 use super::spool::Spool;
 use crate::image::{Digest, Hasher};
-use crate::relay::{Ended, PageBuffer, Receiver, Sender};
+use crate::relay::{Ended, PageBuffer, Receiver, Sender, read_buffered};
 
 /// Bytes of a buffer: it stays in a processor's own cache from one step to the next.
 const BUFFER: usize = 256 << 10;
@@ -237,9 +237,7 @@ impl<R: Read> BufRead for DecodedStream<R> {
 
 impl<R: Read> Read for DecodedStream<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let len = self.fill_buf()?.read(buf)?;
-        self.consume(len);
-        Ok(len)
+        read_buffered(self, buf)
     }
 }
 

@@ -8,6 +8,7 @@ use super::error::{Error, LayerError};
 use super::output::TarOutput;
 use super::progress::{self, Progress};
 use crate::meta::{Entry, Named, NodeKind, Timestamp, Xattrs};
+use crate::relay::fitting;
 use crate::tar::{self, END_MARKER, MemberBody, Segment};
 use crate::tree::{InodeId, InodeView, Sealed, Visit};
 
@@ -159,7 +160,7 @@ fn packed(
 
 fn zeros(mut len: u64, out: &mut TarOutput<'_>) -> Result<(), Error> {
     while len > 0 {
-        let piece = usize::try_from(len).unwrap_or(usize::MAX).min(ZEROS.len());
+        let piece = fitting(len, ZEROS.len());
         out.write(&ZEROS[..piece]).map_err(Error::Output)?;
         len -= piece as u64;
     }

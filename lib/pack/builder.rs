@@ -1,4 +1,4 @@
-//! An image by calls instead of from a tar stream.
+//! Building an image by calls instead of from a tar stream.
 
 use std::io::BufRead;
 
@@ -8,8 +8,9 @@ use crate::ext4::{self, FileData, Identity, ImageWriter, Options, Report, Target
 use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
 use crate::tree::{MergeTree, WhiteoutFormat, Whiteouts};
 
-/// Builds an image entry by entry, by the same rules as members of a tar stream (I5): missing parents are made, the last
-/// of a name wins, a directory given twice keeps its children. Times outside 1901 to 2310 are cut to that range.
+/// Builds an image entry by entry, by the same rules as for the members of a tar stream (I5): missing parents are made,
+/// the last entry of a name wins, a directory given twice keeps its children. Times outside 1901 to 2310 are cut to that
+/// range.
 ///
 /// ```
 /// use oci2ext4::ext4::{FreshFile, Identity, Options};
@@ -45,10 +46,10 @@ impl<T: Target> ImageBuilder<T> {
         Ok(Self { writer: ImageWriter::new(target, options).map_err(Error::Image)?, tree: MergeTree::new() })
     }
 
-    /// A regular file with the next `size` bytes of `input` as its content, written to its final place at once.
+    /// Adds a regular file with the next `size` bytes of `input` as its content, which go to their final place at once.
     ///
     /// # Errors
-    /// When `input` ends before, ext4 cannot hold the file, or the target cannot be written.
+    /// When `input` ends early, ext4 cannot hold the file, or the target cannot be written.
     pub fn file(
         &mut self,
         path: &[u8],
@@ -65,8 +66,9 @@ impl<T: Target> ImageBuilder<T> {
         self.enter(path, NodeKind::File(data), meta, xattrs)
     }
 
-    /// An inode that is no regular file: a directory, a symbolic link, a device, a FIFO. With the path `.` the root's own
-    /// attributes. A [`NodeKind::File`] can hold only content of this image and is for [`ImageBuilder::file`] to make.
+    /// Adds anything but a regular file: a directory, a symbolic link, a device, a FIFO. The path `.` sets the
+    /// attributes of the root. Only [`ImageBuilder::file`] can make a [`NodeKind::File`], since its content must be in
+    /// this image.
     ///
     /// # Errors
     /// When ext4 cannot hold it, or its path breaks a rule.
@@ -81,16 +83,16 @@ impl<T: Target> ImageBuilder<T> {
         self.enter(path, kind, meta, xattrs)
     }
 
-    /// One more name of what has the name `target` now.
+    /// Adds another name for what is called `target` now.
     ///
     /// # Errors
-    /// When there is no such name, or it is a directory's.
+    /// When there is no such name, or it is that of a directory.
     pub fn link(&mut self, path: &[u8], target: &[u8]) -> Result<(), Error> {
-        let meta = Metadata::IMPLIED_DIRECTORY; // nobody's: a link has no attributes (F8)
+        let meta = Metadata::IMPLIED_DIRECTORY; // ignored: a link has no attributes (F8)
         self.apply(Named { path, entry: Entry::HardLink(target.into()), meta, xattrs: Xattrs::NONE })
     }
 
-    /// Writes everything else and completes the image.
+    /// Writes the metadata and completes the image.
     ///
     /// # Errors
     /// When the image is too small for its content, or the target cannot be written.
@@ -104,7 +106,7 @@ impl<T: Target> ImageBuilder<T> {
         self.apply(Named { path, entry: Entry::Node(kind), meta, xattrs })
     }
 
-    /// Each call is a layer of its own: whatever it refers to must be there already.
+    /// Each call is a layer of its own: it can only refer to what exists already.
     fn apply(&mut self, member: Named<'_, FileData>) -> Result<(), Error> {
         let mut layer = self.tree.layer(Whiteouts::new(WhiteoutFormat::Other)).map_err(Error::Links)?;
         layer.apply(member).map_err(Error::Links)?;
@@ -112,6 +114,6 @@ impl<T: Target> ImageBuilder<T> {
     }
 }
 
-/// The content of nodes that have none: no value of it exists.
+/// The content of nodes that have none: a type without values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoContent {}

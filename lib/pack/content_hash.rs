@@ -1,23 +1,25 @@
-//! A file's content as one number, the same however an archive stores it.
+//! A digest of a file's content that does not depend on how an archive stores it.
 //!
-//! Hashed are, in order, the 4096-byte blocks that are not all zero, each after its number (8 bytes, little-endian);
-//! a last partial block is padded with zeros; then the size. Holes and stored zeros make no difference, and a
-//! 10 TB hole costs nothing.
+//! It covers, in order, the 4096-byte blocks that are not all zero, each preceded by its number (8 bytes, little-endian),
+//! the last one padded with zeros; then the size. Holes and stored zeros make no difference, and a 10 TB hole costs
+//! nothing.
 
 use std::io::{self, BufRead, Read};
 
 use sha2::{Digest, Sha256};
 
+use crate::relay::{fitting, read_buffered};
+
 const BLOCK: usize = 4096;
 const ZEROS: [u8; BLOCK] = [0; BLOCK];
 
-/// SHA-256 of a content.
+/// The SHA-256 of a file's content.
 pub(super) type ContentDigest = [u8; 32];
 
-/// Hashes data that comes with its place in the file, in ascending order.
+/// Hashes data that comes with its offset in the file, in ascending order.
 struct ContentHash {
     sha: Sha256,
-    /// The block that is not complete yet, and its number.
+    /// The incomplete block and its number.
     block: Box<[u8; BLOCK]>,
     number: u64,
     dirty: bool,
@@ -72,18 +74,18 @@ fn put(sha: &mut Sha256, number: u64, block: &[u8]) {
     }
 }
 
-/// Passes a file's stored data on and hashes what is consumed of it.
+/// Passes a file's stored data on and hashes what is consumed.
 pub(super) struct Hashing<R, S> {
     inner: R,
     hash: ContentHash,
-    /// The segments still to come, and the one being read: where it goes on and what is left of it; bytes.
+    /// The segments to come, and the rest of the one being read: its offset and length in bytes.
     segments: S,
     offset: u64,
     left: u64,
 }
 
 impl<R: BufRead, S: Iterator<Item = (u64, u64)>> Hashing<R, S> {
-    /// `segments` are offset and length of the data that `inner` holds one after the other, in bytes.
+    /// `segments` are the offsets and lengths, in bytes, of the data that `inner` holds one after the other.
     pub(super) fn new(inner: R, segments: S) -> Self {
         Self { inner, hash: ContentHash::new(), segments, offset: 0, left: 0 }
     }
@@ -100,7 +102,7 @@ impl<R: BufRead, S: Iterator<Item = (u64, u64)>> BufRead for Hashing<R, S> {
     }
 
     fn consume(&mut self, amount: usize) {
-        // What is consumed was filled before, so that this reads nothing.
+        // What is consumed is in the buffer already, so this reads nothing.
         if let Ok(filled) = self.inner.fill_buf() {
             let mut data = &filled[..amount.min(filled.len())];
             while !data.is_empty() {
@@ -109,9 +111,9 @@ impl<R: BufRead, S: Iterator<Item = (u64, u64)>> BufRead for Hashing<R, S> {
                     (self.offset, self.left) = (offset, left);
                 }
                 if self.left == 0 {
-                    break; // more data than segments: not ours to complain about
+                    break; // more data than segments: the writer complains about that
                 }
-                let take = data.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                let take = fitting(self.left, data.len());
                 self.hash.update(self.offset, &data[..take]);
                 self.offset += take as u64;
                 self.left -= take as u64;
@@ -124,9 +126,7 @@ impl<R: BufRead, S: Iterator<Item = (u64, u64)>> BufRead for Hashing<R, S> {
 
 impl<R: BufRead, S: Iterator<Item = (u64, u64)>> Read for Hashing<R, S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let len = self.fill_buf()?.read(buffer)?;
-        self.consume(len);
-        Ok(len)
+        read_buffered(self, buffer)
     }
 }
 

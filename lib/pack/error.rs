@@ -14,9 +14,9 @@ pub enum Error {
     /// A member that no image can hold.
     #[error("{} at byte {offset}: {problem}", Shown(member))]
     Member {
-        /// Its name as stored.
+        /// Its name, as stored.
         member: Vec<u8>,
-        /// Where its first header stands in the stream; bytes.
+        /// The offset of its first header in the stream, in bytes.
         offset: u64,
         /// What is wrong with it.
         #[source]
@@ -25,36 +25,36 @@ pub enum Error {
     /// An entry that no image can hold.
     #[error("{}: {problem}", Shown(path))]
     Entry {
-        /// Its path as given.
+        /// Its path, as given.
         path: Vec<u8>,
         /// What is wrong with it.
         #[source]
         problem: Box<EntryError>,
     },
-    /// A member has no place in the tree.
+    /// A member that has no place in the tree.
     #[error("at byte {offset}: {source}")]
     Tree {
-        /// Where its first header stands in the stream; bytes.
+        /// The offset of its first header in the stream, in bytes.
         offset: u64,
-        /// Which, and why.
+        /// Which one, and why.
         source: tree::Error,
     },
-    /// At the end the tree does not hold together.
+    /// The tree is inconsistent at the end.
     #[error(transparent)]
     Links(tree::Error),
-    /// The stream stops where a member or the end marker could follow (S1).
+    /// The stream ends where another member or the end marker could follow (S1).
     #[error(
         "at byte {offset}: the archive ends without its end marker, two zero blocks: it may be cut \
          (--allow-missing-eof accepts it)"
     )]
     NoEndMarker {
-        /// Where the stream ends; bytes.
+        /// Where the stream ends, in bytes.
         offset: u64,
     },
-    /// The stream has no bytes at all.
+    /// The stream is empty.
     #[error("at byte 0: the archive is empty, it has not even an end marker: did the program before this one fail?")]
     Empty,
-    /// The stream does not start, or goes wrong after the end marker.
+    /// The stream cannot be opened, or fails after the end marker.
     #[error("reading the archive: {0}")]
     Input(#[source] io::Error),
     /// The image cannot be written.
@@ -63,7 +63,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What went wrong with the image, whether at a member or not.
+    /// The image's error, whether it concerns a member or not.
     #[must_use]
     pub fn image(&self) -> Option<&ext4::Error> {
         match self {
@@ -80,7 +80,7 @@ impl Error {
         Self::Entry { path: path.to_vec(), problem: Box::new(problem) }
     }
 
-    /// A member's problem; what went wrong with the archive within its data says by itself where.
+    /// The problem of a member. An error of the archive within the member's data knows its own place.
     pub(super) fn of_member(member: Vec<u8>, offset: u64, problem: EntryError) -> Self {
         match problem {
             EntryError::Image(ext4::Error::Input(error)) => match tar::Error::try_from(error) {
@@ -95,7 +95,7 @@ impl Error {
         }
     }
 
-    /// What went wrong when the archive had ended.
+    /// An error after the end of the archive.
     pub(super) fn of_image(error: ext4::Error) -> Self {
         match content_of(&error) {
             Some(Origin { name, offset }) => Self::member(name, offset, EntryError::Image(error)),
@@ -103,7 +103,7 @@ impl Error {
         }
     }
 
-    /// The same for images without an archive.
+    /// The same for an image that is built without an archive.
     pub(super) fn of_built_image(error: ext4::Error) -> Self {
         match content_of(&error) {
             Some(Origin { name, .. }) => Self::entry(&name, EntryError::Image(error)),
@@ -116,7 +116,7 @@ impl Error {
     }
 }
 
-/// Whose content could not be written, which may be another's than what is being read.
+/// The file whose content could not be written; it may not be the one being read.
 fn content_of(error: &ext4::Error) -> Option<Origin> {
     match error {
         ext4::Error::Write { origin, .. } => origin.as_deref().cloned(),

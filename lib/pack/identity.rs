@@ -1,7 +1,7 @@
-//! UUID and hash seed from the content, for images that can be made again (S6).
+//! UUID and hash seed derived from the content, for reproducible images (S6).
 //!
-//! Hashed is the tree as the image shows it, in the order of names, not the archive: dialect, compression, order of
-//! members and overwritten members make no difference.
+//! The hash covers the tree as the image shows it, in the order of names, not the archive: dialect, compression, the order
+//! of members and overwritten members make no difference.
 
 use sha2::{Digest, Sha256};
 
@@ -9,14 +9,14 @@ use super::content_hash::ContentDigest;
 use crate::ext4::{BlockNumber, FileData, FileTree, InodeRef};
 use crate::meta::NodeKind;
 
-/// The digests of the files that hold data, by the first block of it in the image.
+/// The digests of all files that have data, by the first block of that data in the image.
 ///
-/// No two files share a block, so that this needs no place in the tree. A file without data is its size.
+/// No two files share a block, so the tree need not store the digests. A file without data is known by its size alone.
 #[derive(Debug, Default)]
 pub(super) struct Digests(Vec<(BlockNumber, ContentDigest)>);
 
 impl Digests {
-    /// Remembers a file's digest. Files come in the order in which they stand in the image.
+    /// Remembers a file's digest. Files are added in the order of their blocks.
     pub(super) fn add(&mut self, data: &FileData, digest: ContentDigest) {
         if let Some(first) = data.extents().first() {
             self.0.push((first.start, digest));
@@ -33,7 +33,7 @@ impl Digests {
 /// UUID (version 8, RFC 9562) and hash seed of a tree.
 pub(super) fn derive(tree: &impl FileTree, digests: &Digests) -> ([u8; 16], [u8; 16]) {
     let mut sha = Sha256::new_with_prefix(b"tar2ext4 content 1\n");
-    // What number each inode got at its first name; 0 for none yet.
+    // The number that each inode got at its first name; 0 before that.
     let mut numbers = vec![0_u32; tree.inodes() as usize];
     let mut next = 1_u32;
     put_inode(&mut sha, tree.inode(tree.root()), digests);
@@ -55,7 +55,7 @@ pub(super) fn derive(tree: &impl FileTree, digests: &Digests) -> ([u8; 16], [u8;
                 directories.push(id);
             }
         }
-        // No name is so long.
+        // No name is that long.
         sha.update(u64::MAX.to_le_bytes());
     }
     let digest: [u8; 32] = sha.finalize().into();

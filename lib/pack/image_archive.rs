@@ -1,6 +1,6 @@
-//! Archives that are themselves images: what `docker save` writes, and OCI layouts (I6).
+//! Recognises archives that are themselves images: those of `docker save`, and OCI layouts (I6).
 
-/// Looks at the names of an archive's members for those of an image.
+/// Looks for the member names of an image.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ImageArchive {
     layout: bool,
@@ -10,7 +10,7 @@ pub(super) struct ImageArchive {
 }
 
 impl ImageArchive {
-    /// Takes the next member's name.
+    /// Looks at the next member's name.
     pub(super) fn member(&mut self, path: &[u8]) {
         let mut path = path;
         while let Some(rest) = path.strip_prefix(b"./").or_else(|| path.strip_prefix(b"/")) {
@@ -29,7 +29,7 @@ impl ImageArchive {
         }
     }
 
-    /// Whether they are an image's.
+    /// Whether the names seen are those of an image.
     pub(super) fn is_image(self) -> bool {
         (self.layout && self.index) || (self.docker_manifest && self.layers)
     }

@@ -1,14 +1,14 @@
-//! The merge tree as the image writer wants to see it.
+//! Presents the merge tree to the image writer.
 
 use crate::ext4::{FileData, FileTree, InodeRef};
 use crate::tree::{InodeId, Sealed};
 
-/// A sealed tree; its inode numbers are the writer's ids.
+/// A sealed tree whose inode numbers serve as the writer's ids.
 pub(super) struct ImageTree(pub(super) Sealed<FileData>);
 
 impl FileTree for ImageTree {
     fn inodes(&self) -> u32 {
-        // Inodes have 32-bit numbers below u32::MAX.
+        // Inode numbers are below u32::MAX.
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
 

@@ -1,14 +1,14 @@
-//! What ext4 cannot hold is refused where it stands in the archive (E10), not when the image is finished.
+//! Refuses what ext4 cannot hold when it is met in the archive (E10), not when the image is finished.
 
 use super::error::EntryError;
 use crate::ext4::{self, check_xattr_name};
 use crate::meta::{Acl, Entry, NodeKind, SharedXattrs, Shown, Xattr, Xattrs};
 use crate::tar::Member;
 
-/// Refuses what no ext4 image can hold; leaves attributes out that Linux would not set either, with a warning.
+/// Refuses what no ext4 image can hold; leaves out attributes that Linux would not set either, with a warning.
 pub(super) fn check(member: &mut Member, shared: &mut SharedXattrs) -> Result<(), EntryError> {
     let Entry::Node(kind) = &member.entry else {
-        return Ok(ext4::check_path(&member.path)?); // a link changes no attributes (F8)
+        return Ok(ext4::check_path(&member.path)?); // the attributes of a link are ignored (F8)
     };
     let mut left_out = 0;
     for reason in member.xattrs.iter().filter_map(|xattr| unsettable(xattr, kind)) {
@@ -22,7 +22,7 @@ pub(super) fn check(member: &mut Member, shared: &mut SharedXattrs) -> Result<()
     Ok(ext4::check(&member.path, kind, member.meta, &member.xattrs)?)
 }
 
-/// Why Linux would not set this attribute on such a file, as setxattr(2) tells; `None` when it would.
+/// Why Linux would not set this attribute on such a file, see setxattr(2); `None` if it would.
 fn unsettable<C, T>(xattr: Xattr<&[u8]>, kind: &NodeKind<C, T>) -> Option<String> {
     if let Err(reason) = check_xattr_name(xattr.name, kind) {
         return Some(reason.to_string());
@@ -39,8 +39,8 @@ fn unsettable<C, T>(xattr: Xattr<&[u8]>, kind: &NodeKind<C, T>) -> Option<String
     }
 }
 
-/// Whether a value has the form of `struct vfs_cap_data` (20 bytes, revision 2) or `vfs_ns_cap_data` (24 bytes, revision
-/// 3) of the kernel's `uapi/linux/capability.h`, which are all that it takes.
+/// Whether a value is a `struct vfs_cap_data` (20 bytes, revision 2) or a `vfs_ns_cap_data` (24 bytes, revision 3) of the
+/// kernel's `uapi/linux/capability.h`; it accepts nothing else.
 fn is_capability(value: &[u8]) -> bool {
     const EFFECTIVE: u8 = 1; // the only flag
     match value {

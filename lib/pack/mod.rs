@@ -1,10 +1,10 @@
-//! A tar stream to an ext4 image: the adapter between tar, tree and ext4 (I5, E11).
+//! From a tar stream to an ext4 image: the adapter between tar, tree and ext4 (I5, E11).
 //!
-//! File content goes to its final blocks as it arrives; names and attributes gather in a tree of one layer, by the
-//! rules that flattening has (F5 to F11; `.wh.` names are ordinary here), and are written when the stream has ended.
+//! File content goes to its final blocks as it arrives. Names and attributes are collected in a tree of one layer, by the
+//! same rules as in flattening (F5 to F11; `.wh.` names are ordinary here), and written when the stream has ended.
 //!
 //! Extended attributes that Linux could not set on ext4 (a namespace like `com.apple.`, `user.` on a symbolic link)
-//! are left out with a warning, as GNU tar and bsdtar do when they extract; what ext4 has no room for is an error.
+//! are left out with a warning, as by GNU tar and bsdtar when they extract; those that ext4 has no room for are an error.
 
 mod builder;
 mod content_hash;
@@ -34,11 +34,11 @@ use read_ahead::ReadAhead;
 /// Where an image's UUID and hash seed come from, and what time it is.
 #[derive(Clone, Copy, Debug)]
 pub enum Identify {
-    /// These.
+    /// Given.
     As(Identity),
-    /// Derived from the content, which is hashed as it streams (S6). `now` is `SOURCE_DATE_EPOCH`.
+    /// Derived from the content, hashed as it streams (S6). `now` is `SOURCE_DATE_EPOCH`.
     ByContent {
-        /// The UUID all the same.
+        /// A given UUID nevertheless.
         uuid: Option<[u8; 16]>,
         /// The time of creation.
         now: Timestamp,
@@ -50,11 +50,11 @@ pub enum Identify {
 /// How to pack.
 #[derive(Clone, Debug)]
 pub struct PackOptions {
-    /// What the image is to be.
+    /// The properties of the image.
     pub image: Options,
-    /// What tells it from others.
+    /// What distinguishes it from others.
     pub identity: Identify,
-    /// Accept a stream without end marker (S1, S2).
+    /// Accept a stream without an end marker (S1, S2).
     pub allow_missing_eof: bool,
 }
 
@@ -79,7 +79,7 @@ pub struct PackOptions {
 /// When the stream cannot be read, is malformed or cut; when ext4 cannot hold a member; when the image cannot be
 /// written or its size is too small. `target` is then unfinished.
 pub fn pack(input: impl Read + Send + 'static, target: impl Target, options: &PackOptions) -> Result<Report, Error> {
-    // A plain stream too: reading a pipe is a copy as large as the one into the image, and there is a core for it.
+    // Also for a plain stream: reading a pipe copies as much as writing the image does, and there is a core to spare.
     let decoder = Decoder::new(input).map_err(Error::Input)?;
     pack_plain(ReadAhead::spawn(decoder).map_err(Error::Input)?, target, options)
 }
@@ -102,7 +102,7 @@ fn pack_plain(input: impl BufRead, target: impl Target, options: &PackOptions) -
     writer.finish(&tree, &identity).map_err(Error::of_image)
 }
 
-/// Reads all members: content to the image, the rest to the tree.
+/// Reads all members: content goes to the image, the rest to the tree.
 fn read_tree<T: Target>(
     input: impl BufRead,
     writer: &mut ImageWriter<T>,
@@ -122,7 +122,7 @@ fn read_tree<T: Target>(
     };
     let end = read_tar(&mut reader, &mut sink)?;
     if reader.offset() == 0 {
-        return Err(Error::Empty); // no whole member, so no flag makes it an archive
+        return Err(Error::Empty); // not one whole member, so no flag makes it an archive
     }
     if end != End::Marker && !allow_missing_eof {
         return Err(Error::NoEndMarker { offset: reader.offset() });
@@ -137,19 +137,19 @@ fn read_tree<T: Target>(
         );
     }
     sink.layer.finish().map_err(Error::Links)?;
-    // S3: the writer must not die of a broken pipe, and a compressed stream is verified at its end.
+    // S3: the writer must not get a broken pipe, and a compressed stream has its checksum at the end.
     io::copy(&mut reader.into_inner(), &mut io::sink()).map_err(Error::Input)?;
     Ok(tree)
 }
 
-/// Members of an archive on their way into an image.
+/// Puts the members of an archive into an image.
 struct ImageSink<'s, T> {
     writer: &'s mut ImageWriter<T>,
     layer: LayerInProgress<'s, FileData>,
     digests: &'s mut Option<Digests>,
-    /// The attributes of members from which some were left out.
+    /// The attribute lists of members that lost some attributes.
     shared: SharedXattrs,
-    /// How many members had times that ext4 has no number for (E10).
+    /// How many members had times outside the range of ext4 (E10).
     cut_times: u64,
     names: ImageArchive,
 }

@@ -1,21 +1,20 @@
-//! Reading and decoding on another core: a thread reads while the image is written.
+//! Reads and decodes on another core while the image is written.
 
 use std::io::{self, BufRead, Read};
 use std::thread;
 
-use crate::relay::{Ended, PageBuffer, Receiver, hand_over};
+use crate::relay::{Ended, PageBuffer, Receiver, hand_over, read_buffered};
 
-/// Bytes in a buffer; [`BUFFERS`] of them go round.
+/// The size of a buffer; [`BUFFERS`] of them circulate.
 const SIZE: usize = 256 << 10;
 const BUFFERS: usize = 4;
 
-/// What a reader delivers, read in advance by a thread of its own. The thread ends with the input or an error, or at
-/// its next read after this was dropped.
+/// A reader's output, read in advance by a separate thread. The thread ends with the input, with an error, or at its next
+/// read after this is dropped.
 #[derive(Debug)]
 pub(super) struct ReadAhead {
     full: Receiver<PageBuffer, io::Error>,
     buffer: PageBuffer,
-    at: usize,
     ended: bool,
 }
 
@@ -23,7 +22,7 @@ impl ReadAhead {
     /// Starts reading.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// When no thread can be started.
     pub(super) fn spawn(mut reader: impl Read + Send + 'static) -> io::Result<Self> {
         let (mut sender, full) = hand_over(BUFFERS);
         thread::Builder::new().name("decode".to_owned()).spawn(move || {
@@ -32,27 +31,26 @@ impl ReadAhead {
                 buffer.reset(SIZE);
                 let more = match buffer.fill(&mut reader) {
                     Ok(more) => more,
-                    // What came just before it is lost: the error ends everything.
+                    // Bytes read just before the error are lost, but the error ends everything anyway.
                     Err(error) => return sender.fail(error),
                 };
                 if !more {
                     let _ = sender.send(buffer);
                     return sender.close();
                 }
-                // Refused once this was dropped.
+                // Refused once the reader has been dropped.
                 let Ok(returned) = sender.exchange(buffer) else { return };
                 buffer = returned.unwrap_or_default();
             }
         })?;
-        Ok(Self { full, buffer: PageBuffer::default(), at: 0, ended: false })
+        Ok(Self { full, buffer: PageBuffer::default(), ended: false })
     }
 }
 
 impl BufRead for ReadAhead {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.buffer.len() && !self.ended {
+        if self.buffer.unread().is_empty() && !self.ended {
             let old = std::mem::take(&mut self.buffer);
-            self.at = 0;
             if old.capacity() > 0 {
                 self.full.give_back(old);
             }
@@ -64,19 +62,17 @@ impl BufRead for ReadAhead {
             self.buffer = next.unwrap_or_default();
             self.ended = self.buffer.len() < SIZE;
         }
-        Ok(&self.buffer[self.at..])
+        Ok(self.buffer.unread())
     }
 
     fn consume(&mut self, amount: usize) {
-        self.at = self.at.saturating_add(amount).min(self.buffer.len());
+        self.buffer.consume(amount);
     }
 }
 
 impl Read for ReadAhead {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let len = self.fill_buf()?.read(buffer)?;
-        self.consume(len);
-        Ok(len)
+        read_buffered(self, buffer)
     }
 }
 

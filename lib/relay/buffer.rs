@@ -4,23 +4,25 @@ use std::ops::Deref;
 
 use crate::sys::uninterrupted;
 
-/// Where a buffer begins: at a multiple of so many bytes. Larger pages begin there too.
+/// The alignment of a buffer. Larger pages are multiples of it.
 const PAGE: usize = 4096;
 
 /// A buffer of fixed capacity whose first byte begins a page of memory.
 ///
-/// The kernel copies from and to pages. Large allocations of the C library begin 16 bytes behind one, and a string copy
-/// from a page's start to there runs at half speed on common processors: their low address bits are nearly the same, so
-/// that each load looks as if it depended on the store before it (4 KiB aliasing).
+/// The kernel copies from and to pages. The C library's large allocations begin 16 bytes after a page boundary, and on
+/// common processors a string copy from a page boundary to there runs at half speed: the low address bits are nearly the
+/// same, so that each load seems to depend on the preceding store (4 KiB aliasing).
 #[derive(Default)]
 pub struct PageBuffer {
     memory: Vec<u8>,
     /// Where the first page begins in `memory`.
     start: usize,
-    /// Bytes from there on that may be used.
+    /// Usable bytes from there on.
     capacity: usize,
-    /// Bytes from there on that are filled.
+    /// Filled bytes from there on.
     len: usize,
+    /// How many of those have been consumed.
+    consumed: usize,
 }
 
 impl PageBuffer {
@@ -30,22 +32,22 @@ impl PageBuffer {
         if capacity == 0 {
             return Self::default();
         }
-        // Zeros from the kernel cost nothing before they are used.
+        // Zeroed memory from the kernel costs nothing before it is used.
         let memory = vec![0; capacity.saturating_add(PAGE - 1)];
-        // It may decline to say, which would cost speed alone.
+        // align_offset may fail, which only costs speed.
         let start = Some(memory.as_ptr().align_offset(PAGE)).filter(|start| *start < PAGE).unwrap_or(0);
-        Self { memory, start, capacity, len: 0 }
+        Self { memory, start, capacity, len: 0, consumed: 0 }
     }
 
-    /// Empties the buffer and gives it room for `capacity` bytes, anew only if it has less.
+    /// Empties the buffer and makes room for `capacity` bytes, allocating only if it has less.
     pub fn reset(&mut self, capacity: usize) {
-        self.len = 0;
+        self.clear();
         if self.capacity < capacity {
             *self = Self::with_capacity(capacity);
         }
     }
 
-    /// Bytes that it has room for altogether.
+    /// Its capacity in bytes.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -59,10 +61,21 @@ impl PageBuffer {
 
     /// Empties the buffer.
     pub fn clear(&mut self) {
-        self.len = 0;
+        (self.len, self.consumed) = (0, 0);
     }
 
-    /// Takes as many of `bytes` as there is room for, and says how many those are.
+    /// What is filled and not yet consumed.
+    #[must_use]
+    pub fn unread(&self) -> &[u8] {
+        &self[self.consumed..]
+    }
+
+    /// Marks bytes of [`PageBuffer::unread`] as consumed.
+    pub fn consume(&mut self, amount: usize) {
+        self.consumed = self.consumed.saturating_add(amount).min(self.len);
+    }
+
+    /// Appends as many of `bytes` as there is room for, and returns how many those are.
     pub fn push(&mut self, bytes: &[u8]) -> usize {
         let room = self.room();
         let len = bytes.len().min(room.len());
@@ -71,35 +84,33 @@ impl PageBuffer {
         len
     }
 
-    /// Reads once, at most `limit` bytes, behind what is filled; says how many came.
+    /// Reads once, appending at most `limit` bytes; returns how many came.
     ///
     /// # Errors
-    /// The reader's own, but for interruptions.
+    /// Those of the reader, except interruptions.
     pub fn read_from(&mut self, reader: &mut impl Read, limit: usize) -> io::Result<usize> {
         let room = self.room();
         let limit = limit.min(room.len());
-        // A reader that lies about how much it wrote has nothing behind the end.
+        // A reader that lies about how much it read must not take us past the end.
         let len = uninterrupted(|| reader.read(&mut room[..limit]))?.min(limit);
         self.len += len;
         Ok(len)
     }
 
-    /// Reads until the buffer is full; `false` says that the reader has ended before.
+    /// Reads until the buffer is full; `false` means that the reader ended before.
     ///
     /// # Errors
-    /// The reader's own, but for interruptions; what came before is in the buffer.
+    /// Those of the reader, except interruptions; what came before the error is in the buffer.
     pub fn fill(&mut self, reader: &mut impl Read) -> io::Result<bool> {
         while !self.is_full() {
-            match self.read_from(reader, usize::MAX) {
-                Ok(0) => return Ok(false),
-                Ok(_) => {}
-                Err(error) => return Err(error),
+            if self.read_from(reader, usize::MAX)? == 0 {
+                return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// What is not filled.
+    /// The unfilled rest.
     fn room(&mut self) -> &mut [u8] {
         &mut self.memory[self.start + self.len..self.start + self.capacity]
     }
@@ -108,7 +119,7 @@ impl PageBuffer {
 impl Deref for PageBuffer {
     type Target = [u8];
 
-    /// What is filled.
+    /// The filled part.
     fn deref(&self) -> &[u8] {
         &self.memory[self.start..self.start + self.len]
     }

@@ -1,7 +1,7 @@
-//! Buffers from one thread to another, and back to be filled again.
+//! Hands buffers from one thread to another, and back to be filled again.
 //!
-//! One lock guards the queue, what has come back, and how either side ended, so that nobody can act on what is no longer
-//! true; whoever changes something wakes whoever waits. tests/hand_over.rs tries all interleavings of it.
+//! One lock guards the queue, the returned buffers and how either side ended, so that no side acts on stale knowledge;
+//! every change wakes the waiting side. tests/hand_over.rs tries all interleavings.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
@@ -9,7 +9,7 @@ use std::{fmt, mem};
 
 use super::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-/// The two ends of a hand-over in which at most `bound` items are on their way: sent, and not yet given back.
+/// The two ends of a hand-over with at most `bound` items under way: sent, but not yet given back.
 #[must_use]
 pub fn hand_over<T, E>(bound: usize) -> (Sender<T, E>, Receiver<T, E>) {
     let state = State {
@@ -25,27 +25,27 @@ pub fn hand_over<T, E>(bound: usize) -> (Sender<T, E>, Receiver<T, E>) {
     (Sender { shared, is_over: false }, receiver)
 }
 
-/// The end that items come from.
+/// The sending end.
 pub struct Sender<T, E> {
     shared: Arc<Shared<T, E>>,
-    /// How it ended has been said.
+    /// The other side has been told how it ended.
     is_over: bool,
 }
 
-/// The end that items go to. Dropped, it has failed: the sender hears of it.
+/// The receiving end. Dropping it counts as a failure, of which the sender learns.
 pub struct Receiver<T, E> {
     shared: Arc<Shared<T, E>>,
-    /// How it ended has been said, or it rests.
+    /// The other side has been told how it ended, or it rests.
     is_over: bool,
 }
 
-/// Why the other side will do no more.
+/// Why the other side has stopped.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ended<E> {
-    /// This went wrong; it is said once.
+    /// It failed with this error, which is reported once.
     #[error("{0}")]
     Failed(E),
-    /// It was dropped before it was done, by a panic perhaps.
+    /// It was dropped before it was done, perhaps by a panic.
     #[error("the other thread stopped")]
     Gone,
 }
@@ -57,20 +57,20 @@ struct Shared<T, E> {
 }
 
 struct State<T, E> {
-    /// Sent, and not yet received.
+    /// Sent, but not yet received.
     waiting: VecDeque<T>,
-    /// Received, and not yet given back.
+    /// How many were received, but not yet given back.
     taken: usize,
-    /// Given back, and not yet taken for the next.
+    /// Given back, but not yet reused.
     returned: Vec<T>,
-    /// Nobody has the receiver; who sends gets it.
+    /// Nobody has the receiver; the next to send gets it.
     resting: bool,
     sender_end: Option<Result<(), Ended<E>>>,
     receiver_end: Option<Ended<E>>,
 }
 
 impl<T, E> Sender<T, E> {
-    /// The sender of a hand-over whose receiver rests.
+    /// The sender of a new hand-over whose receiver rests.
     #[must_use]
     pub fn with_resting_receiver(bound: usize) -> Self {
         let (sender, receiver) = hand_over(bound);
@@ -78,20 +78,20 @@ impl<T, E> Sender<T, E> {
         sender
     }
 
-    /// Sends an item, and waits for room for another one; returns one that was given back, if there is any.
+    /// Sends an item and waits until there is room for another; returns one that was given back, if any.
     ///
     /// # Errors
-    /// When nobody receives any more.
+    /// When the receiver has stopped.
     pub fn exchange(&mut self, item: T) -> Result<Option<T>, Ended<E>> {
         self.send(item)?;
         self.returned()
     }
 
-    /// Sends an item, and does not wait. If the receiver rests, here it is: somebody must let it
-    /// [`run`](Receiver::run_and_rest), or drop it.
+    /// Sends an item without waiting. If the receiver was resting, it is returned: somebody must
+    /// [`run`](Receiver::run_and_rest) or drop it.
     ///
     /// # Errors
-    /// When nobody receives any more.
+    /// When the receiver has stopped.
     pub fn send(&mut self, item: T) -> Result<Option<Receiver<T, E>>, Ended<E>> {
         let wakes = self.shared.change(|state| match state.receiver_ended() {
             Some(ended) => Err(ended),
@@ -103,10 +103,10 @@ impl<T, E> Sender<T, E> {
         Ok(wakes.then(|| Receiver { shared: Arc::clone(&self.shared), is_over: false }))
     }
 
-    /// Waits until there is room for another item; returns one that was given back, if there is any.
+    /// Waits until there is room for another item; returns one that was given back, if any.
     ///
     /// # Errors
-    /// When nobody receives any more.
+    /// When the receiver has stopped.
     pub fn returned(&mut self) -> Result<Option<T>, Ended<E>> {
         self.shared.wait(|state| match state.receiver_ended() {
             Some(ended) => Some(Err(ended)),
@@ -115,10 +115,10 @@ impl<T, E> Sender<T, E> {
         })
     }
 
-    /// Waits until all that was sent was given back.
+    /// Waits until everything that was sent has been given back.
     ///
     /// # Errors
-    /// When it was not, and nobody receives any more.
+    /// When the receiver has stopped before that.
     pub fn settle(&mut self) -> Result<(), Ended<E>> {
         self.shared.wait(|state| match state.receiver_ended() {
             Some(ended) => Some(Err(ended)),
@@ -126,12 +126,12 @@ impl<T, E> Sender<T, E> {
         })
     }
 
-    /// Nothing more comes: the receiver ends after what was sent.
+    /// Ends the hand-over: the receiver ends after what was sent.
     pub fn close(self) {
         self.end(Ok(()));
     }
 
-    /// Nothing more comes, for this reason.
+    /// Ends the hand-over with an error.
     pub fn fail(self, error: E) {
         self.end(Err(Ended::Failed(error)));
     }
@@ -143,10 +143,10 @@ impl<T, E> Sender<T, E> {
 }
 
 impl<T, E> Receiver<T, E> {
-    /// Waits for an item; there is none when the sender has closed.
+    /// Waits for an item; `None` when the sender has closed.
     ///
     /// # Errors
-    /// When the sender has failed, after all that it sent before.
+    /// When the sender has failed, after everything it sent before that.
     pub fn receive(&mut self) -> Result<Option<T>, Ended<E>> {
         self.shared.wait(|state| match state.take() {
             Some(item) => Some(Ok(Some(item))),
@@ -157,7 +157,7 @@ impl<T, E> Receiver<T, E> {
         })
     }
 
-    /// Gives an item back that is not needed any more.
+    /// Gives back an item that is not needed any more.
     pub fn give_back(&mut self, item: T) {
         self.shared.change(|state| {
             state.taken -= 1;
@@ -165,7 +165,7 @@ impl<T, E> Receiver<T, E> {
         });
     }
 
-    /// Does `work` with all that comes, until nothing more does or an error ends it.
+    /// Does `work` with every item, until the sender closes or there is an error.
     pub fn run(mut self, mut work: impl FnMut(&mut T) -> Result<(), E>) {
         while let Ok(Some(mut item)) = self.receive() {
             match work(&mut item) {
@@ -175,7 +175,7 @@ impl<T, E> Receiver<T, E> {
         }
     }
 
-    /// Does `work` with what waits, and rests when there is nothing.
+    /// Does `work` with the waiting items, then rests.
     pub fn run_and_rest(mut self, mut work: impl FnMut(&mut T) -> Result<(), E>) {
         while let Some(mut item) = self.take_or_rest() {
             match work(&mut item) {
@@ -185,8 +185,8 @@ impl<T, E> Receiver<T, E> {
         }
     }
 
-    /// An item that waits. Where there is none the receiver rests before the lock goes: who sends after that finds it
-    /// resting.
+    /// A waiting item. If there is none, the receiver comes to rest before the lock is released, so that whoever sends next
+    /// finds it resting.
     fn take_or_rest(&mut self) -> Option<T> {
         let item = self.shared.change(|state| {
             let item = state.take();
@@ -197,7 +197,7 @@ impl<T, E> Receiver<T, E> {
         item
     }
 
-    /// Nothing more is received, for this reason.
+    /// Stops receiving with an error.
     pub fn fail(mut self, error: E) {
         self.end(Ended::Failed(error));
     }
@@ -225,7 +225,7 @@ impl<T, E> Drop for Receiver<T, E> {
 }
 
 impl<E> Ended<E> {
-    /// Says it; the error only once.
+    /// How it ended; an error is reported only once.
     fn tell(&mut self) -> Self {
         mem::replace(self, Self::Gone)
     }
@@ -248,14 +248,14 @@ impl<T, E> State<T, E> {
 }
 
 impl<T, E> Shared<T, E> {
-    /// Changes the state, and wakes the other side.
+    /// Changes the state and wakes the other side.
     fn change<R>(&self, change: impl FnOnce(&mut State<T, E>) -> R) -> R {
         let changed = change(&mut self.lock());
         self.changed.notify_all();
         changed
     }
 
-    /// Waits until `look` finds what it looks for.
+    /// Waits until `look` finds what it is looking for.
     fn wait<R>(&self, mut look: impl FnMut(&mut State<T, E>) -> Option<R>) -> R {
         let mut state = self.lock();
         loop {
@@ -266,7 +266,7 @@ impl<T, E> Shared<T, E> {
         }
     }
 
-    /// Nothing that is done under the lock panics half-way.
+    /// Poisoning is ignored: nothing done under the lock can panic half-way.
     fn lock(&self) -> MutexGuard<'_, State<T, E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,9 +1,9 @@
-//! Bytes on their way between the kernel, a decoder and another thread.
+//! Moves bytes between the kernel, a decoder and other threads.
 //!
-//! - [`PageBuffer`]: where they are. [`PageReader`]: how they are read.
-//! - [`hand_over`]: how they get from one thread to another. All that is done with bytes by another thread goes through
-//!   it: what is read and decoded ahead (`pack`), written behind (`ext4`), hashed behind (`store`), hashed and spooled by
-//!   whoever has nothing else to do (`flatten`).
+//! - [`PageBuffer`] holds them, [`PageReader`] reads them.
+//! - [`hand_over`] passes them from one thread to another. Whatever another thread does with bytes goes through it: reading
+//!   and decoding ahead (`pack`), writing behind (`ext4`), hashing behind (`store`), hashing and spooling by idle threads
+//!   (`flatten`).
 
 mod buffer;
 mod hand_over;
@@ -12,4 +12,4 @@ mod sync;
 
 pub use buffer::PageBuffer;
 pub use hand_over::{Ended, Receiver, Sender, hand_over};
-pub use reader::PageReader;
+pub use reader::{FileAt, PageReader, fitting, read_buffered};

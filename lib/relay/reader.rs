@@ -1,47 +1,86 @@
+use std::fs::File;
 use std::io::{self, BufRead, Read};
+use std::os::unix::fs::FileExt;
 
 use super::PageBuffer;
 use crate::sys::uninterrupted;
 
-/// A buffered reader, as [`std::io::BufReader`] is one, with a buffer that begins a page.
+/// A buffered reader like [`std::io::BufReader`], whose buffer begins on a page boundary.
 #[derive(Debug)]
 pub struct PageReader<R> {
     inner: R,
     buffer: PageBuffer,
-    /// How much of the buffer has been consumed.
-    at: usize,
 }
 
 impl<R: Read> PageReader<R> {
-    /// Reads `capacity` bytes at once.
+    /// Reads up to `capacity` bytes at once.
     pub fn with_capacity(capacity: usize, inner: R) -> Self {
-        Self { inner, buffer: PageBuffer::with_capacity(capacity), at: 0 }
+        Self { inner, buffer: PageBuffer::with_capacity(capacity) }
+    }
+
+    /// How many bytes are buffered.
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffer.unread().len()
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut R {
+        &mut self.inner
     }
 }
 
 impl<R: Read> BufRead for PageReader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.buffer.len() {
+        if self.buffered() == 0 {
             self.buffer.clear();
-            self.at = 0;
             self.buffer.read_from(&mut self.inner, usize::MAX)?;
         }
-        Ok(&self.buffer[self.at..])
+        Ok(self.buffer.unread())
     }
 
     fn consume(&mut self, amount: usize) {
-        self.at = self.at.saturating_add(amount).min(self.buffer.len());
+        self.buffer.consume(amount);
     }
 }
 
 impl<R: Read> Read for PageReader<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        // Who brings as much room needs no other.
-        if self.at == self.buffer.len() && buf.len() >= self.buffer.capacity() {
+        // A caller with as much room needs no buffer.
+        if self.buffered() == 0 && buf.len() >= self.buffer.capacity() {
             return uninterrupted(|| self.inner.read(buf));
         }
-        let len = self.fill_buf()?.read(buf)?;
-        self.consume(len);
+        read_buffered(self, buf)
+    }
+}
+
+/// `Read::read` in terms of `BufRead`.
+///
+/// # Errors
+/// Those of the reader.
+pub fn read_buffered(reader: &mut impl BufRead, buf: &mut [u8]) -> io::Result<usize> {
+    let len = reader.fill_buf()?.read(buf)?;
+    reader.consume(len);
+    Ok(len)
+}
+
+/// As much of `len` bytes of a stream as fits into `room` bytes of memory.
+#[must_use]
+pub fn fitting(len: u64, room: usize) -> usize {
+    usize::try_from(len).map_or(room, |len| len.min(room))
+}
+
+/// Reads a file from an offset on, whatever the position of its descriptor.
+#[derive(Debug)]
+pub struct FileAt<'f> {
+    /// The file.
+    pub file: &'f File,
+    /// Where to read next, in bytes.
+    pub at: u64,
+}
+
+impl Read for FileAt<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = uninterrupted(|| self.file.read_at(buf, self.at))?;
+        self.at += len as u64;
         Ok(len)
     }
 }
@@ -65,7 +104,7 @@ mod tests {
                     break;
                 }
                 let shown = reader.fill_buf().unwrap().len().min(3);
-                got.extend_from_slice(&reader.buffer[reader.at..][..shown]);
+                got.extend_from_slice(&reader.buffer.unread()[..shown]);
                 reader.consume(shown);
             }
             assert!(got == data, "pieces of {piece}");

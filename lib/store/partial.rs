@@ -12,7 +12,7 @@ use super::flush::Flusher;
 use super::hash_behind::HashBehind;
 use super::{Error, Mismatch, Store, verified, wait};
 use crate::image::{Digest, Hasher};
-use crate::relay::PageBuffer;
+use crate::relay::{PageBuffer, fitting};
 use crate::sys::try_lock;
 
 /// What [`Store::claim`] finds.
@@ -325,7 +325,7 @@ pub(super) fn skip(file: &mut File, end: u64) -> io::Result<()> {
 pub(super) fn hash_zeros(hasher: &mut Hasher, mut count: u64) {
     let zeros = [0; 64 << 10];
     while count > 0 {
-        let now = usize::try_from(count).unwrap_or(usize::MAX).min(zeros.len());
+        let now = fitting(count, zeros.len());
         hasher.update(&zeros[..now]);
         count -= now as u64;
     }

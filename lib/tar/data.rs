@@ -1,6 +1,7 @@
 use std::io::{self, BufRead, Read};
 
 use super::{Error, Part, Problem, Reader};
+use crate::relay::{fitting, read_buffered};
 
 /// The data of a member: a view of the reader's own buffer that ends where the data does.
 ///
@@ -50,11 +51,11 @@ impl<R: BufRead> BufRead for Data<'_, R> {
         if available.is_empty() {
             return Err(Error::new(Some(name), at, Problem::Cut(Part::Data)).into());
         }
-        Ok(&available[..available.len().min(usize::try_from(*left).unwrap_or(usize::MAX))])
+        Ok(&available[..fitting(*left, available.len())])
     }
 
     fn consume(&mut self, len: usize) {
-        let len = len.min(usize::try_from(self.reader.left).unwrap_or(usize::MAX));
+        let len = fitting(self.reader.left, len);
         self.reader.stream.consume(len);
         self.reader.left -= len as u64;
     }
@@ -62,8 +63,6 @@ impl<R: BufRead> BufRead for Data<'_, R> {
 
 impl<R: BufRead> Read for Data<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let len = self.fill_buf()?.read(buffer)?;
-        self.consume(len);
-        Ok(len)
+        read_buffered(self, buffer)
     }
 }

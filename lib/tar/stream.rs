@@ -5,6 +5,7 @@ use std::io::{self, BufRead};
 use super::foreign;
 use super::header::Block;
 use super::{BLOCK, Error, Part, Problem};
+use crate::relay::fitting;
 
 /// A buffered stream that knows how far it has been read.
 pub(super) struct Stream<R> {
@@ -65,7 +66,7 @@ impl<R: BufRead> Stream<R> {
             if available.is_empty() {
                 return Err(self.cut(part));
             }
-            let piece = available.len().min(usize::try_from(len).unwrap_or(usize::MAX));
+            let piece = fitting(len, available.len());
             take(&available[..piece]);
             self.consume(piece);
             len -= piece as u64;

@@ -9,7 +9,7 @@ pub(super) fn bytes(count: u64) -> String {
     let mut amount = count as f64 / 1024.0;
     let mut units = UNITS.iter();
     let mut unit = units.next();
-    // What would be rounded to 1024.0 is 1.0 of the next.
+    // What would round to 1024.0 is shown as 1.0 of the next unit.
     while amount >= 1023.95 {
         let Some(next) = units.next() else { break };
         unit = Some(next);
@@ -18,7 +18,7 @@ pub(super) fn bytes(count: u64) -> String {
     format!("{amount:.1} {}", unit.unwrap_or(&UNITS[0]))
 }
 
-/// `0:05`, `12:34`, `1:02:03`; what takes days is only said to.
+/// `0:05`, `12:34`, `1:02:03`, or just `days`.
 pub(super) fn time(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match hours {

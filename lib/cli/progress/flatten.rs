@@ -1,18 +1,19 @@
 //! What `oci-flatten` shows while it works (S7).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::meter::PieceMeter;
 use super::terminal;
 use super::ticker::show;
-use super::work::{PieceId, Work};
-use crate::cli::{ProgressMode, escape};
+use super::work::Work;
+use crate::cli::ProgressMode;
 use crate::flatten::{Meter, Progress};
 
-/// How long somebody behind has to begin drawing what is written, before it is drawn here.
+/// How long to wait for the next filter to draw before drawing the writing here.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A line on the terminal, plain lines, or nothing. `piped` says that somebody behind may draw what is written.
+/// A line on the terminal, plain lines, or nothing. `piped` says that the next filter may draw what is written.
 #[must_use]
 pub fn flatten_progress(mode: ProgressMode, tool: &'static str, piped: bool) -> Option<Arc<dyn Progress>> {
     if mode == ProgressMode::None {
@@ -20,26 +21,24 @@ pub fn flatten_progress(mode: ProgressMode, tool: &'static str, piped: bool) -> 
     }
     let work = Arc::new(Work::new("layers"));
     show(Arc::clone(&work), mode, tool);
-    Some(Arc::new(Shown { work, plain: (mode == ProgressMode::Plain).then_some(tool), piped }))
+    Some(Arc::new(FlattenDisplay { work, plain: (mode == ProgressMode::Plain).then_some(tool), piped }))
 }
 
 #[derive(Debug)]
-struct Shown {
+struct FlattenDisplay {
     work: Arc<Work>,
     /// The filter's name, if there is to be a line for each layer.
     plain: Option<&'static str>,
     piped: bool,
 }
 
-impl Shown {
+impl FlattenDisplay {
     fn start(&self, label: &str, size: Option<u64>) -> Box<dyn Meter> {
-        let piece = self.work.begin(label.to_owned(), size);
-        let line = self.plain.map(|tool| Line { tool, label: label.to_owned(), since: Instant::now() });
-        Box::new(Shower { work: Arc::clone(&self.work), piece, bytes: 0, line })
+        Box::new(PieceMeter::begin(&self.work, label.to_owned(), size, self.plain))
     }
 }
 
-impl Progress for Shown {
+impl Progress for FlattenDisplay {
     fn expect(&self, label: &str, size: Option<u64>) {
         self.work.expect(label.to_owned(), size);
     }
@@ -57,30 +56,13 @@ impl Progress for Shown {
     }
 }
 
-struct Shower {
-    work: Arc<Work>,
-    piece: PieceId,
-    bytes: u64,
-    line: Option<Line>,
-}
-
-impl Meter for Shower {
+impl Meter for PieceMeter {
     fn at(&mut self, bytes: u64) {
-        self.bytes = bytes;
         self.work.at(self.piece, bytes);
+        self.bytes = Some(bytes);
     }
 
     fn end(self: Box<Self>) {
-        self.work.end(self.piece);
-        if let Some(Line { tool, label, since }) = self.line {
-            let (label, bytes, seconds) = (escape(label.as_bytes()), self.bytes, since.elapsed().as_secs_f64());
-            terminal::print(&format!("{tool}: {label}: {bytes} bytes in {seconds:.1} s\n"));
-        }
+        self.end_with(self.bytes.unwrap_or(0));
     }
-}
-
-struct Line {
-    tool: &'static str,
-    label: String,
-    since: Instant,
 }

@@ -1,10 +1,10 @@
-//! The line of progress, as wide as there is room.
+//! The progress line, fitted to the width of the terminal.
 
 use super::amount::{bytes, time};
 use super::work::Snapshot;
 
-/// How far a filter is, in at most so many columns; all of it is ASCII, a byte a column. What there is no room for is left
-/// out, the rate and the time that is left last.
+/// Progress in at most `columns` columns, all ASCII, so a byte is a column. What does not fit is left out; the rate and
+/// the remaining time go last.
 pub(super) fn line(tool: &str, now: &Snapshot, rate: u64, columns: usize) -> String {
     let Snapshot { doing, done, total, .. } = *now;
     let space = |word: &str| if word.is_empty() { String::new() } else { format!(" {word}") };

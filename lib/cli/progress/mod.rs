@@ -2,18 +2,19 @@
 //!
 //! | filter | draws |
 //! |---|---|
-//! | `oci-fetch` | from its start on, until all has come |
-//! | `oci-flatten` | while it reads layers; while it writes, if nobody behind it does |
+//! | `oci-fetch` | from its start until everything has arrived |
+//! | `oci-flatten` | while it reads layers; while it writes, unless the next filter draws |
 //! | `tar2ext4` | from the first byte on |
 //!
-//! Each draws when no other does ([`terminal`](super::terminal)), so that in a pipeline they follow each other. No crate
-//! for progress bars is used: what is left for one to do is to put two numbers into a line of a given width.
+//! Each draws only when no other does ([`terminal`](super::terminal)), so that in a pipeline they take turns. There is
+//! no crate for progress bars here: all that would be left for it is to format two numbers in a line of a given width.
 
 mod amount;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod flatten;
 mod line;
+mod meter;
 mod pack;
 mod rate;
 mod ticker;

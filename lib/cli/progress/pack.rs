@@ -11,7 +11,7 @@ use super::work::{PieceId, Work};
 use crate::cli::ProgressMode;
 use crate::sys::WaitingReader;
 
-/// The tar as it is read: shown from its first byte on, when the filters before have had their turns.
+/// The tar as it is read. It is shown from its first byte on, when the filters before it have had their turns.
 #[derive(Debug)]
 pub struct WatchedInput {
     file: WaitingReader<File>,
@@ -22,7 +22,7 @@ pub struct WatchedInput {
 }
 
 impl WatchedInput {
-    /// Watches `file` be read.
+    /// Shows progress as `file` is read.
     #[must_use]
     pub fn new(file: File, mode: ProgressMode, tool: &'static str) -> Self {
         let size = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
@@ -42,7 +42,7 @@ impl Read for WatchedInput {
     }
 }
 
-/// With `--progress plain`, one line when the image stands.
+/// With `--progress plain`, one line when the image is complete.
 pub fn packed(mode: ProgressMode, tool: &str, bytes: u64, inodes: u64, since: Instant) {
     if mode == ProgressMode::Plain {
         let seconds = since.elapsed().as_secs_f64();

@@ -1,25 +1,25 @@
-//! How fast it goes: over the last seconds, so that a stall shows.
+//! Speed, measured over the last few seconds so that a stall shows.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How far back is looked.
+/// How far back to look.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// What had been moved when, the oldest first.
+/// How many bytes had been moved when, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Rate(VecDeque<(Instant, u64)>);
 
 impl Rate {
-    /// Bytes a second when so many have been moved by now, of work that has begun at `since`.
+    /// Bytes per second, when work that began at `since` has moved `moved` bytes by now.
     pub(super) fn at(&mut self, now: Instant, moved: u64, since: Instant) -> u64 {
         if self.0.back().is_some_and(|(then, before)| *before > moved || *then < since) {
-            // It was begun again.
+            // The work started over.
             self.0.clear();
         } else if self.0.is_empty() {
             self.0.push_back((since, 0));
         }
-        // One that is older stays, so that there is always a whole window.
+        // Keep one older sample, so that there is always a whole window.
         while self.0.get(1).is_some_and(|(then, _)| now.duration_since(*then) >= WINDOW) {
             self.0.pop_front();
         }

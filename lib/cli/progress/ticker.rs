@@ -1,4 +1,4 @@
-//! Shows work from time to time, beside the threads that do it.
+//! Shows work at intervals, from a thread of its own.
 
 use std::sync::Arc;
 use std::thread;
@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// How often a plain line is written.
 const PLAIN: Duration = Duration::from_secs(5);
 
-/// No plain line is longer.
+/// The longest plain line.
 const PLAIN_COLUMNS: usize = 200;
 
 /// Shows `work` until [`terminal::clear_progress`] is called.
@@ -38,7 +38,7 @@ pub(super) fn show(work: Arc<Work>, mode: ProgressMode, tool: &'static str) {
             }
         }
     };
-    // Without a thread the work is done all the same.
+    // Without the thread the work gets done all the same.
     if let Err(error) = thread::Builder::new().name("progress".to_owned()).spawn(tick) {
         log::debug!("no progress is shown: {error}");
     }

@@ -1,10 +1,10 @@
-//! How far a filter's work is, added up from its pieces: blobs, layers, an archive.
+//! The progress of a filter, summed over its pieces: blobs, layers, an archive.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What a filter is at. Its threads tell it how far they are.
+/// What a filter is doing. Its threads report how far they are.
 #[derive(Debug)]
 pub(super) struct Work(Mutex<State>);
 
@@ -15,40 +15,40 @@ struct State {
     pieces: Vec<Piece>,
     by_name: HashMap<String, usize>,
     since: Instant,
-    /// Until then it is not worth showing.
+    /// Nothing is shown before then.
     not_before: Instant,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Piece {
     done: u64,
-    /// Bytes that were done before, which are no speed of this run.
+    /// Bytes done by an earlier run, which do not count as speed.
     found: u64,
     size: Option<u64>,
     begun: bool,
     ended: bool,
 }
 
-/// How far all of it is now.
+/// How far all pieces together are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Snapshot {
-    /// A word for it, or none.
+    /// A word for the activity, or none.
     pub(super) doing: &'static str,
     /// Bytes that are done.
     pub(super) done: u64,
-    /// Bytes in all, where known.
+    /// The total in bytes, where known.
     pub(super) total: Option<u64>,
-    /// Bytes that this run has done.
+    /// Bytes done by this run.
     pub(super) moved: u64,
-    /// Pieces that have ended, and pieces that there are.
+    /// Pieces that have ended, and all pieces.
     pub(super) pieces: (usize, usize),
-    /// What a piece is, in the plural.
+    /// What pieces are called, in the plural.
     pub(super) unit: &'static str,
     /// When the first piece began.
     pub(super) since: Instant,
 }
 
-/// Which piece of a [`Work`].
+/// A piece of a [`Work`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PieceId(usize);
 
@@ -60,18 +60,18 @@ impl Work {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in here is half-done when a thread panics.
+        // A panic leaves nothing in here half-done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A piece that will begin.
+    /// Announces a piece.
     pub(super) fn expect(&self, name: String, size: Option<u64>) {
         let mut state = self.state();
         let PieceId(id) = state.piece(name);
         state.pieces[id].size = size;
     }
 
-    /// A piece begins, perhaps once more.
+    /// A piece begins, perhaps not for the first time.
     pub(super) fn begin(&self, name: String, size: Option<u64>) -> PieceId {
         let mut state = self.state();
         if !state.pieces.iter().any(|piece| piece.begun) {
@@ -82,7 +82,7 @@ impl Work {
         PieceId(id)
     }
 
-    /// So many bytes of a piece are done.
+    /// `bytes` of a piece are done.
     pub(super) fn at(&self, PieceId(id): PieceId, bytes: u64) {
         if let Some(piece) = self.state().pieces.get_mut(id) {
             piece.done = bytes;
@@ -90,7 +90,7 @@ impl Work {
         }
     }
 
-    /// So many bytes of a piece were done before.
+    /// `bytes` of a piece were done by an earlier run.
     #[cfg(feature = "fetch")]
     pub(super) fn found(&self, PieceId(id): PieceId, bytes: u64) {
         if let Some(piece) = self.state().pieces.get_mut(id) {
@@ -98,7 +98,7 @@ impl Work {
         }
     }
 
-    /// A piece was done before.
+    /// An earlier run did the whole piece.
     #[cfg(feature = "fetch")]
     pub(super) fn end_found(&self, PieceId(id): PieceId) {
         if let Some(piece) = self.state().pieces.get_mut(id) {
@@ -116,7 +116,7 @@ impl Work {
         }
     }
 
-    /// What was begun is done, and something else begins, which is not worth showing before `patience` is over.
+    /// The current work is done, and other work begins, which is not shown before `patience` has passed.
     pub(super) fn then(&self, doing: &'static str, patience: Duration) {
         let now = Instant::now();
         let mut state = self.state();
@@ -125,7 +125,7 @@ impl Work {
         (state.doing, state.since, state.not_before) = (doing, now, now + patience);
     }
 
-    /// Whether it is not worth showing yet.
+    /// Whether it is too early to show anything.
     pub(super) fn is_early(&self) -> bool {
         Instant::now() < self.state().not_before
     }

@@ -1,9 +1,9 @@
 //! The terminal behind standard error, which the filters of a pipeline share (S7).
 //!
-//! There is one line of progress, drawn by one filter at a time ([`Turn`]). The cursor never moves up: a line is drawn over
-//! itself by `\r` and erased by `ESC [ K`, nothing else. A message erases what stands in its row, whoever has drawn that, and
-//! ends with a line break, so that the next drawing is one row below it. Each of both is one write(2), which terminals do not
-//! mix with others.
+//! There is one progress line, drawn by one filter at a time ([`Turn`]). The cursor never moves up: the line is redrawn
+//! after `\r` and erased by `ESC [ K`, nothing else. A message first erases whatever is in its row, whichever filter
+//! drew it, and ends with a line break, so that the next progress line appears below it. Either is a single write(2),
+//! which a terminal does not interleave with others.
 
 mod turn;
 
@@ -16,28 +16,28 @@ use rustix::termios::{tcgetpgrp, tcgetwinsize};
 
 use turn::Turn;
 
-/// To the row's first column, and erase from there to its end.
+/// Moves to the first column and erases the row.
 const ERASE: &[u8] = b"\r\x1b[K";
 
-/// Columns of a terminal that does not say how many it has.
+/// Assumed if the terminal does not report its width.
 const COLUMNS: usize = 80;
 
 static SCREEN: Mutex<Screen> = Mutex::new(Screen { turn: None, drawn: false, closed: false, plain: false });
 
-/// What of the terminal is this process's.
+/// This process's share of the terminal.
 struct Screen {
-    /// While it is ours to draw.
+    /// Held while it is our turn to draw.
     turn: Option<Turn>,
-    /// Whether the cursor is at the end of our line.
+    /// Whether our line is on the screen, with the cursor at its end.
     drawn: bool,
-    /// Nothing is drawn any more.
+    /// Drawing has ended for good.
     closed: bool,
-    /// Lines alone are written.
+    /// Only plain lines are written, no control characters.
     plain: bool,
 }
 
 fn screen() -> MutexGuard<'static, Screen> {
-    // Nothing in here is half-done when a thread panics.
+    // A panic leaves nothing in here half-done.
     SCREEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -46,7 +46,7 @@ pub(super) fn is_terminal() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").as_deref() != Some(OsStr::new("dumb"))
 }
 
-/// Tells people something: whole lines, each ending with a line break.
+/// Prints a message: whole lines, each ending with a line break.
 pub(super) fn say(lines: &[u8]) -> io::Result<()> {
     let mut screen = screen();
     screen.drawn = false;
@@ -55,14 +55,14 @@ pub(super) fn say(lines: &[u8]) -> io::Result<()> {
     if is_drawn_on { stderr.write_all(&[ERASE, lines].concat()) } else { stderr.write_all(lines) }
 }
 
-/// Writes a line of progress for those who want plain lines; `false` when nothing is shown any more.
+/// Prints a plain line of progress; `false` when nothing is to be shown any more.
 pub(super) fn print(line: &str) -> bool {
     // Progress is for whoever still reads it.
     let _ = say(line.as_bytes());
     !is_closed()
 }
 
-/// Standard error for a log, which writes a record at once.
+/// Standard error as the logger's output. The logger passes a whole record at once.
 #[derive(Debug)]
 pub(super) struct Messages;
 
@@ -76,18 +76,18 @@ impl Write for Messages {
     }
 }
 
-/// Writes no control characters, on no terminal.
+/// From now on writes no control characters, even to a terminal.
 pub(super) fn stay_plain() {
     screen().plain = true;
 }
 
-/// Takes the turn before there is anything to draw, if nobody has it.
+/// Takes the turn, if nobody has it, before there is anything to draw.
 #[cfg(feature = "fetch")]
 pub(super) fn take_turn() {
     screen().has_turn();
 }
 
-/// Draws what `line` makes for so many columns, if it is our turn; `false` when nothing is drawn any more.
+/// If it is our turn, draws what `line` returns for the given number of columns; `false` when drawing has ended.
 pub(super) fn draw(line: impl FnOnce(usize) -> String) -> bool {
     let mut screen = screen();
     if screen.closed {
@@ -97,7 +97,7 @@ pub(super) fn draw(line: impl FnOnce(usize) -> String) -> bool {
         return true;
     }
     let columns = tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_col));
-    // In the last column the cursor would wait for the next row.
+    // A character in the last column would leave the cursor about to wrap.
     let line = line(if columns == 0 { COLUMNS } else { columns }.saturating_sub(1));
     let drawn = [b"\r", line.as_bytes(), b"\x1b[K"].concat();
     // A terminal that is gone needs no drawing.
@@ -105,7 +105,7 @@ pub(super) fn draw(line: impl FnOnce(usize) -> String) -> bool {
     true
 }
 
-/// Erases our line and lets another filter draw, until the next [`draw`].
+/// Erases our line and lets another filter draw until the next [`draw`].
 pub(super) fn release() {
     screen().release();
 }
@@ -115,7 +115,7 @@ pub(super) fn is_closed() -> bool {
     screen().closed
 }
 
-/// Takes the progress of this process off the terminal, for good.
+/// Removes this process's progress line for good.
 pub fn clear_progress() {
     let mut screen = screen();
     screen.closed = true;
@@ -139,8 +139,8 @@ impl Screen {
     }
 }
 
-/// Whether the terminal is this process's now: in the background it would draw over what somebody types. Where it is not
-/// the terminal that controls the process there is no such thing.
+/// Whether this process is in the foreground: from the background it would draw over what the user types. If this is
+/// not the controlling terminal, there is no such distinction.
 fn is_in_foreground() -> bool {
     tcgetpgrp(io::stderr()).map_or(true, |group| group == getpgrp())
 }

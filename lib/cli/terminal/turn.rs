@@ -1,4 +1,4 @@
-//! Which filter of a pipeline draws: the one that has the lock on the terminal's device file.
+//! Which filter of a pipeline draws: the one that holds the lock on the terminal's device file.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -11,18 +11,18 @@ use rustix::fs::{FileType, OFlags, fstat};
 
 use crate::sys::{open_flags, try_lock};
 
-/// The right to draw; dropped, another may.
+/// The right to draw; dropping it passes it on.
 ///
-/// The lock is advisory and ends with the process. It needs an open file of its own: what the shell has opened, the
-/// filters share, and its lock would be all theirs.
+/// The lock is advisory and ends with the process. It needs an open file of its own: all filters share the one that the
+/// shell opened, and would share its lock.
 #[derive(Debug)]
 pub(super) struct Turn(#[allow(dead_code, reason = "held, not used")] Option<File>);
 
 impl Turn {
-    /// Takes it if nobody has it; never waits.
+    /// Takes the turn if nobody has it; never waits.
     ///
-    /// A device file that cannot be opened (it is somebody else's after su(1), or missing in a container) tells nothing of
-    /// the others. Then the filter draws that stands first: its input is no pipe.
+    /// If the device file cannot be opened (after su(1) it belongs to somebody else, in a container it may be missing),
+    /// nothing is known of the other filters. Then the first of the pipeline draws, the one whose input is not a pipe.
     pub(super) fn take() -> Option<Self> {
         match open().and_then(|file| try_lock(&file).map(|locked| locked.then_some(file))) {
             Ok(locked) => locked.map(|file| Self(Some(file))),

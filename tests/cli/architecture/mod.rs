@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("relay", &["sys"]),
     ("codec", &["relay"]),
     ("image", &[]),
-    ("tar", &["meta"]),
+    ("tar", &["meta", "relay"]),
     ("tree", &["meta"]),
     ("ext4", &["meta", "relay", "sys"]),
     ("registry", &["image", "relay", "sys"]),
