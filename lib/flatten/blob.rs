@@ -40,7 +40,7 @@ impl Blob {
         Ok(Self { size, is_plain, version: (&stat).into(), is_frozen: false, growth: None, file: Arc::new(file) })
     }
 
-    /// A blob that is arriving; `None` if it never does, or if it is plain, and so can be read as fast when it is whole.
+    /// A blob that is arriving; `None` if it never does.
     pub(super) fn growing(growth: &Arc<Growth>) -> io::Result<Option<Self>> {
         let magic = growth.size.min(Compression::MAGIC_LEN as u64);
         let mut round = 0;
@@ -52,7 +52,7 @@ impl Blob {
         }
         let mut blob = Self::new(growth.file.try_clone()?)?;
         (blob.size, blob.growth) = (Some(growth.size), Some(Arc::clone(growth)));
-        Ok(Some(blob).filter(|blob| !blob.is_plain))
+        Ok(Some(blob))
     }
 
     /// A stream that may begin anywhere in a file: all of its content is spooled.
@@ -113,6 +113,9 @@ impl Stored<'_> {
     fn read_growing(&mut self, growth: &Growth, buf: &mut [u8]) -> io::Result<usize> {
         let limit = usize::try_from(growth.size.saturating_sub(self.count)).unwrap_or(usize::MAX).min(buf.len());
         let (mut round, mut known) = (0, More::Perhaps);
+        if growth.is_given_up() {
+            return Err(io::Error::other("given up"));
+        }
         loop {
             let len = uninterrupted(|| self.file.read_at(&mut buf[..limit], self.count))?;
             if len > 0 || limit == 0 || known == More::All {

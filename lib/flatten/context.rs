@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::cache::LayerCache;
+use super::layer::Layer;
 use super::options::Options;
 use super::pool::Tasks;
 use super::progress::Progress;
@@ -47,6 +48,11 @@ impl ReadContext {
             visibility: XattrVisibility::of_this_process(),
             in_place: AtomicUsize::new(0),
         }
+    }
+
+    /// Who wants to see how this layer is read. Of a blob that may be none, nobody.
+    pub(super) fn progress_of(&self, layer: &Layer) -> Option<&Arc<dyn Progress>> {
+        self.progress.as_ref().filter(|_| !layer.is_arriving())
     }
 
     /// Whether one more file may stay open to the end, to be read in place.

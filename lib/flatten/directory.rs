@@ -81,7 +81,14 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning<'_>) -> Re
     }
     let DirectoryReader { mut index, whiteouts, files, warnings, .. } = reader;
     index.end();
-    Ok(IndexedLayer { members: index, whiteouts, content: ContentSource::Directory(files), existing, warnings })
+    Ok(IndexedLayer {
+        members: index,
+        whiteouts,
+        content: ContentSource::Directory(files),
+        existing,
+        warnings,
+        diff_id: None,
+    })
 }
 
 /// The names in a directory, sorted, so that the same directory gives the same layer everywhere (S6).

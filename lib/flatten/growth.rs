@@ -49,14 +49,23 @@ impl Growth {
         self.set(State::Whole);
     }
 
-    /// There will be no more.
+    /// There will be no more, if the file is not whole.
     pub(super) fn end(&self) {
         self.set(State::Ended);
+    }
+
+    /// Whether nobody cares any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.known() == More::GivenUp
     }
 
     /// Waits a while for more bytes; `round` says how often that was in vain.
     pub(super) fn wait(&self, round: u32) -> More {
         self.watch.wait(round);
+        self.known()
+    }
+
+    fn known(&self) -> More {
         match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             _ if self.cancelled.load(Ordering::Relaxed) => More::GivenUp,
             State::Growing => More::Perhaps,
@@ -66,7 +75,11 @@ impl Growth {
     }
 
     fn set(&self, state: State) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        let mut known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known == State::Growing {
+            *known = state;
+        }
+        drop(known);
         self.watch.wake();
     }
 }

@@ -11,8 +11,8 @@ use super::extra_layer::{ExtraLayer, ExtraSource};
 use super::growth::Growth;
 use super::member_index::MemberIndex;
 use super::warnings::Warnings;
-use crate::image::layer_manifest::{DIRECTORY_MEDIA_TYPE, LayerRecord};
-use crate::image::{Digest, media_type};
+use crate::image::layer_manifest::{ArrivingBlob, DIRECTORY_MEDIA_TYPE, LayerRecord};
+use crate::image::{Algorithm, Digest, Hasher, media_type};
 use crate::meta::Shown;
 use crate::tree::{ExistingDirectories, Whiteouts};
 
@@ -38,6 +38,7 @@ impl Layer {
     pub(super) fn size(&self) -> Option<u64> {
         match &self.kind {
             LayerKind::Blob { size, .. } => *size,
+            LayerKind::Arriving { size } => Some(*size),
             LayerKind::Overlay => Some(0),
             LayerKind::Extra(ExtraLayer { source: ExtraSource::StandardInput, .. }) => None,
             LayerKind::Extra(ExtraLayer { source: ExtraSource::Path(path), .. }) => {
@@ -59,6 +60,8 @@ pub(super) enum LayerKind {
         /// Its media type names no tar, so that it is one only if it begins with a member (F13).
         is_foreign: bool,
     },
+    /// A blob that may turn out to be a layer: neither its media type nor its diffId is known yet (M4).
+    Arriving { size: u64 },
     /// A directory as overlay2 has it (F15).
     Overlay,
     /// A tar or directory given by the user, read as a tar of it would be (F16).
@@ -72,15 +75,26 @@ pub(super) struct ExpectedDigests {
     pub(super) diff_id: Option<Digest>,
     /// The digest of its blob as stored.
     pub(super) digest: Option<Digest>,
+    /// Its diffId will be known later: what is found then has to be kept.
+    pub(super) later: bool,
 }
 
 impl ExpectedDigests {
     /// Nothing is known.
-    pub(super) const NONE: Self = Self { diff_id: None, digest: None };
+    pub(super) const NONE: Self = Self { diff_id: None, digest: None, later: false };
 
-    /// Whether nothing is known.
+    /// What is known of a blob that may turn out to be a layer.
+    pub(super) const LATER: Self = Self { later: true, ..Self::NONE };
+
+    /// Whether nothing is known, now or later.
     pub(super) fn is_none(&self) -> bool {
-        self.diff_id.is_none() && self.digest.is_none()
+        self.diff_id.is_none() && self.digest.is_none() && !self.later
+    }
+
+    /// What the uncompressed bytes are hashed with.
+    pub(super) fn hasher_of_tar(&self) -> Option<Hasher> {
+        let algorithm = self.diff_id.as_ref().map(Digest::algorithm);
+        algorithm.or_else(|| self.later.then_some(Algorithm::Sha256)).map(Hasher::new)
     }
 }
 
@@ -93,6 +107,8 @@ pub(super) struct IndexedLayer {
     /// What becomes of the directories of lower layers (F5, F16).
     pub(super) existing: ExistingDirectories,
     pub(super) warnings: Warnings,
+    /// The digest of its uncompressed bytes, if it was taken.
+    pub(super) diff_id: Option<Digest>,
 }
 
 impl Layer {
@@ -109,9 +125,15 @@ impl Layer {
         let label =
             if words.is_empty() { format!("layer {number}") } else { format!("layer {number} ({})", words.join(", ")) };
         let stargz = record.annotations.contains_key(STARGZ);
-        let expected = ExpectedDigests { diff_id: record.diff_id, digest: record.digest };
+        let expected = ExpectedDigests { diff_id: record.diff_id, digest: record.digest, later: false };
         let kind = LayerKind::Blob { size: record.size, expected, stargz, is_foreign };
         Self { number, label, path: record.path, kind, growth: None }
+    }
+
+    /// A blob of which it is not known yet which layer it is, if any.
+    pub(super) fn arriving(blob: ArrivingBlob) -> Self {
+        let label = format!("blob {}", blob.path.display());
+        Self { number: u32::MAX, label, path: blob.path, kind: LayerKind::Arriving { size: blob.size }, growth: None }
     }
 
     /// One more layer that the user wants on top.
@@ -121,6 +143,27 @@ impl Layer {
             ExtraSource::StandardInput => PathBuf::from("-"),
         };
         Self { number, label: extra.label(), path, kind: LayerKind::Extra(extra), growth: None }
+    }
+
+    /// Whether it may turn out to be no layer.
+    pub(super) fn is_arriving(&self) -> bool {
+        matches!(self.kind, LayerKind::Arriving { .. })
+    }
+
+    /// Whether nothing but its diffId says how it is to be read.
+    pub(super) fn is_ordinary(&self) -> bool {
+        let LayerKind::Blob { expected, stargz: false, is_foreign: false, .. } = &self.kind else { return false };
+        expected.diff_id.as_ref().is_some_and(|diff_id| diff_id.algorithm() == Algorithm::Sha256)
+    }
+
+    /// Whether what was read can be this layer: its digest is the right one, if it was taken.
+    pub(super) fn may_be(&self, indexed: &IndexedLayer) -> bool {
+        match (&self.kind, &indexed.diff_id) {
+            (LayerKind::Blob { expected: ExpectedDigests { diff_id: Some(expected), .. }, .. }, Some(found)) => {
+                expected == found
+            }
+            _ => true,
+        }
     }
 
     pub(super) fn io(&self, source: io::Error) -> LayerError {

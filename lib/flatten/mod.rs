@@ -163,6 +163,7 @@ fn layers(
                         number += 1;
                     }
                     Ok(Some(Record::Fetching(record))) => following.begin(record),
+                    Ok(Some(Record::Arriving(blob))) => following.begin_blob(blob),
                     Ok(Some(Record::Image(_) | Record::End)) => {}
                     Ok(None) => break,
                     Err(error) => {

@@ -28,6 +28,10 @@ pub(super) fn read(layer: &Layer, context: &ReadContext) -> Result<IndexedLayer,
             read_directory(layer, &layer.path, DirectoryMeaning::Overlay(context.visibility), context)
         }
         LayerKind::Extra(extra) => read_extra(layer, extra, context),
+        LayerKind::Arriving { size } => {
+            let names = TarNames { stargz: false, prefix: b"" };
+            tarball::read(layer, &open_blob(layer, Some(*size))?, context, &ExpectedDigests::LATER, names, None)
+        }
         LayerKind::Blob { size, expected, stargz, .. } => {
             let names = TarNames { stargz: *stargz, prefix: b"" };
             let read = match (&context.cache, &expected.diff_id) {
@@ -133,7 +137,15 @@ fn read_directory(
 /// Opens what a manifest calls a blob: a regular file of the stated size, for anything else may never end.
 fn open_blob(layer: &Layer, size: Option<u64>) -> Result<Blob, LayerError> {
     if let Some(growth) = &layer.growth {
-        return Blob::growing(growth).map_err(|e| layer.io(e))?.ok_or(LayerError::Cancelled);
+        let mut blob = Blob::growing(growth).map_err(|e| layer.io(e))?.ok_or(LayerError::Cancelled)?;
+        match layer.kind {
+            // It has to be hashed as it comes, so its content is kept as well.
+            LayerKind::Arriving { .. } => blob.is_plain = false,
+            // It can be read as fast when it is whole.
+            _ if blob.is_plain => return Err(LayerError::Cancelled),
+            _ => {}
+        }
+        return Ok(blob);
     }
     // No FIFO makes us wait; regular files do not care.
     let flags = open_flags(OFlags::NONBLOCK | OFlags::NOCTTY);

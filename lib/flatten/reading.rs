@@ -36,7 +36,7 @@ pub(super) struct Reading {
     pub(super) number: u32,
     label: String,
     result: Receiver<Result<IndexedLayer, LayerError>>,
-    /// If it fails, the layer is read once more like this.
+    /// If what is read is not this layer, it is read once more like this.
     again: Option<Box<(Queue, Layer)>>,
 }
 
@@ -67,6 +67,11 @@ impl Queue {
         Arc::clone(&self.context.cancelled)
     }
 
+    /// Whether decoded layers of other runs are looked for.
+    pub(super) fn has_cache(&self) -> bool {
+        self.context.cache.is_some()
+    }
+
     /// Adds a layer; it is read as soon as a thread is free.
     pub(super) fn add(&self, layer: Layer) -> Reading {
         let (task, reading) = self.task(layer);
@@ -94,7 +99,7 @@ impl Queue {
         let (sender, result) = sync_channel(1);
         let (number, label) = (layer.number, layer.label.clone());
         let context = Arc::clone(&self.context);
-        if let Some(progress) = &context.progress {
+        if let Some(progress) = context.progress_of(&layer) {
             progress.expect(&layer.label, layer.size());
         }
         let task = Box::new(move || {
@@ -112,18 +117,19 @@ impl Queue {
 }
 
 impl Reading {
-    /// The same, but if it fails the layer is read once more.
-    pub(super) fn or_again(self, queue: Queue, layer: Layer) -> Self {
-        Self { again: Some(Box::new((queue, layer))), ..self }
+    /// The same, as this layer: it is read once more if that failed or found other content.
+    pub(super) fn or_again_as(self, queue: Queue, layer: Layer) -> Self {
+        let (number, label) = (layer.number, layer.label.clone());
+        Self { number, label, result: self.result, again: Some(Box::new((queue, layer))) }
     }
 
     /// Waits until the layer is read.
     pub(super) fn wait(&mut self) -> Result<IndexedLayer, Error> {
         // A task that panicked, or that no thread was left for, has dropped its end.
         let result = self.result.recv().map_err(|_| Error::Worker);
-        if !matches!(result, Ok(Ok(_))) {
-            if let Some(again) = self.again.take() {
-                let (queue, layer) = *again;
+        if let Some(again) = self.again.take() {
+            let (queue, layer) = *again;
+            if !matches!(&result, Ok(Ok(indexed)) if layer.may_be(indexed)) {
                 return queue.add(layer).wait();
             }
         }

@@ -38,7 +38,7 @@ pub(super) fn read(
 ) -> Result<IndexedLayer, LayerError> {
     let verified = to_verify(blob, expected, context.verify);
     let in_place = blob.is_plain && (verified.is_none() || blob.is_frozen) && context.may_stay_open();
-    let meter = progress::start(context.progress.as_ref(), |progress| progress.layer(&layer.label, blob.size));
+    let meter = progress::start(context.progress_of(layer), |progress| progress.layer(&layer.label, blob.size));
     if let (true, true, Some(size)) = (in_place, verified.is_none(), blob.size) {
         let read = unverified(layer, blob, size, expected, names)?;
         if let Some(meter) = meter {
@@ -46,8 +46,8 @@ pub(super) fn read(
         }
         return Ok(read);
     }
-    let hasher = |digest: &Option<Digest>| digest.as_ref().map(|digest| Hasher::new(digest.algorithm()));
-    let mut stored = Stored::new(blob, meter, hasher(&verified.digest));
+    let hasher = verified.digest.as_ref().map(|digest| Hasher::new(digest.algorithm()));
+    let mut stored = Stored::new(blob, meter, hasher);
     let decoder = Decoder::new(&mut stored).map_err(|e| layer.io(e))?;
     let keeper = match entry {
         _ if in_place => None,
@@ -55,11 +55,12 @@ pub(super) fn read(
         None => Some(Keeper::Spool(Spool::new(Arc::clone(&context.spool_dir)))),
     };
     let (helpers, cancelled) = (context.helpers.clone(), Arc::clone(&context.cancelled));
-    let decoded = DecodedStream::new(decoder, hasher(&verified.diff_id), keeper, helpers, cancelled);
+    let decoded = DecodedStream::new(decoder, verified.hasher_of_tar(), keeper, helpers, cancelled);
 
     let mut reader = tar::Reader::new(decoded);
-    let mut sink = IndexSink::new(layer.number, names, |_| Ok(()));
+    let mut sink = IndexSink::new(layer, names, |_| Ok(()));
     let end = tar::read_tar(&mut reader, &mut sink);
+    let wants_to_speak = sink.is_silent && sink.warned;
     let (members, whiteouts) = sink.end();
     let offset = reader.offset();
     let mut decoded = reader.into_inner();
@@ -71,13 +72,16 @@ pub(super) fn read(
     // What went wrong beneath the archive comes before what the archive looked like for it.
     let (found, keeper) = decoded.finish()?;
     let end = end?;
-    if let Some((expected, found)) = other(&verified.diff_id, found) {
+    if wants_to_speak {
+        return Err(LayerError::Cancelled);
+    }
+    if let Some((expected, found)) = other(&verified.diff_id, found.as_ref()) {
         return Err(LayerError::DiffId { expected, found });
     }
-    if let Some((expected, found)) = other(&verified.digest, stored.end()) {
+    if let Some((expected, found)) = other(&verified.digest, stored.end().as_ref()) {
         return Err(LayerError::Digest { expected, found });
     }
-    check_end(layer, end, offset, expected, verified.diff_id.is_some())?;
+    check_end(layer, end, offset, expected, verified.diff_id.is_some() || verified.later)?;
     check_kind(layer, &members)?;
     let content = match keeper {
         Some(Keeper::Spool(spool)) => ContentSource::Spool(spool),
@@ -88,12 +92,12 @@ pub(super) fn read(
         }
         None => stays(layer, blob),
     };
-    Ok(indexed(members, whiteouts, content))
+    Ok(IndexedLayer { diff_id: found, ..indexed(members, whiteouts, content) })
 }
 
 /// What was expected and what was found, if these are not the same.
-fn other(expected: &Option<Digest>, found: Option<Digest>) -> Option<(Digest, Digest)> {
-    expected.clone().zip(found).filter(|(expected, found)| expected != found)
+fn other(expected: &Option<Digest>, found: Option<&Digest>) -> Option<(Digest, Digest)> {
+    expected.clone().zip(found.cloned()).filter(|(expected, found)| expected != found)
 }
 
 /// Reads the headers of a plain tar that nothing is verified of.
@@ -105,7 +109,7 @@ fn unverified(
     names: TarNames<'_>,
 ) -> Result<IndexedLayer, LayerError> {
     let mut reader = tar::Reader::new(Seeking::new(&blob.file, size));
-    let mut sink = IndexSink::new(layer.number, names, |mut data| data.pass_over(Seeking::pass_over));
+    let mut sink = IndexSink::new(layer, names, |mut data| data.pass_over(Seeking::pass_over));
     let end = tar::read_tar(&mut reader, &mut sink)?;
     check_end(layer, end, reader.offset(), expected, false)?;
     let (members, whiteouts) = sink.end();
@@ -123,7 +127,7 @@ fn check_kind(layer: &Layer, members: &MemberIndex) -> Result<(), LayerError> {
 
 fn indexed(members: MemberIndex, whiteouts: Whiteouts, content: ContentSource) -> IndexedLayer {
     let existing = ExistingDirectories::TakeAttributes;
-    IndexedLayer { members, whiteouts, content, existing, warnings: Warnings::default() }
+    IndexedLayer { members, whiteouts, content, existing, warnings: Warnings::default(), diff_id: None }
 }
 
 /// Content that is read where it stands.
@@ -144,6 +148,9 @@ fn check_end(
         let hint = if expected.diff_id.is_some() { ", and its diffId is not verified" } else { "" };
         return Err(LayerError::NoEnd { offset, hint });
     }
+    if end == End::LoneZeroBlock && layer.is_arriving() {
+        return Err(LayerError::Cancelled);
+    }
     if end == End::LoneZeroBlock {
         log::warn!("{}: its end marker is a lone zero block; what may follow is not read", layer.label);
     }
@@ -152,14 +159,14 @@ fn check_end(
 
 /// What the bytes of a blob are held against: the diffId if there is one, else the blob's own digest.
 fn to_verify(blob: &Blob, expected: &ExpectedDigests, verify: bool) -> ExpectedDigests {
-    let ExpectedDigests { diff_id, digest } = expected.clone();
+    let ExpectedDigests { diff_id, digest, later } = expected.clone();
     if !verify {
         ExpectedDigests::NONE
     } else if blob.is_plain {
         // Stored as it is, the tar has the blob's digest.
-        ExpectedDigests { diff_id: diff_id.or(digest), digest: None }
+        ExpectedDigests { diff_id: diff_id.or(digest), digest: None, later }
     } else {
-        ExpectedDigests { digest: digest.filter(|_| diff_id.is_none()), diff_id }
+        ExpectedDigests { digest: digest.filter(|_| diff_id.is_none()), diff_id, later }
     }
 }
 
@@ -175,6 +182,10 @@ pub(super) struct TarNames<'a> {
 /// Gathers what a layer's members are; their data passes by, to the spool.
 struct IndexSink<'a, R> {
     layer: u32,
+    /// Nobody may ever want to hear of it: what there is to say ends the reading, and is said when it is read as a layer.
+    is_silent: bool,
+    /// There was something to say.
+    warned: bool,
     names: TarNames<'a>,
     members: MemberIndex,
     whiteouts: Whiteouts,
@@ -185,9 +196,10 @@ struct IndexSink<'a, R> {
 type PassOver<R> = fn(Data<'_, R>) -> Result<(), tar::Error>;
 
 impl<'a, R> IndexSink<'a, R> {
-    fn new(layer: u32, names: TarNames<'a>, pass_over: PassOver<R>) -> Self {
+    fn new(layer: &Layer, names: TarNames<'a>, pass_over: PassOver<R>) -> Self {
         let (members, whiteouts) = (MemberIndex::default(), Whiteouts::new(WhiteoutFormat::Names));
-        Self { layer, names, members, whiteouts, pass_over }
+        let (layer, is_silent) = (layer.number, layer.is_arriving());
+        Self { layer, is_silent, warned: false, names, members, whiteouts, pass_over }
     }
 
     /// No member comes any more.
@@ -230,6 +242,10 @@ impl<R: BufRead> MemberSink<R> for IndexSink<'_, R> {
     }
 
     fn warning(&mut self, warning: &tar::Warning) {
+        self.warned = true;
+        if self.is_silent {
+            return;
+        }
         let tar::Warning { offset, member, skipped } = warning;
         log::warn!("{} at byte {offset}: {skipped}", Shown(member));
     }

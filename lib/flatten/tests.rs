@@ -374,3 +374,59 @@ fn a_layer_is_decoded_before_it_is_whole_and_counts_after() {
     });
     assert!(got.unwrap().windows(tar.len() - 1024).any(|window| window == &tar[..tar.len() - 1024]));
 }
+
+/// The record that bytes arrive in `partial` of which nothing else is known.
+fn arriving(partial: &Path, size: usize) -> String {
+    format!("{}\n", serde_json::json!({ "type": "arriving", "size": size, "path": partial }))
+}
+
+#[test]
+fn a_blob_is_read_before_anything_says_what_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (partial, blob) = (dir.path().join("partial"), dir.path().join("blob"));
+    let tar = tar("file", &noise(100_000));
+    let other = gzipped(&vec![7; 1 << 20]);
+    for bytes in [gzipped(&tar), tar.clone()] {
+        let [image, _, layer, end] = records(&blob, &partial, bytes.len(), &tar);
+        let record = arriving(&partial, bytes.len());
+        let run = |layer: &str, spoil: bool, pause: u64| {
+            fs::write(&partial, &bytes[..bytes.len() / 2]).unwrap();
+            followed(|say| {
+                say(&record);
+                // What is no layer at all, and what never comes.
+                fs::write(dir.path().join("other"), &other).unwrap();
+                say(&arriving(&dir.path().join("other"), other.len()));
+                say(&arriving(&dir.path().join("none"), 7));
+                File::options().append(true).open(&partial).unwrap().write_all(&bytes[bytes.len() / 2..]).unwrap();
+                // It is decoded by now, and only so can what has been spoilt since be right.
+                thread::sleep(Duration::from_millis(pause));
+                if spoil {
+                    fs::write(&partial, vec![0; bytes.len()]).unwrap();
+                }
+                fs::rename(&partial, &blob).unwrap();
+                [&image, layer, &end].into_iter().for_each(say);
+            })
+        };
+        let holds_it = |got: Result<Vec<u8>, Error>| {
+            got.unwrap().windows(tar.len() - 1024).any(|window| window == &tar[..tar.len() - 1024])
+        };
+        assert!(holds_it(run(&layer, true, 700)), "it is not read as it arrives");
+
+        // What says how a layer is read, or that it should have other content, has it read again.
+        let diff_id = Digest::sha256(&tar).to_string();
+        let other_diff_id =
+            layer.replace(&format!("\"diffId\":\"{diff_id}\""), &format!("\"diffId\":\"{}\"", Digest::sha256(b"")));
+        let no_diff_id = layer.replace(&format!("\"diffId\":\"{diff_id}\","), "");
+        let foreign = layer.replace("vnd.oci.image.layer.v1.tar", "x");
+        let stargz =
+            layer.replace("\"index\"", "\"annotations\":{\"containerd.io/snapshot/stargz/toc.digest\":\"\"},\"index\"");
+        for changed in [&other_diff_id, &no_diff_id, &foreign, &stargz] {
+            assert_ne!(*changed, layer);
+            assert!(matches!(run(changed, true, 200), Err(Error::Layer { .. })), "{changed}");
+        }
+        for changed in [&foreign, &stargz] {
+            assert!(holds_it(run(changed, false, 20)), "{changed}");
+        }
+        assert!(matches!(run(&other_diff_id, false, 20), Err(Error::Layer { source: LayerError::DiffId { .. }, .. })));
+    }
+}

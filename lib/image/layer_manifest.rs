@@ -1,7 +1,8 @@
 //! The layer manifest: JSON Lines from `oci-fetch` to `oci-flatten` (M rules, layer-manifest(5)).
 //!
 //! One `image` record, its `layer` records bottom first, one `end` record. A stream without its `end` was cut (S1). Before the
-//! `layer` record of an index, `fetching` records may say where its bytes arrive meanwhile (M4).
+//! `layer` record of an index, `fetching` records may say where its bytes arrive meanwhile (M4). An archive holds its index
+//! behind its blobs, so `arriving` records may tell of blobs even before the `image` record.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read, Write};
@@ -30,6 +31,9 @@ pub enum Record {
     /// The bytes of a layer are arriving in the file that is its path, and are never rewritten there. They count for
     /// nothing until the layer's own record, which may name another file (M4).
     Fetching(LayerRecord),
+    /// The bytes of a blob are arriving, as those of a [`Fetching`](Self::Fetching) layer are. Whether it is a layer, and
+    /// which one, is not known yet.
+    Arriving(ArrivingBlob),
     /// A layer whose bytes are whole on disk.
     Layer(LayerRecord),
     /// Nothing follows: the manifest is complete.
@@ -91,6 +95,16 @@ pub struct LayerRecord {
     /// Annotations of the layer's descriptor.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+}
+
+/// A blob of an archive, while it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrivingBlob {
+    /// Bytes that it will have.
+    pub size: u64,
+    /// Absolute path by which the file that they arrive in can be opened while they do. The layer's record, if there comes
+    /// one, has another path to the same file.
+    pub path: PathBuf,
 }
 
 /// Why a manifest could not be read or written.
@@ -159,6 +173,7 @@ impl<W: Write> Writer<W> {
         let line = match record {
             Record::Image(record) => image_line(record),
             Record::Fetching(record) => serde_json::to_string(&Tagged { r#type: "fetching", record }),
+            Record::Arriving(record) => serde_json::to_string(&Tagged { r#type: "arriving", record }),
             Record::Layer(record) => serde_json::to_string(&Tagged { r#type: "layer", record }),
             Record::End => serde_json::to_string(&Tagged { r#type: "end", record: &Nothing {} }),
         };
@@ -247,6 +262,7 @@ impl<R: BufRead> Reader<R> {
         let parsed = match tag.r#type.as_str() {
             "image" => Record::Image(serde_json::from_slice(line).map_err(json)?),
             "fetching" => Record::Fetching(serde_json::from_slice(line).map_err(json)?),
+            "arriving" => Record::Arriving(serde_json::from_slice(line).map_err(json)?),
             "layer" => Record::Layer(serde_json::from_slice(line).map_err(json)?),
             "end" => Record::End,
             _ if matches!(self.state, State::Layers { .. }) => return Ok(None),
@@ -265,6 +281,7 @@ impl<R: BufRead> Reader<R> {
                 }
                 State::Layers { seen: 0, of: image.layers }
             }
+            (state @ (State::Start | State::Layers { .. }), Record::Arriving(_)) => state,
             (State::Start, Record::Image(image)) => {
                 let what = format!("version {} is not known here, only {VERSION} is", image.version);
                 return Err(self.order(what, self.record));
@@ -401,17 +418,30 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         let fetching = |index| lines[2].replace("layer\",\"index\":1", &format!("fetching\",\"index\":{index}"));
         let unknown = r#"{"type":"colour","red":1}"#;
+        let arriving = r#"{"type":"arriving","size":7,"path":"/store/partial/x"}"#;
         let [one, two] = [fetching(1), fetching(2)];
         let order = [lines[0], unknown, &one, lines[1], &one, unknown, lines[2], lines[3]].join("\n");
         let records = read(&order).unwrap();
         assert!(matches!(&records[1], Record::Fetching(record) if *record == layer(1)), "{records:?}");
         assert_eq!(records.len(), 6);
+        let order = [arriving, arriving, lines[0], lines[1], arriving, lines[2], lines[3]].join("\n");
+        let records = read(&order).unwrap();
+        let [Record::Arriving(blob), Record::Arriving(_), Record::Image(_), ..] = &records[..] else {
+            panic!("{records:?}")
+        };
+        assert_eq!((blob.size, blob.path.to_str()), (7, Some("/store/partial/x")));
+        let mut line = Vec::new();
+        Writer::new(&mut line).write(&records[0]).unwrap();
+        assert_eq!(String::from_utf8(line).unwrap().trim_end(), arriving);
         for (order, what) in [
             (vec![lines[0], lines[1], lines[2], &one], "layer 1 is being fetched, but layers 2 to 2 are due"),
             (vec![lines[0], &two], "layer 2 is being fetched"),
             (vec![&one], "must come first"),
             (vec![unknown], "unknown type \"colour\""),
             (vec![lines[0], lines[1], lines[2], lines[3], unknown], "after 'end'"),
+            (vec![lines[0], lines[1], lines[2], lines[3], arriving], "after 'end'"),
+            (vec![arriving, lines[1]], "must come first"),
+            (vec![arriving], "cut after 1 records"),
         ] {
             let error = read(&order.join("\n")).unwrap_err().to_string();
             assert!(error.contains(what), "{error}");

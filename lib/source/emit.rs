@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::resolve::Image;
-use crate::image::layer_manifest::{self, ImageRecord, LayerRecord, Record, VERSION};
+use crate::image::layer_manifest::{self, ArrivingBlob, ImageRecord, LayerRecord, Record, VERSION};
 
 /// The first record.
 pub(super) fn image<W: Write>(
@@ -42,6 +42,12 @@ pub(super) fn fetching<W: Write>(
     path: PathBuf,
 ) -> Result<(), Error> {
     Ok(out.write(&Record::Fetching(record(image, index, path)?))?)
+}
+
+/// The record of a blob whose bytes are arriving at `path`, before it is known what it is (M4).
+pub(super) fn arriving<W: Write>(out: &mut layer_manifest::Writer<W>, size: u64, path: PathBuf) -> Result<(), Error> {
+    require_utf8(&path)?;
+    Ok(out.write(&Record::Arriving(ArrivingBlob { size, path }))?)
 }
 
 fn record(image: &Image, index: usize, path: PathBuf) -> Result<LayerRecord, Error> {

@@ -7,7 +7,7 @@ use super::flush::Flusher;
 use super::partial::{hash_zeros, skip};
 use super::{Error, Store, verified};
 use crate::image::{Algorithm, Digest, Hasher};
-use crate::sys::NewFile;
+use crate::sys::{NewFile, path_of_open};
 
 /// A file without a name (where the file system has those, so that a kill leaves nothing) that becomes a blob.
 #[derive(Debug)]
@@ -34,6 +34,13 @@ impl Store {
 }
 
 impl Import {
+    /// A path by which others can open the file that the bytes arrive in, where there is one; what has arrived there never
+    /// changes (M4).
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        path_of_open(self.new.file())
+    }
+
     /// Adds the next bytes.
     ///
     /// # Errors

@@ -96,6 +96,12 @@ fn by_descriptor(file: &impl AsRawFd) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
+/// A path by which another process of this user can open what `file` is, as long as it is open here; proc(5).
+#[must_use]
+pub fn path_of_open(file: &File) -> Option<PathBuf> {
+    Some(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into())
+}
+
 /// Makes a hole of a range; the file's length stays.
 pub(super) fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;

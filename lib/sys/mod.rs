@@ -12,6 +12,7 @@
 //! | [`random`] | getrandom(2) | /dev/urandom |
 //! | [`open_beneath`]: no way out by symbolic links | openat2(2) | one directory after the other |
 //! | [`PinnedInode`]: attributes of what has a name | `O_PATH`, /proc/self/fd | by its path |
+//! | [`path_of_open`]: a file without a name, for another process | /proc/PID/fd | there is no way |
 //! | syncing | fsync(2), fdatasync(2) | the standard library asks macOS for `F_FULLFSYNC` itself |
 //!
 //! The two ways of a thing have the same signature in `linux.rs` and `portable.rs`. The feature `portable` makes Linux go
@@ -51,7 +52,7 @@ pub use lock::{try_lock, try_lock_shared};
 pub use new_file::{NewFile, Replaced};
 pub use node::PinnedInode;
 pub use open::{open, open_at};
-pub use os::{random, send, widen_pipe};
+pub use os::{path_of_open, random, send, widen_pipe};
 pub use wait::wait_until_writable;
 pub use waiting_reader::WaitingReader;
 pub use watch::Watch;

@@ -71,6 +71,12 @@ pub(super) fn open_node(_: BorrowedFd<'_>, _: &OsStr) -> io::Result<Option<File>
     Ok(None)
 }
 
+/// Nobody else can open what has no name yet.
+#[must_use]
+pub fn path_of_open(_: &File) -> Option<PathBuf> {
+    None
+}
+
 /// Descriptors have no names.
 pub(super) fn path_of(_: &File) -> Option<PathBuf> {
     None

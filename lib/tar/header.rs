@@ -59,6 +59,12 @@ pub(super) fn verify(block: &Block) -> Result<(), Problem> {
     Err(Problem::Checksum { stored, computed: unsigned })
 }
 
+/// Whether a member of an archive can begin with `block`.
+#[must_use]
+pub fn is_header(block: &Block) -> bool {
+    verify(block).is_ok()
+}
+
 impl Header {
     pub(super) fn new(block: &Block) -> Result<Self, Problem> {
         verify(block)?;

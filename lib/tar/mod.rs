@@ -53,6 +53,7 @@ pub use body::{END_MARKER, MemberBody, WriteError};
 pub use data::Data;
 pub use encode::encode;
 pub use error::{Error, Part, Problem};
+pub use header::is_header;
 pub use number::NumberError;
 pub use pax_record::PaxError;
 pub use read_tar::{MemberSink, read_tar};

@@ -1,4 +1,5 @@
-//! `oci-archive:`, `docker-archive:`: tars of images, streamed into the store in one pass, from a pipe too (R7).
+//! `oci-archive:`, `docker-archive:`: tars of images, streamed into the store in one pass, from a pipe too (R7). What they are
+//! images of stands at their end, so blobs that may be layers are told of as they come (M4).
 
 mod docker;
 mod unpack;
@@ -12,7 +13,7 @@ use unpack::Unpacked;
 
 use super::locator::ArchiveKind;
 use super::resolve::Image;
-use super::{Error, FetchProgress, Locator, Options, Outcome, Transfer, TransferMeter, layout};
+use super::{Error, FetchProgress, Locator, Options, Outcome, Transfer, TransferMeter, emit, layout};
 use crate::image::layer_manifest;
 use crate::image::{Descriptor, Entries, MAX_DOCUMENT};
 use crate::store::{Store, StoredName};
@@ -32,7 +33,8 @@ pub(super) fn fetch<W: Write>(
     out: &mut layer_manifest::Writer<W>,
 ) -> Result<Vec<u8>, Error> {
     let store = Store::create(&options.store, options.of_store())?;
-    let unpacked = read(archive.file, &store, progress)?;
+    let mut arrives = |size, path: &Path| emit::arriving(out, size, path.to_path_buf());
+    let unpacked = read(archive.file, &store, progress, &mut arrives)?;
     let kind = match (archive.kind, &unpacked.index, &unpacked.manifest) {
         (ArchiveKind::Oci | ArchiveKind::Any, Some(_), _) => ArchiveKind::Oci,
         (ArchiveKind::Docker | ArchiveKind::Any, _, Some(_)) => ArchiveKind::Docker,
@@ -81,7 +83,12 @@ fn oci(
     layout::choose(store, shown, &index.manifests.0, archive.name, options)
 }
 
-fn read(file: &Path, store: &Store, progress: &Arc<dyn FetchProgress>) -> Result<Unpacked, Error> {
+fn read(
+    file: &Path,
+    store: &Store,
+    progress: &Arc<dyn FetchProgress>,
+    arrives: &mut unpack::Arrives<'_>,
+) -> Result<Unpacked, Error> {
     let fail = |e: io::Error| Error::of_input(file, &e.to_string());
     let (input, size): (Box<dyn Read>, _) = if file == Path::new("-") {
         (Box::new(WaitingReader(io::stdin().lock())), None)
@@ -94,7 +101,7 @@ fn read(file: &Path, store: &Store, progress: &Arc<dyn FetchProgress>) -> Result
         (Box::new(WaitingReader(opened)), meta.is_file().then_some(meta.len()))
     };
     let mut input = Counted { input, meter: progress.start(&Transfer { layer: None, digest: None, size }), count: 0 };
-    let unpacked = unpack::unpack(&mut input, file, store);
+    let unpacked = unpack::unpack(&mut input, file, store, arrives);
     input.meter.end(if unpacked.is_ok() { Outcome::Done } else { Outcome::Failed });
     unpacked
 }

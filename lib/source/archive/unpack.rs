@@ -5,12 +5,12 @@ use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use super::super::Error;
-use crate::codec::Decoder;
+use crate::codec::{Compression, Decoder};
 use crate::image::{Digest, MAX_DOCUMENT};
 use crate::meta::{Entry, NodeKind, Shown};
 use crate::relay::PageReader;
 use crate::store::{Claim, Import, PartialBlob, Store};
-use crate::tar::{End, Reader, StoredFile};
+use crate::tar::{End, Reader, StoredFile, is_header};
 
 /// Most members of an archive; an image has some three for each layer.
 const MAX_MEMBERS: usize = 100_000;
@@ -38,6 +38,9 @@ pub(super) struct Unpacked {
     holes: u64,
 }
 
+/// Is told of a blob that may be a layer, when its bytes begin to arrive: its size in bytes, and the file.
+pub(super) type Arrives<'a> = dyn FnMut(u64, &Path) -> Result<(), Error> + 'a;
+
 /// A member that is a blob of the store now.
 #[derive(Clone, Debug)]
 pub(super) struct Blob {
@@ -63,7 +66,12 @@ impl Unpacked {
     }
 }
 
-pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unpacked, Error> {
+pub(super) fn unpack(
+    input: impl Read,
+    file: &Path,
+    store: &Store,
+    arrives: &mut Arrives<'_>,
+) -> Result<Unpacked, Error> {
     let io = |e: io::Error| Error::of_input(file, &e.to_string());
     let decoder = Decoder::new(input).map_err(io)?;
     let mut reader = Reader::new(PageReader::with_capacity(BUFFER, decoder));
@@ -84,10 +92,12 @@ pub(super) fn unpack(input: impl Read, file: &Path, store: &Store) -> Result<Unp
                 if unpacked.holes > MAX_HOLES {
                     return Err(fail(format!("more than {MAX_HOLES} bytes of holes are too many for an image")));
                 }
-                take(&mut unpacked, &name, stored, &mut reader.data(), store).map_err(|problem| match problem {
+                let taken = take(&mut unpacked, &name, stored, &mut reader.data(), store, arrives);
+                taken.map_err(|problem| match problem {
                     MemberError::Archive(what) => fail(what),
                     MemberError::Read(e) => fail(e.to_string()),
                     MemberError::Store(e) => Error::Store(e),
+                    MemberError::Other(e) => e,
                 })?;
             }
             Entry::Node(NodeKind::Symlink(target)) => {
@@ -121,6 +131,7 @@ enum MemberError {
     Archive(String),
     Read(io::Error),
     Store(crate::store::Error),
+    Other(Error),
 }
 
 impl From<crate::store::Error> for MemberError {
@@ -135,6 +146,7 @@ fn take(
     stored: &StoredFile,
     data: &mut impl BufRead,
     store: &Store,
+    arrives: &mut Arrives<'_>,
 ) -> Result<(), MemberError> {
     let document = match name {
         "index.json" => &mut unpacked.index,
@@ -142,8 +154,8 @@ fn take(
         _ if is_clutter(name) => return Ok(()),
         _ => {
             let blob = match declared(name) {
-                Some(digest) => verified(store, digest, stored, data)?,
-                None => imported(store, stored, data)?,
+                Some(digest) => verified(store, digest, stored, data, arrives)?,
+                None => imported(store, stored, data, arrives)?,
             };
             unpacked.links.remove(name);
             unpacked.files.insert(name.to_owned(), blob);
@@ -171,25 +183,75 @@ fn declared(name: &str) -> Option<Digest> {
 }
 
 /// A blob whose name says its digest.
-fn verified(store: &Store, digest: Digest, stored: &StoredFile, data: &mut impl BufRead) -> Result<Blob, MemberError> {
+fn verified(
+    store: &Store,
+    digest: Digest,
+    stored: &StoredFile,
+    data: &mut impl BufRead,
+    arrives: &mut Arrives<'_>,
+) -> Result<Blob, MemberError> {
     let blob = Blob { digest, size: stored.size };
-    let Claim::Partial(mut partial) = store.claim(&blob.digest, blob.size)? else { return Ok(blob) };
+    let mut arrival = Arrival::new(blob.size, data, arrives)?;
+    let mut partial = match store.claim(&blob.digest, blob.size)? {
+        Claim::Present(path) => {
+            arrival.tell(&path)?;
+            return Ok(blob);
+        }
+        Claim::Partial(partial) => partial,
+    };
     partial.restart()?;
+    arrival.tell(partial.path())?;
     expand(stored, data, &mut *partial)?;
     if let Err(mismatch) = partial.verify() {
         partial.restart()?;
         return Err(MemberError::Archive(mismatch.to_string()));
     }
-    partial.commit()?;
+    arrival.tell(&partial.commit()?)?;
     Ok(blob)
 }
 
 /// A blob whose digest comes out of its bytes.
-fn imported(store: &Store, stored: &StoredFile, data: &mut impl BufRead) -> Result<Blob, MemberError> {
+fn imported(
+    store: &Store,
+    stored: &StoredFile,
+    data: &mut impl BufRead,
+    arrives: &mut Arrives<'_>,
+) -> Result<Blob, MemberError> {
+    let mut arrival = Arrival::new(stored.size, data, arrives)?;
     let mut import = store.import()?;
+    if let Some(path) = import.path() {
+        arrival.tell(&path)?;
+    }
     expand(stored, data, &mut import)?;
-    let (digest, size, _) = import.finish()?;
+    let (digest, size, path) = import.finish()?;
+    arrival.tell(&path)?;
     Ok(Blob { digest, size })
+}
+
+/// A blob that may be a layer is told of twice: when its bytes begin to arrive in a file, and when the file has its name in
+/// the store, for who did not open it in time.
+struct Arrival<'a, 'b> {
+    may_be_layer: bool,
+    size: u64,
+    arrives: &'a mut Arrives<'b>,
+}
+
+impl<'a, 'b> Arrival<'a, 'b> {
+    /// Looks at the first bytes of a member.
+    fn new(size: u64, data: &mut impl BufRead, arrives: &'a mut Arrives<'b>) -> Result<Self, MemberError> {
+        let may_be_layer = may_be_layer(data.fill_buf().map_err(MemberError::Read)?);
+        Ok(Self { may_be_layer, size, arrives })
+    }
+
+    fn tell(&mut self, path: &Path) -> Result<(), MemberError> {
+        if self.may_be_layer { (self.arrives)(self.size, path).map_err(MemberError::Other) } else { Ok(()) }
+    }
+}
+
+/// Whether bytes begin as a layer does, compressed or not; what else images hold is JSON.
+fn may_be_layer(head: &[u8]) -> bool {
+    let is_compressed = Compression::of(head).is_ok_and(|compression| compression != Compression::Plain);
+    is_compressed || head.first_chunk().is_some_and(is_header)
 }
 
 /// Where a member's bytes go.

@@ -66,7 +66,8 @@ fn assert_archive(stdout: &[u8], image: &Image) {
     let records: Vec<Value> = stdout
         .split(|b| *b == b'\n')
         .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).unwrap())
+        .map(|line| serde_json::from_slice::<Value>(line).unwrap())
+        .filter(|record| record["type"] != "arriving")
         .collect();
     assert_eq!(records.len(), image.layers.len() + 2);
     assert_eq!(records[0]["config"], serde_json::from_slice::<Value>(&image.config()).unwrap());

@@ -1,7 +1,7 @@
 //! Layers that are told of while their bytes arrive (M4), for who wants to decode them meanwhile.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::one;
-use crate::support::registry::{Image, Layer, Puller, Registry, Reply, get};
+use crate::support::registry::{
+    Image, Layer, Puller, Registry, Reply, docker_archive, docker_archive_25, docker_archive_old, get, oci_archive,
+};
+use crate::support::{scratch, shell, tool};
 
 /// The `fetching` record of a layer, as soon as it stands in `manifest`.
 fn begun(manifest: &Path, index: usize) -> Value {
@@ -167,4 +170,83 @@ fn layers_carry_their_chain_ids() {
         layers.iter().map(|layer| text(layer, "chainId")).collect::<Vec<_>>()
     });
     assert_eq!(chains[0][..], chains[1][..2]);
+}
+
+/// Waits until the text of `file` is as it should be.
+fn wait_for(file: &Path, is_right: impl Fn(&str) -> bool) -> String {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        if is_right(&text) {
+            return text;
+        }
+        assert!(Instant::now() < deadline, "{}: {text}", file.display());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What an archive is an image of stands at its end: its layers are read before, whatever they are called and however
+/// they are compressed.
+#[test]
+fn layers_of_an_archive_are_read_while_it_arrives() {
+    let layers = || [Layer::noise(1, 400_000), Layer::file("a", "b"), Layer::plain(&tar_with("c", None))];
+    let image = Image::of(layers());
+    for (kind, archive) in [
+        ("an OCI archive", oci_archive(&[("latest", &image)])),
+        ("docker save since 25", docker_archive_25(&[("demo:latest", &image)])),
+        ("docker save of before", docker_archive_old(&["demo:latest"], &image)),
+        ("podman save", docker_archive(&[(&["demo:latest"], &image)])),
+    ] {
+        let scratch = scratch();
+        let at = |name: &str| scratch.path().join(name);
+        fs::write(at("archive.tar"), &archive).unwrap();
+        let whole = "oci-fetch -d \"$0/one\" \"$0/archive.tar\" > \"$0/whole\" && oci-flatten < \"$0/whole\"";
+        let expected = shell(whole).arg(scratch.path()).run().succeeds().quiet().stdout;
+        tool("mkfifo", [at("pipe").to_str().unwrap()]);
+        let script = "oci-fetch -d \"$0/two\" - < \"$0/pipe\" | tee \"$0/manifest\" | oci-flatten -v 2> \"$0/said\"";
+        let running = shell(script).arg(scratch.path()).spawn();
+        let mut pipe = File::options().write(true).open(at("pipe")).unwrap();
+        // The end of the archive, and with it what its blobs are, does not come before they are read.
+        let (first, last) = archive.split_at(archive.len() - 1024);
+        pipe.write_all(first).unwrap();
+        let said = wait_for(&at("said"), |said| said.matches(" entries read in ").count() == 3);
+        assert!(!said.contains("layer 0"), "{kind}: {said}");
+        let manifest = fs::read_to_string(at("manifest")).unwrap();
+        assert!(manifest.lines().all(|line| line.starts_with(r#"{"type":"arriving","size":"#)), "{kind}: {manifest}");
+        pipe.write_all(last).unwrap();
+        drop(pipe);
+        assert!(running.wait().succeeds().stdout == expected, "{kind}");
+        let said = fs::read_to_string(at("said")).unwrap();
+        assert_eq!(said.matches(" entries read in ").count(), 3, "{kind}: they are read once\n{said}");
+    }
+}
+
+/// A tar of one file, perhaps with an ACL that cannot be kept.
+fn tar_with(name: &str, acl: Option<&[u8]>) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.append_pax_extensions(acl.map(|value| ("SCHILY.acl.ace", value))).unwrap();
+    let mut header = tar::Header::new_ustar();
+    header.set_size(4);
+    header.set_mode(0o644);
+    builder.append_data(&mut header, name, &b"text"[..]).unwrap();
+    builder.into_inner().unwrap()
+}
+
+/// Of blobs that turn out to be layers there is as much to say as if they had been read late, and of others nothing.
+#[test]
+fn only_what_becomes_a_layer_is_spoken_of() {
+    let good = Image::of([Layer::gzip(&tar_with("a", None))]);
+    let odd = Image::of([Layer::gzip(&tar_with("b", Some(b"owner@:rwx::allow")))]);
+    let junk = Image::of([Layer::gzip(&[b'x'; 3000])]);
+    let scratch = scratch();
+    let archive = oci_archive(&[("good", &good), ("odd", &odd), ("junk", &junk)]);
+    fs::write(scratch.path().join("archive.tar"), archive).unwrap();
+    let flatten = |name: &str| {
+        let script = "cat \"$0/archive.tar\" | oci-fetch -d \"$(mktemp -d \"$0/XXXXXX\")\" \"oci-archive:/dev/stdin:$1\" | \
+            { sleep 0.2; oci-flatten; } | tar -t";
+        shell(script).arg(scratch.path()).arg(name).run()
+    };
+    flatten("good").succeeds().quiet().stdout_is("./\na\n");
+    flatten("odd").succeeds().says("ACL").one_line().stdout_is("./\nb\n");
+    flatten("junk").says("layer 0");
 }

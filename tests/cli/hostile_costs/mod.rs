@@ -47,7 +47,7 @@ fn grows_in_proportion(name: &str, n: usize, prepare: impl Fn(&Path, usize) -> S
     let mut least = [Cost { seconds: f64::MAX, kib: f64::MAX }; 2];
     let mut ratios = (f64::MAX, f64::MAX);
     // Other tests may be in the way of some rounds.
-    for _ in 0..4 {
+    for _ in 0..8 {
         for (least, (directory, command)) in least.iter_mut().zip(&commands) {
             *least = least.min(cost(directory, command));
         }
