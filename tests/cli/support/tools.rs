@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 const PACKAGES: &[(&str, &str)] = &[
     ("blockdev", "util-linux"),
     ("bsdtar", "libarchive-tools"),
+    ("busybox", "busybox-static"),
     ("chattr", "e2fsprogs"),
+    ("chroot", "coreutils"),
     ("debugfs", "e2fsprogs"),
     ("docker-registry", "docker-registry"),
     ("dumpe2fs", "e2fsprogs"),
@@ -17,6 +19,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("getfattr", "attr"),
     ("htpasswd", "apache2-utils"),
     ("lsattr", "e2fsprogs"),
+    ("ldd", "libc-bin"),
     ("losetup", "mount"),
     ("mke2fs", "e2fsprogs"),
     ("mkfs.ext4", "e2fsprogs"),
