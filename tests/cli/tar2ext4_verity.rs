@@ -216,33 +216,33 @@ fn a_large_sparse_image_takes_seconds() {
     assert!(took.as_secs() < 60, "{took:?}");
 }
 
-/// What hashing adds to packing, beside `veritysetup format` of the same image; the least of three rounds, for memory that
-/// nobody had before can take longer to get than all of it.
+/// What hashing takes, as it says itself, beside `veritysetup format` of the same image; the least of three rounds, for memory
+/// that nobody had before can take longer to get than all of it. What it adds to packing is no measure: both times vary by
+/// more than that.
 #[test]
-#[ignore = "check-full: 4 GiB of noise, packed and hashed three times in each way"]
+#[ignore = "check-full: 4 GiB of noise, packed and hashed three times"]
 fn hashing_takes_less_than_veritysetup_does() {
     needs(&["veritysetup"]);
     let scratch = scratch();
     let memory = PeakMemory::new(scratch.path());
-    let [tar, plain, hashed, tree] = ["noise.tar", "plain", "hashed", "tree"].map(|name| scratch.path().join(name));
+    let [tar, image, ours_tree, their_tree] =
+        ["noise.tar", "image", "ours", "theirs"].map(|name| scratch.path().join(name));
     let noise = "head -c 4G /dev/urandom > \"$1/noise\"; tar -cf \"$0\" -C \"$1\" noise; rm \"$1/noise\"";
     shell(noise).arg(&tar).arg(scratch.path()).run().succeeds();
-    let seconds = |script: &str, args: [&Path; 2]| {
+    let with_memory = format!("{} tar2ext4 -v --verity=\"$2\" -o \"$0\" \"$1\"", memory.of("hashing"));
+    let (mut ours, mut theirs) = (f64::MAX, f64::MAX);
+    for _ in 0..3 {
+        let ran = shell(&with_memory).args([&image, &tar, &ours_tree]).run().succeeds();
+        let line = ran.stderr.lines().find(|line| line.contains(": hash tree over ")).expect("how long it took");
+        let seconds = line.trim_end_matches(" s").rsplit(' ').next().unwrap();
+        ours = ours.min(seconds.parse().unwrap());
         let start = std::time::Instant::now();
-        shell(script).args(args).run().succeeds();
-        start.elapsed().as_secs_f64()
-    };
-    let with_memory = format!("{} tar2ext4 -q --verity -o \"$0\" \"$1\"", memory.of("hashing"));
-    let rounds = (0..3).map(|_| {
-        let packing = seconds("tar2ext4 -q --free 0 -o \"$0\" \"$1\"", [&plain, &tar]);
-        let both = seconds(&with_memory, [&hashed, &tar]);
-        [packing, both, seconds("veritysetup format \"$0\" \"$1\" > /dev/null", [&plain, &tree])]
-    });
-    let least = |a: [f64; 3], b: [f64; 3]| [a[0].min(b[0]), a[1].min(b[1]), a[2].min(b[2])];
-    let [packing, both, theirs] = rounds.reduce(least).unwrap();
+        shell("veritysetup format \"$0\" \"$1\" > /dev/null").args([&image, &their_tree]).run().succeeds();
+        theirs = theirs.min(start.elapsed().as_secs_f64());
+    }
     let peak = memory.kib("hashing");
-    println!("packing {packing:.2} s, with hashing {both:.2} s, veritysetup {theirs:.2} s, {peak} KiB");
-    assert!(both - packing <= 0.6 * theirs, "{packing} s, with hashing {both} s; veritysetup {theirs} s");
+    println!("hashing {ours:.2} s, veritysetup {theirs:.2} s, {peak} KiB");
+    assert!(ours <= 0.6 * theirs, "{ours} s; veritysetup {theirs} s");
     assert!(peak < 64 << 10, "{peak} KiB");
 }
 
