@@ -1,7 +1,7 @@
 //! Fetches a container image: its layers into a blob store, its layer manifest to standard output.
 
 use std::io::{self, Write};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 
 use oci2ext4::cli::{self, AtPath, Failure, OciFetch, Output};
 use oci2ext4::image::layer_manifest::{Record, Writer};
@@ -11,7 +11,7 @@ use oci2ext4::sys::Replaced;
 const TOOL: &str = "oci-fetch";
 
 fn main() -> ExitCode {
-    cli::run(TOOL, || cli::command_line::<OciFetch>()?.map_or(Ok(()), |options| fetch(&options)))
+    cli::run(TOOL, process::exit, || cli::command_line::<OciFetch>()?.map_or(Ok(()), |options| fetch(&options)))
 }
 
 fn fetch(options: &OciFetch) -> Result<(), Failure> {

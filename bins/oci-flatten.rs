@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 
 use oci2ext4::cli::{self, Failure, OciFlatten, Refusals};
 use oci2ext4::flatten::flatten;
@@ -17,7 +17,7 @@ const REFUSALS: Refusals = Refusals {
 };
 
 fn main() -> ExitCode {
-    cli::run(TOOL, || cli::command_line::<OciFlatten>()?.map_or(Ok(()), |args| run(&args)))
+    cli::run(TOOL, process::exit, || cli::command_line::<OciFlatten>()?.map_or(Ok(()), |args| run(&args)))
 }
 
 fn run(args: &OciFlatten) -> Result<(), Failure> {

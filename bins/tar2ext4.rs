@@ -1,7 +1,7 @@
 //! `tar2ext4`: a tar stream on standard input becomes an ext4 image.
 
 use std::io;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::time::Instant;
 
 use oci2ext4::cli::{self, AtPath, Failure, Refusals, Tar2ext4, WatchedInput};
@@ -16,7 +16,7 @@ const REFUSALS: Refusals = Refusals {
 };
 
 fn main() -> ExitCode {
-    cli::run(TOOL, || cli::command_line::<Tar2ext4>()?.map_or(Ok(()), |args| tar2ext4(&args)))
+    cli::run(TOOL, process::exit, || cli::command_line::<Tar2ext4>()?.map_or(Ok(()), |args| tar2ext4(&args)))
 }
 
 fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ mod message;
 mod oci_fetch;
 mod oci_flatten;
 mod output;
+mod panics;
 mod progress;
 mod reader;
 mod report;

@@ -157,7 +157,12 @@ impl OciFetch {
 fn read_password() -> Result<Secret, Failure> {
     const LONGEST: u64 = 64 << 10;
     let mut text = Vec::new();
-    WaitingReader(io::stdin().lock()).take(LONGEST).read_to_end(&mut text).map_err(Failure::failed)?;
+    let read = WaitingReader(io::stdin().lock()).take(LONGEST + 1).read_to_end(&mut text);
+    read.map_err(|error| Failure::failed(format!("--password-stdin: standard input: {error}")))?;
+    if text.len() as u64 > LONGEST {
+        let what = format!("--password-stdin: standard input has more than the {LONGEST} bytes of a password");
+        return Err(Failure::failed(what));
+    }
     let text = text.strip_suffix(b"\n").unwrap_or(&text);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     if text.is_empty() {

@@ -5,7 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use super::message::chain;
-use super::{advice, legible, message_line, terminal, warning_limit};
+use super::{advice, legible, message_line, panics, terminal, warning_limit};
 
 /// Why a filter failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +33,10 @@ impl Failure {
     }
 }
 
-/// Runs a filter and turns its result into an exit status, with one line on stderr when it failed.
-pub fn run(tool: &str, filter: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
+/// Runs a filter and turns its result into an exit status, with one line on stderr when it failed. A panic ends the process
+/// by `exit`.
+pub fn run(tool: &str, exit: fn(i32) -> !, filter: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
+    panics::end_by(exit, tool);
     let done = filter();
     // Whatever is printed from here on stays on the screen.
     terminal::clear_progress();

@@ -146,7 +146,9 @@ impl LayerCache {
             if total <= limit {
                 return;
             }
-            let unused = File::open(&path).and_then(|file| try_lock(&file).map(|locked| locked.then_some(file)));
+            let flags = open_flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
+            let opened = File::options().read(true).custom_flags(flags).open(&path);
+            let unused = opened.and_then(|file| try_lock(&file).map(|locked| locked.then_some(file)));
             let Ok(Some(_locked)) = unused else { continue };
             if fs::remove_file(&path).is_ok() {
                 log::info!("{}: dropped from the cache", path.display());

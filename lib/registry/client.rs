@@ -104,8 +104,7 @@ impl Host {
         } else {
             let identity = options.identity.as_ref().filter(|_| is_named);
             let any = security.any_certificate || options.tls_no_verify;
-            builder =
-                tls::configure(builder, &url::authority(url), options.ca_cert.as_deref(), identity, any, versions)?;
+            builder = tls::configure(builder, &url::authority(url), options, identity, any, versions)?;
         }
         let client = builder.build().map_err(|error| unusable(failure::words(&error.without_url())))?;
         Ok(Self { client, is_proxied: proxy.is_some(), versions, is_met: Arc::default(), idle: Arc::default() })

@@ -27,7 +27,7 @@ pub(super) fn lookup(
         return Ok(Some(found));
     }
     for path in files() {
-        match DockerConfig::read(&path) {
+        match DockerConfig::read(&path, options.timeout) {
             Ok(None) => {}
             Ok(Some(config)) => {
                 if let Some(found) = config.lookup(registry, repository) {
@@ -49,7 +49,7 @@ pub(super) fn lookup(
 pub(super) fn authfile(options: &Options) -> Result<Option<DockerConfig>, Error> {
     let Some(path) = &options.authfile else { return Ok(None) };
     let missing = || Error::File { path: path.clone(), what: "no such file".into() };
-    DockerConfig::read(path)?.ok_or_else(missing).map(Some)
+    DockerConfig::read(path, options.timeout)?.ok_or_else(missing).map(Some)
 }
 
 /// The files of Podman and Docker that there may be, in the order in which they count.

@@ -2,9 +2,8 @@
 //! (containers-auth.json(5), docker-login(1)).
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use base64::Engine;
 use serde_json::{Map, Value};
@@ -13,6 +12,7 @@ use super::credential::Credential;
 use super::go_json::{self, NoText};
 use super::{Error, Secret, helper};
 use crate::image::DEFAULT_REGISTRY;
+use crate::sys::{Pipes, read_small_file};
 
 /// Longest file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
@@ -39,19 +39,14 @@ struct AuthEntry {
 
 impl DockerConfig {
     /// Reads a file; `None` when it is not there. An entry that makes no sense is passed over with a warning: it is for one
-    /// registry, and the others have theirs.
-    pub(super) fn read(path: &Path) -> Result<Option<Self>, Error> {
+    /// registry, and the others have theirs. A pipe, as secret managers have them, is waited for so long.
+    pub(super) fn read(path: &Path, patience: Duration) -> Result<Option<Self>, Error> {
         let bad = |what: String| Error::File { path: path.into(), what };
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
-            Err(e) => return Err(bad(e.to_string())),
+        let bytes = match read_small_file(path, MAX_FILE, Pipes::Awaited(patience)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_absent() => return Ok(None),
+            Err(error) => return Err(bad(error.to_string())),
         };
-        let mut bytes = Vec::new();
-        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| bad(e.to_string()))?;
-        if bytes.len() as u64 > MAX_FILE {
-            return Err(bad(format!("is longer than {MAX_FILE} bytes")));
-        }
         let (config, odd) = Self::parse(&bytes).map_err(bad)?;
         odd.iter().for_each(|what| log::warn!("{}: {what}", path.display()));
         Ok(Some(config))
@@ -283,10 +278,10 @@ mod tests {
         let path = dir.path().join("config.json");
         for broken in [r#"{"auths":{"a":"hunter2"}"#, "[]", r#""hunter2""#] {
             std::fs::write(&path, broken).unwrap();
-            let Err(error) = DockerConfig::read(&path) else { panic!("taken") };
+            let Err(error) = DockerConfig::read(&path, Duration::ZERO) else { panic!("taken") };
             let text = error.to_string();
             assert!(text.contains("config.json") && text.contains("line 1") && !text.contains("hunter2"), "{text}");
         }
-        assert!(DockerConfig::read(&dir.path().join("none")).unwrap().is_none());
+        assert!(DockerConfig::read(&dir.path().join("none"), Duration::ZERO).unwrap().is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! Mirrors and other places of a repository, as containers-registries.conf(5) chooses them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Error;
 use super::registries_conf::{self, Pull, Registry, plain};
@@ -31,12 +32,13 @@ impl Location {
     }
 }
 
-/// Where to look for a repository, in order: its mirrors, then the place itself.
+/// Where to look for a repository, in order: its mirrors, then the place itself. Settings that come by a pipe are waited for
+/// so long.
 ///
 /// # Errors
 /// When a settings file cannot be understood, or forbids the registry.
-pub(super) fn locations(reference: &Reference) -> Result<Vec<Location>, Error> {
-    choose(&by_prefix(registries_conf::entries()?), reference)
+pub(super) fn locations(reference: &Reference, patience: Duration) -> Result<Vec<Location>, Error> {
+    choose(&by_prefix(registries_conf::entries(patience)?), reference)
 }
 
 /// The entries of all files, each under its prefix; a later one takes the place of an earlier one.

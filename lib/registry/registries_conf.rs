@@ -4,12 +4,14 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::Error;
+use crate::sys::{Pipes, read_small_file, uninterrupted};
 
 /// What a mirror is for (`pull-from-mirror`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -69,12 +71,13 @@ pub(super) struct Mirror {
 /// Longest settings file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
-/// The entries of all files, in the order in which later ones replace earlier ones.
+/// The entries of all files, in the order in which later ones replace earlier ones. A pipe in place of the first is waited
+/// for so long.
 ///
 /// # Errors
 /// When a file cannot be read or understood.
-pub(super) fn entries() -> Result<Vec<Registry>, Error> {
-    let read: Vec<Vec<Registry>> = files()?.iter().map(read).collect::<Result<_, _>>()?;
+pub(super) fn entries(patience: Duration) -> Result<Vec<Registry>, Error> {
+    let read: Vec<Vec<Registry>> = files(patience)?.iter().map(read).collect::<Result<_, _>>()?;
     Ok(read.into_iter().flatten().collect())
 }
 
@@ -161,38 +164,38 @@ pub(super) fn plain(name: &str) -> &str {
     name.trim_end_matches('/')
 }
 
-/// A settings file, and whether it must be there.
-type Settings = (PathBuf, bool);
+/// A settings file, whether it must be there, and whether it may be a pipe.
+type Settings = (PathBuf, bool, Pipes);
 
 /// The settings files that there are, in the order in which later ones replace earlier ones.
 ///
 /// # Errors
 /// When a directory of them cannot be read: it could hold what forbids the registry.
-fn files() -> Result<Vec<Settings>, Error> {
+fn files(patience: Duration) -> Result<Vec<Settings>, Error> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
     let user = config.map(|dir| dir.join("containers"));
     let system = Path::new("/etc/containers");
     let main = match set("CONTAINERS_REGISTRIES_CONF") {
-        Some(named) => (named, true),
+        Some(named) => (named, true, Pipes::Awaited(patience)),
         None => {
             let own =
                 user.as_ref().map(|dir| dir.join("registries.conf")).filter(|path| !is_absent(fs::metadata(path)));
-            (own.unwrap_or_else(|| system.join("registries.conf")), false)
+            (own.unwrap_or_else(|| system.join("registries.conf")), false, Pipes::Awaited(patience))
         }
     };
     let mut files = vec![main];
     for dir in [Some(system.to_path_buf()), user].into_iter().flatten() {
         let dir = dir.join("registries.conf.d");
         let bad = |e: io::Error| Error::File { path: dir.clone(), what: e.to_string() };
-        let entries = match crate::sys::uninterrupted(|| fs::read_dir(&dir)) {
+        let entries = match uninterrupted(|| fs::read_dir(&dir)) {
             Err(e) if is_absent(Err::<(), _>(io::Error::from(e.kind()))) => continue,
             other => other.map_err(bad)?,
         };
         let mut more: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_, _>>().map_err(bad)?;
         more.retain(|path| path.extension().is_some_and(|e| e == "conf"));
         more.sort();
-        files.extend(more.into_iter().map(|path| (path, false)));
+        files.extend(more.into_iter().map(|path| (path, false, Pipes::Refused)));
     }
     Ok(files)
 }
@@ -202,16 +205,12 @@ fn is_absent<T>(found: io::Result<T>) -> bool {
     found.is_err_and(|e| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
 }
 
-fn read((path, is_needed): &Settings) -> Result<Vec<Registry>, Error> {
+fn read((path, is_needed, pipes): &Settings) -> Result<Vec<Registry>, Error> {
     let bad = |what: String| Error::File { path: path.clone(), what };
-    let file = match fs::File::open(path) {
-        Err(e) if !is_needed && e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(|e| bad(e.to_string()))?,
+    let bytes = match read_small_file(path, MAX_FILE, *pipes) {
+        Err(error) if !is_needed && error.is_absent() => return Ok(Vec::new()),
+        other => other.map_err(|error| bad(error.to_string()))?,
     };
-    let mut text = String::new();
-    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|e| bad(e.to_string()))?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(bad(format!("is longer than {MAX_FILE} bytes")));
-    }
+    let text = String::from_utf8(bytes).map_err(|_| bad("is no UTF-8".into()))?;
     parse(&text).map_err(bad)
 }

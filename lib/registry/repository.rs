@@ -58,7 +58,7 @@ impl Repository {
     /// When `registries.conf` cannot be understood or blocks the registry.
     pub fn new(reference: &Reference, options: &Options, cancel: &Arc<Cancel>) -> Result<Self, Error> {
         credentials::authfile(options)?;
-        let places = mirrors::locations(reference)?;
+        let places = mirrors::locations(reference, options.timeout)?;
         let transport = Arc::new(Transport::new(options.clone(), places.iter().map(mirrors::Location::host))?);
         let by_digest = reference.digest.is_some();
         let places = places.into_iter().filter(|place| match place.pull {

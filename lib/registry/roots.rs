@@ -1,6 +1,10 @@
 //! The authorities whose certificates are trusted.
 
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -9,15 +13,19 @@ use rustls::{DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
 use super::self_signed;
+use crate::sys::{Pipes, SmallFileError, kind_in_words, read_small_file};
 
-/// Trusts the system's authorities and `named`, which a server may show itself. The former, hundreds of files, are read when a server first shows a
-/// certificate: one of plain HTTP never does, and then there need not be any.
+/// Trusts the system's authorities and `named`, which a server may show itself. The former, hundreds of files, are read when
+/// a server first shows a certificate: one of plain HTTP never does, and then there need not be any.
 #[derive(Debug)]
 pub(super) struct Roots {
     named: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
     chains: OnceLock<Result<Verifier, Error>>,
 }
+
+/// What names another file of authorities than the system's.
+const SYSTEM_FILE: &str = "SSL_CERT_FILE";
 
 /// There is no authority to trust.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +48,7 @@ impl ServerCertVerifier for Roots {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let load = || {
+            require_end(std::env::var_os(SYSTEM_FILE).map(PathBuf::from))?;
             let loaded = Verifier::new_with_extra_roots(self.named.iter().cloned(), Arc::clone(&self.provider));
             loaded.map_err(|error| Error::Other(OtherError(Arc::new(NoAuthorities(error)))))
         };
@@ -69,4 +78,19 @@ impl ServerCertVerifier for Roots {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The library that reads the authorities waits at a FIFO, and reads from a device what has no end. One that has nothing, as
+/// /dev/null, says that none of the system's are trusted.
+fn require_end(path: Option<PathBuf>) -> Result<(), Error> {
+    let Some((path, meta)) = path.and_then(|path| fs::metadata(&path).ok().map(|meta| (path, meta))) else {
+        return Ok(());
+    };
+    let kind = meta.file_type();
+    let is_empty = || kind.is_char_device() && read_small_file(&path, 0, Pipes::Awaited(Duration::ZERO)).is_ok();
+    if kind.is_file() || kind.is_dir() || is_empty() {
+        return Ok(());
+    }
+    let what = SmallFileError::Kind(kind_in_words(kind));
+    Err(Error::General(format!("{SYSTEM_FILE}: {} {what}", path.display())))
 }

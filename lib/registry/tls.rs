@@ -12,8 +12,9 @@ use rustls::{ClientConfig, RootCertStore};
 use super::mirrors::DOCKER_HOST;
 use super::roots::Roots;
 use super::versions::Versions;
-use super::{Error, p521};
+use super::{Error, Options, p521};
 use crate::image::DEFAULT_REGISTRY;
+use crate::sys::{Pipes, read_small_file};
 
 /// Longest PEM file that is read, in bytes.
 const MAX_PEM: u64 = 8 << 20;
@@ -26,11 +27,11 @@ struct ClientIdentity {
 }
 
 /// Adds to `builder` what `authority` (host and port) is to be trusted and shown with: what `certs.d` has for it, and
-/// the files of flags. With `any_certificate` everybody is trusted.
+/// the files of flags, of which `files` are the certificate and its key. With `any_certificate` everybody is trusted.
 pub(super) fn configure(
     builder: ClientBuilder,
     authority: &str,
-    ca_cert: Option<&Path>,
+    options: &Options,
     files: Option<&(PathBuf, PathBuf)>,
     any_certificate: bool,
     versions: Versions,
@@ -40,11 +41,13 @@ pub(super) fn configure(
     for dir in directories(authority).iter().rev() {
         collect(dir, &mut named, &mut identity)?;
     }
-    if let Some(path) = ca_cert {
-        named.extend(certificates(path)?);
+    // Those that were named may be pipes; nobody puts one into a directory of them.
+    let pipes = Pipes::Awaited(options.timeout);
+    if let Some(path) = &options.ca_cert {
+        named.extend(certificates(path, pipes)?);
     }
     if let Some((cert, key)) = files {
-        identity = Some(pair(cert, key)?);
+        identity = Some(pair(cert, key, pipes)?);
     }
     if any_certificate {
         let builder = builder.tls_danger_accept_invalid_certs(true);
@@ -119,15 +122,15 @@ fn collect(
     for path in paths {
         match path.extension().and_then(|e| e.to_str()) {
             Some("crt") => named.extend(usable_certificates(&path)),
-            Some("cert") => *identity = Some(pair(&path, &path.with_extension("key"))?),
+            Some("cert") => *identity = Some(pair(&path, &path.with_extension("key"), Pipes::Refused)?),
             _ => {}
         }
     }
     Ok(())
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let pem = read(path)?;
+fn certificates(path: &Path, pipes: Pipes) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let pem = read(path, pipes)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let found = found.ok().filter(|found| !found.is_empty());
     let found = found.ok_or_else(|| bad(path, "holds no PEM certificate"))?;
@@ -140,7 +143,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
 
 /// The certificates of a file that can be used. What else there is is for nobody to stumble over who did not name it.
 fn usable_certificates(path: &Path) -> Vec<CertificateDer<'static>> {
-    let pem = read(path).unwrap_or_else(|error| {
+    let pem = read(path, Pipes::Refused).unwrap_or_else(|error| {
         log::warn!("{error}; passed over");
         Vec::new()
     });
@@ -157,22 +160,18 @@ fn usable_certificates(path: &Path) -> Vec<CertificateDer<'static>> {
     found
 }
 
-fn pair(cert: &Path, key: &Path) -> Result<ClientIdentity, Error> {
-    let mut pem = read(key)?;
+fn pair(cert: &Path, key: &Path, pipes: Pipes) -> Result<ClientIdentity, Error> {
+    let mut pem = read(key, pipes)?;
     pem.push(b'\n');
-    pem.extend(read(cert)?);
+    pem.extend(read(cert, pipes)?);
     match Identity::from_pem(&pem) {
         Ok(identity) => Ok(ClientIdentity { pem, identity }),
         Err(_) => Err(bad(cert, &format!("is no PEM certificate with the key in {}", key.display()))),
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(MAX_PEM).read_to_end(&mut bytes));
-    read.map_err(|e| bad(path, &e.to_string()))?;
-    Ok(bytes)
+fn read(path: &Path, pipes: Pipes) -> Result<Vec<u8>, Error> {
+    read_small_file(path, MAX_PEM, pipes).map_err(|error| bad(path, &error.to_string()))
 }
 
 fn bad(path: &Path, what: &str) -> Error {

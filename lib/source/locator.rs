@@ -1,12 +1,12 @@
 //! What the user calls the image: which kind of source, and where.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Error, foreign};
 use crate::image::Reference;
+use crate::sys::{Pipes, read_small_file};
 
 /// An image's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,9 +117,9 @@ impl Locator {
 /// What `skopeo copy ... dir:PATH` leaves: its `version` file says so.
 fn is_skopeo_directory(path: &Path) -> bool {
     const SAYS: &[u8] = b"Directory Transport Version: ";
-    let mut head = Vec::new();
-    let read = File::open(path.join("version")).and_then(|file| file.take(SAYS.len() as u64).read_to_end(&mut head));
-    read.is_ok() && head == SAYS && path.join("manifest.json").is_file()
+    const LONGEST: u64 = 1024;
+    let version = read_small_file(&path.join("version"), LONGEST, Pipes::Refused);
+    version.is_ok_and(|version| version.starts_with(SAYS)) && path.join("manifest.json").is_file()
 }
 
 /// Divides `PATH[:NAME]`, `PATH@DIGEST`. Paths may hold colons and names too: the longest prefix that exists is the

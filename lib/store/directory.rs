@@ -1,10 +1,10 @@
 //! The directories of a store, held open: what is in them is reached by name from there, so that nobody's symbolic link or
 //! swapped directory leads elsewhere, and no FIFO makes anybody wait.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -12,7 +12,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::Error;
 use super::access::{Access, WRITE_BY_OTHERS};
-use crate::sys::{open, open_at};
+use crate::sys::{kind_in_words, open, open_at};
 
 /// The bit of a directory's mode that lets owners alone remove and rename.
 const STICKY: u32 = 0o1000;
@@ -96,7 +96,7 @@ impl StoreDirectory {
                 let file = File::from(fd);
                 let meta = file.metadata().map_err(Error::at(&path, "cannot examine"))?;
                 if !meta.is_file() {
-                    return Err(Error::NotAFile { path, found: named(meta.file_type()) });
+                    return Err(Error::NotAFile { path, found: kind_in_words(meta.file_type()) });
                 }
                 self.require_ours(&file, &path)?;
                 Ok(Some(file))
@@ -200,14 +200,5 @@ impl StoreDirectory {
             Access::InPlace => OFlags::empty(),
             Access::Private | Access::Shared => OFlags::NOFOLLOW,
         }
-    }
-}
-
-fn named(kind: fs::FileType) -> &'static str {
-    match kind {
-        kind if kind.is_dir() => "a directory",
-        kind if kind.is_fifo() => "a FIFO",
-        kind if kind.is_socket() => "a socket",
-        _ => "a device",
     }
 }

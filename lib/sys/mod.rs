@@ -20,12 +20,14 @@
 
 mod beneath;
 mod device;
+mod file_kind;
 mod holes;
 mod interrupted;
 mod lock;
 mod new_file;
 mod node;
 mod open;
+mod small_file;
 mod temporary;
 mod wait;
 mod waiting_reader;
@@ -46,6 +48,7 @@ pub fn open_flags(flags: rustix::fs::OFlags) -> i32 {
 
 pub use beneath::open_beneath;
 pub use device::{device_numbers, open_device};
+pub use file_kind::kind_in_words;
 pub use holes::{data_segments, next_data, punch, zero};
 pub use interrupted::uninterrupted;
 pub use lock::{try_lock, try_lock_shared};
@@ -53,6 +56,8 @@ pub use new_file::{NewFile, Replaced};
 pub use node::PinnedInode;
 pub use open::{open, open_at};
 pub use os::{path_of_open, random, send, widen_pipe};
+pub use small_file::{Pipes, SmallFileError, read_small_file};
+pub use temporary::remove_temporary_names;
 pub use wait::wait_until_writable;
 pub use waiting_reader::WaitingReader;
 pub use watch::Watch;

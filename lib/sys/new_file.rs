@@ -4,7 +4,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
 use super::lock::try_lock;
+use super::open::open;
 use super::os;
 use super::temporary::{TemporaryName, create_locked};
 
@@ -91,7 +94,9 @@ impl NewFile {
             }
         };
         // As long as it is open nobody takes it for a dead process's.
-        let lock = File::open(path).and_then(|file| try_lock(&file).map(|_| file)).ok();
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let opened = open(path, flags, Mode::empty()).map(File::from).ok();
+        let lock = opened.filter(|file| try_lock(file).is_ok());
         old.restore_to(Some(path));
         // Not ours to undo: somebody else may have replaced it meanwhile.
         self.persist(path).inspect_err(|_| old.restore_to(None))?;

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError, mpsc};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError, mpsc};
 use std::thread;
 
 use rustix::fs::OFlags;
@@ -124,6 +124,21 @@ impl Drop for TemporaryName {
     }
 }
 
+/// Removes all temporary names of this process, which is about to end. Those that a thread is at the next run removes.
+pub fn remove_temporary_names() {
+    let names = match NAMES.try_lock() {
+        Ok(names) => names,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return,
+    };
+    remove_all(names);
+}
+
+/// What was replaced and not yet kept stands where it stood.
+fn remove_all(mut names: MutexGuard<'_, Vec<RegisteredName>>) {
+    names.drain(..).for_each(RegisteredName::remove);
+}
+
 /// A new, locked file at `path`.
 pub(super) fn create_locked(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).write(true).create_new(true).mode(0o666).open(path)?;
@@ -166,7 +181,7 @@ fn watch() {
     let watching = thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let Ok(mut signals) = receive.recv() else { return };
         if let Some(signal) = signals.forever().next() {
-            names().drain(..).for_each(RegisteredName::remove);
+            remove_all(names());
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     });

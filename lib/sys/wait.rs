@@ -2,8 +2,9 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 /// Waits until `fd` takes bytes again.
@@ -16,8 +17,15 @@ pub fn wait_until_writable(fd: BorrowedFd<'_>) -> io::Result<()> {
 
 /// Waits for one of these events, or for the end of the other side.
 pub(super) fn wait_until(fd: BorrowedFd<'_>, events: PollFlags) -> io::Result<()> {
-    match poll(&mut [PollFd::from_borrowed_fd(fd, events)], None) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
+    wait_at_most(fd, events, None).map(|_| ())
+}
+
+/// As [`wait_until`], but no longer than this; `false` when the time is up. A signal may end it sooner.
+pub(super) fn wait_at_most(fd: BorrowedFd<'_>, events: PollFlags, limit: Option<Duration>) -> io::Result<bool> {
+    let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+    match poll(&mut [PollFd::from_borrowed_fd(fd, events)], limit.as_ref()) {
+        Ok(found) => Ok(found > 0),
+        Err(Errno::INTR) => Ok(true),
         Err(error) => Err(error.into()),
     }
 }

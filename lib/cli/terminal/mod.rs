@@ -55,6 +55,13 @@ pub(super) fn say(lines: &[u8]) -> io::Result<()> {
     if is_drawn_on { stderr.write_all(&[ERASE, lines].concat()) } else { stderr.write_all(lines) }
 }
 
+/// As [`say`], for whoever may have the screen locked and is about to end the process.
+pub(super) fn say_at_last(lines: &[u8]) {
+    let erase = if is_terminal() { ERASE } else { b"" };
+    // Nothing is left to try when stderr is gone.
+    let _ = io::stderr().lock().write_all(&[erase, lines].concat());
+}
+
 /// Prints a plain line of progress; `false` when nothing is to be shown any more.
 pub(super) fn print(line: &str) -> bool {
     // Progress is for whoever still reads it.

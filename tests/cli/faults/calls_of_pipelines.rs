@@ -119,7 +119,8 @@ fn fail_each(times: Option<usize>) {
         for (number, class) in CLASSES.iter().enumerate() {
             let made: Vec<(&str, u64)> =
                 class.names.iter().filter_map(|name| Some((*name, *seen.get(*name)?))).collect();
-            // The HTTP client wakes its threads by writes to an eventfd, which never fail, and panics if they do.
+            // The HTTP client wakes its threads by writes to an eventfd, which never fail, and panics if they do: what that
+            // comes to is tried in `runtime`.
             let wakes = case.source == Source::Registry && class.names.contains(&"write");
             if made.is_empty() || wakes {
                 continue;

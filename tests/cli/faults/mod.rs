@@ -15,6 +15,7 @@ mod kills;
 mod misbehaving;
 mod pipeline;
 mod read_only;
+mod runtime;
 mod scene;
 mod system_calls;
 mod truncations;

@@ -11,6 +11,7 @@ mod identity;
 mod large;
 mod messages;
 mod names;
+mod odd_files;
 mod p521;
 mod parallel;
 mod peers;
