@@ -24,7 +24,8 @@ fn fetch(options: &OciFetch) -> Result<(), Failure> {
     let progress = cli::fetch_progress(options.common.progress(), TOOL);
     let options = options.options()?;
     cli::while_read(move || {
-        let mut manifest = Writer::new(io::stdout());
+        let start = if cli::is_kept() { Writer::to_be_kept } else { Writer::new };
+        let mut manifest = start(io::stdout());
         let fetched = source::fetch(&locator, &options, &progress, &mut manifest);
         cli::clear_progress();
         let fetched = fetched.map_err(Failure::failed)?;

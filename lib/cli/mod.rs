@@ -43,7 +43,7 @@ pub use output::{Output, OutputError};
 #[cfg(feature = "fetch")]
 pub use progress::fetch_progress;
 pub use progress::{WatchedInput, flatten_progress, packed};
-pub use reader::{require_reader, while_read};
+pub use reader::{is_kept, require_reader, while_read};
 pub use size::{SizeError, parse_size};
 pub use status::{Failure, run};
 pub use tar2ext4::Tar2ext4;

@@ -26,7 +26,7 @@ enum WorkEvent<T> {
 /// # Panics
 /// When the work does.
 pub fn while_read<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
-    if is_file(io::stdout()) {
+    if is_kept() {
         return work();
     }
     let (events, next) = mpsc::channel();
@@ -56,9 +56,9 @@ pub fn while_read<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
     }
 }
 
-/// A file has no reader that could go away.
-fn is_file(fd: impl AsFd) -> bool {
-    fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file())
+/// Whether standard output is a file: it has no reader that could go away, or that waits for what comes.
+pub fn is_kept() -> bool {
+    fstat(io::stdout()).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file())
 }
 
 /// Fails if nobody reads standard output any more.

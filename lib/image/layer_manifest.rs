@@ -148,12 +148,20 @@ pub enum Error {
 pub struct Writer<W> {
     out: W,
     record: u64,
+    /// Whether it tells of blobs on their way (M4).
+    announces: bool,
 }
 
 impl<W: Write> Writer<W> {
     /// Starts a manifest on `out`.
     pub fn new(out: W) -> Self {
-        Self { out, record: 0 }
+        Self { out, record: 0, announces: true }
+    }
+
+    /// Starts a manifest that nobody reads before it is whole: it leaves out what tells of blobs on their way, so that the
+    /// same image is the same bytes, fetched or cached (R6).
+    pub fn to_be_kept(out: W) -> Self {
+        Self { announces: false, ..Self::new(out) }
     }
 
     /// Writes one record as one line and flushes it.
@@ -169,6 +177,9 @@ impl<W: Write> Writer<W> {
         }
         #[derive(Serialize)]
         struct Nothing {}
+        if !self.announces && matches!(record, Record::Fetching(_) | Record::Arriving(_)) {
+            return Ok(());
+        }
         self.record += 1;
         let line = match record {
             Record::Image(record) => image_line(record),

@@ -15,6 +15,18 @@ use crate::support::registry::{
 };
 use crate::support::{scratch, shell, tool};
 
+/// A name for standard output whose text stands in `manifest` as it comes: a pipe, for a file would be kept (R6).
+fn piped(manifest: &Path) -> PathBuf {
+    let pipe = manifest.with_extension("pipe");
+    tool("mkfifo", [&pipe]);
+    let (from, to) = (pipe.clone(), manifest.to_path_buf());
+    thread::spawn(move || {
+        let (mut from, mut to) = (File::open(from).unwrap(), File::create(to).unwrap());
+        std::io::copy(&mut from, &mut to).unwrap();
+    });
+    pipe
+}
+
 /// The `fetching` record of a layer, as soon as it stands in `manifest`.
 fn begun(manifest: &Path, index: usize) -> Value {
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -76,6 +88,30 @@ fn a_layer_is_told_of_when_its_transfer_begins() {
     assert_eq!(second.manifest(), pulled.manifest(), "but for that the same bytes (R6)");
 }
 
+/// What `make` compares: a file does not change when the same image is fetched once more.
+#[test]
+fn a_manifest_that_is_kept_tells_of_nothing_on_its_way() {
+    let image = Image::of([Layer::noise(1, 200_000), Layer::file("a", "b")]);
+    let registry = Registry::start();
+    registry.push("demo", "latest", &image);
+    let puller = Puller::new();
+    let archive = puller.file("image.tar", oci_archive(&[("latest", &image)]));
+    let store = puller.store();
+    for name in [registry.name("demo"), archive.display().to_string()] {
+        let kept = |name: &str, to: &str| {
+            let out = puller.path(to);
+            drop(puller.pull(name).stdout_file(&out).spawn().wait().succeeds());
+            fs::read_to_string(out).unwrap()
+        };
+        let _ = fs::remove_dir_all(&store);
+        let fetched = kept(&name, "fetched");
+        assert_eq!(fetched, kept(&name, "cached"));
+        let types: Vec<Value> =
+            fetched.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].take()).collect();
+        assert_eq!(types, ["image", "layer", "layer", "end"]);
+    }
+}
+
 #[test]
 fn the_bytes_are_in_the_file_that_becomes_the_blob() {
     let image = Image::of([Layer::noise(1, 600_000)]);
@@ -84,7 +120,7 @@ fn the_bytes_are_in_the_file_that_becomes_the_blob() {
     registry.when(get(&*image.layers[0].digest), |reply| reply.slow(30_000, Duration::from_millis(30)));
     let puller = Puller::new();
     let out = puller.path("manifest");
-    let running = puller.pull(registry.name("demo")).stdout_file(&out).spawn();
+    let running = puller.pull(registry.name("demo")).stdout_file(piped(&out)).spawn();
     let record = begun(&out, 0);
     let mut file = File::open(path(&record)).unwrap();
     let blob = puller.store().join("blobs").join(image.layers[0].digest.replace(':', "/"));
@@ -108,7 +144,7 @@ fn a_transfer_that_starts_over_does_so_in_another_file() {
     registry.when(layer(), slow);
     let puller = Puller::new();
     let out = puller.path("manifest");
-    let running = puller.pull(registry.name("demo")).retries(3).stdout_file(&out).spawn();
+    let running = puller.pull(registry.name("demo")).retries(3).stdout_file(piped(&out)).spawn();
     let record = begun(&out, 0);
     let mut file = File::open(path(&record)).unwrap();
     let blob = puller.store().join("blobs").join(image.layers[0].digest.replace(':', "/"));
