@@ -1,7 +1,7 @@
-//! bzip2 streams, any number, one behind the other as parallel compressors write them.
+//! Any number of consecutive bzip2 streams, as parallel compressors write them.
 //!
-//! Decoding is `bzip2`'s over `libbz2-rs-sys`: the library translated to Rust, measured as fast. A block needs less
-//! than 4 MiB whatever a stream says.
+//! Decoding is by `bzip2` over `libbz2-rs-sys`, the library translated to Rust, which was measured to be as fast. A
+//! block needs less than 4 MiB whatever a stream says.
 
 use std::io::{self, BufRead, Read};
 
@@ -10,12 +10,12 @@ use bzip2::{Decompress, Status};
 use super::Error;
 use super::fill::fill;
 
-/// A reader of all streams, each verified by its CRC.
+/// Reads all streams, each verified by its CRC.
 pub(super) struct Bzip2<R> {
     source: R,
-    /// Compressed bytes consumed.
+    /// How many compressed bytes have been consumed.
     offset: u64,
-    /// None between streams.
+    /// `None` between streams.
     stream: Option<Decompress>,
     first: bool,
     ended: bool,
@@ -26,7 +26,7 @@ impl<R: BufRead> Bzip2<R> {
         Self { source, offset: 0, stream: None, first: true, ended: false }
     }
 
-    /// Starts the next stream, or finds the end: nothing, or zero bytes only (tapes pad).
+    /// Starts the next stream, or finds the end: nothing, or only zero bytes (padding of tapes).
     fn begin(&mut self) -> io::Result<()> {
         let input = fill(&mut self.source)?;
         match input.first() {
@@ -77,7 +77,7 @@ impl<R: BufRead> Bzip2<R> {
 
 impl<R: BufRead> Read for Bzip2<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        // Fills the buffer across streams: callers hand over large buffers and expect them full.
+        // Fills the buffer across streams: callers pass large buffers and expect them to be filled.
         let mut filled = 0;
         while filled < buf.len() && !self.ended {
             let Some(mut stream) = self.stream.take() else {

@@ -7,21 +7,21 @@ use super::magic::Compression;
 use super::xz::Xz;
 use crate::relay::PageReader;
 
-/// Bytes read from the source at once.
+/// The number of bytes read from the source at once.
 const INPUT_BUFFER: usize = 256 << 10;
 
-/// The largest window that zstd frames may ask for, as the library has it: 128 MiB.
+/// The largest window that a zstd frame may ask for, the library's default: 128 MiB.
 const MAX_WINDOW_LOG: u32 = 27;
 
-/// Whether the zstd library refused a frame for its window. All that reaches us is what it calls its code 16.
+/// Whether the zstd library refused a frame for its window. All that reaches us is the text for its code 16.
 fn is_too_large_a_window(error: &io::Error) -> bool {
     const WINDOW_TOO_LARGE: usize = 0_usize.wrapping_sub(16);
     error.to_string() == zstd::zstd_safe::get_error_name(WINDOW_TOO_LARGE)
 }
 
-/// Decodes a stream by its magic bytes; an empty stream is empty.
+/// Decodes a stream according to its magic bytes; an empty stream stays empty.
 ///
-/// Reads with a large buffer are cheapest: the decoders write straight into it.
+/// Reads with a large buffer are cheapest, because the decoders write directly into it.
 pub struct Decoder<R: Read> {
     inner: Inner<R>,
 }
@@ -38,10 +38,10 @@ enum Inner<R: Read> {
 }
 
 impl<R: Read> Decoder<R> {
-    /// Looks at the first bytes of `source`, which is read in large pieces.
+    /// Examines the first bytes of `source`, which is read in large pieces.
     ///
     /// # Errors
-    /// When `source` cannot be read, or is compressed in a way that is not supported ([`Error::Unsupported`]).
+    /// When `source` cannot be read, or its compression is not supported ([`Error::Unsupported`]).
     pub fn new(mut source: R) -> io::Result<Self> {
         let mut head = Vec::with_capacity(Compression::MAGIC_LEN);
         (&mut source).take(Compression::MAGIC_LEN as u64).read_to_end(&mut head)?;
@@ -94,7 +94,7 @@ impl<R: Read> Read for Decoder<R> {
     }
 }
 
-/// Counts what is consumed, for error messages.
+/// Counts the bytes consumed, for error messages.
 pub(super) struct Counted<R> {
     inner: R,
     count: u64,

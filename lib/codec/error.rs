@@ -1,16 +1,16 @@
 use std::io;
 
-/// Why a stream could not be decoded. It arrives as the source of an [`std::io::Error`].
+/// Why a stream could not be decoded; the source of an [`std::io::Error`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The stream stops inside a gzip member.
+    /// The stream ends inside a gzip member.
     #[error("the gzip stream is cut: it stops inside a member, at compressed byte {offset}")]
     GzipCut {
         /// Where the input ended, in compressed bytes.
         offset: u64,
     },
-    /// Neither a gzip member nor padding stands where one is due.
+    /// There is neither a gzip member nor padding where one is due, or a member is damaged.
     #[error("at compressed byte {offset}: {what}")]
     Gzip {
         /// Where, in compressed bytes.
@@ -18,7 +18,7 @@ pub enum Error {
         /// What is wrong there.
         what: &'static str,
     },
-    /// A compression that is not decoded here.
+    /// A compression that is not supported.
     #[error("{name} compression is not supported: pipe it through {pipe}")]
     Unsupported {
         /// What it is called.
@@ -26,26 +26,26 @@ pub enum Error {
         /// The command that decodes it.
         pipe: &'static str,
     },
-    /// Decoding would take more memory than a stream may ask for.
+    /// Decoding would need more memory than a stream may ask for.
     #[error("decoding this {name} stream takes more than {limit_mib} MiB of memory: pipe it through {pipe}")]
     Memory {
         /// How it is compressed.
         name: &'static str,
-        /// How large a window or dictionary may be; MiB.
+        /// The largest window or dictionary allowed, in MiB.
         limit_mib: u32,
-        /// The command that decodes it all the same.
+        /// A command that can decode it.
         pipe: &'static str,
     },
-    /// The stream stops inside an xz stream.
+    /// The input ends inside an xz stream.
     #[error("xz: the stream is cut")]
     XzCut,
-    /// The xz library's own finding.
+    /// An error from the xz library.
     #[error("xz: {source}")]
     Xz {
         /// What it said.
         source: io::Error,
     },
-    /// A bzip2 stream that is cut or damaged.
+    /// A bzip2 stream is cut or damaged.
     #[error("bzip2, near compressed byte {offset}: {what}")]
     Bzip2 {
         /// How many compressed bytes had been handed to the library.
@@ -53,7 +53,7 @@ pub enum Error {
         /// What is wrong.
         what: &'static str,
     },
-    /// The zstd library's own finding.
+    /// An error from the zstd library.
     #[error("zstd, near compressed byte {offset}: {source}")]
     Zstd {
         /// How many compressed bytes had been handed to the library.
@@ -63,7 +63,7 @@ pub enum Error {
     },
 }
 
-/// An error of the data, as [`io::Read`] can carry it.
+/// The error as an [`io::Error`].
 pub(super) fn invalid(error: Error) -> io::Error {
     let kind = match error {
         Error::GzipCut { .. } => io::ErrorKind::UnexpectedEof,

@@ -1,7 +1,7 @@
-//! gzip members around raw deflate data.
+//! The gzip format around raw deflate data.
 //!
-//! The members are taken apart here rather than by flate2's reader because layers come with thousands of members
-//! (eStargz has one or more a file): one inflate state serves them all, and every error knows its offset.
+//! Members are parsed here rather than by flate2's reader because layers may have thousands of them (eStargz has at
+//! least one per file): one inflate state serves them all, and every error knows its offset.
 
 use std::io::{self, BufRead, Read};
 
@@ -17,7 +17,7 @@ const FNAME: u8 = 1 << 3;
 const FCOMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0b1110_0000;
 
-/// Where in the stream the reader stands.
+/// The position in the stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Position {
     Member,
@@ -25,10 +25,10 @@ enum Position {
     End,
 }
 
-/// A reader of all members of a gzip stream, each verified by its CRC-32 and length.
+/// Reads all members of a gzip stream, each verified by its CRC-32 and length.
 pub(super) struct Gzip<R> {
     source: R,
-    /// Compressed bytes consumed.
+    /// How many compressed bytes have been consumed.
     offset: u64,
     inflate: Decompress,
     crc: Crc,
@@ -41,7 +41,7 @@ impl<R: BufRead> Gzip<R> {
         Self { source, offset: 0, inflate: Decompress::new(false), crc: Crc::new(), at: Position::Member, first: true }
     }
 
-    /// Starts the next member, or finds the end: nothing, or zero bytes only (tapes and some builders pad).
+    /// Starts the next member, or finds the end: nothing, or only zero bytes (padding by tapes and some builders).
     fn begin(&mut self) -> io::Result<()> {
         let start = self.offset;
         match self.next_byte()? {
@@ -122,7 +122,7 @@ impl<R: BufRead> Gzip<R> {
         while filled < buf.len() {
             let input = fill(&mut self.source)?;
             if input.is_empty() {
-                // What was decoded before the cut is of no use to anyone, so the error may come at once.
+                // Bytes decoded just before the cut are useless, so the error may come at once.
                 return Err(self.cut());
             }
             let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
@@ -184,7 +184,7 @@ impl<R: BufRead> Gzip<R> {
 
 impl<R: BufRead> Read for Gzip<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        // Fills the buffer across members: callers hand over large buffers and expect them full.
+        // Fills the buffer across members: callers pass large buffers and expect them to be filled.
         let mut filled = 0;
         while filled < buf.len() {
             match self.at {

@@ -11,24 +11,24 @@ pub enum Compression {
     Zstd,
     /// The .xz file format.
     Xz,
-    /// What bzip2 makes.
+    /// The format of bzip2.
     Bzip2,
 }
 
 impl Compression {
-    /// How many leading bytes [`Compression::of`] wants to see.
+    /// How many leading bytes [`Compression::of`] needs.
     pub const MAGIC_LEN: usize = 6;
 
-    /// Decides by the first bytes of a stream; fewer than [`Self::MAGIC_LEN`] only when the stream is that short.
+    /// Decides by the first bytes of a stream; fewer than [`Self::MAGIC_LEN`] only if the stream is that short.
     ///
     /// # Errors
-    /// When the magic is that of a known compression which is not decoded here.
+    /// When the magic number is that of an unsupported compression.
     pub fn of(head: &[u8]) -> Result<Self, Error> {
         let unsupported = |name, pipe| Err(Error::Unsupported { name, pipe });
         match head {
             [0x1f, 0x8b, ..] => Ok(Self::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Self::Zstd),
-            // A block, or the end of a stream of nothing.
+            // A block, or the end of an empty stream.
             [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', ..] | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, ..] => {
                 Ok(Self::Bzip2)
             }
@@ -37,7 +37,7 @@ impl Compression {
             [b'L', b'Z', b'I', b'P', ..] => unsupported("lzip", "lzip -dc"),
             [0x89, b'L', b'Z', b'O', 0, ..] => unsupported("lzop", "lzop -dc"),
             [0x1f, 0x9d, ..] => unsupported("compress", "gzip -dc"),
-            // Properties as every tool writes them, then a dictionary size of a round number of KiB.
+            // The properties that every tool writes, then a dictionary size that is a round number of KiB.
             [0x5d, 0, 0, low, high, ..] if (*low, *high) != (0, 0) && low & 0x3f == 0 => {
                 unsupported("lzma", "xz --format=lzma -dc")
             }
@@ -45,7 +45,7 @@ impl Compression {
         }
     }
 
-    /// What media types of layers have behind `tar` for it.
+    /// The suffix in media types of layers, after `tar`.
     #[must_use]
     pub fn suffix(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
-//! xz streams (the .xz file format 1.2): several, their padding and all their checks.
+//! xz streams (the .xz file format 1.2): any number of them, with padding and all kinds of checks.
 //!
-//! Decoding is `lzma-rust2`'s: plain Rust, measured at 1.1 times the processor time of liblzma.
+//! Decoding is by `lzma-rust2`: plain Rust, measured at 1.1 times the processor time of liblzma.
 
 use std::io::{self, Read};
 
@@ -8,15 +8,15 @@ use lzma_rust2::XzReader;
 
 use super::Error;
 
-/// What the dictionary of a block may take: a header can ask for 4 GiB. As much as the zstd library allows a window;
-/// `xz -9` needs half of it.
+/// The limit on the dictionary of a block, since a header can ask for 4 GiB. It is the same as for a zstd window; `xz -9`
+/// needs half of it.
 const MAX_DICTIONARY_KIB: u32 = 128 << 10;
-/// What decoding takes besides, as the library counts it.
+/// What decoding needs besides, as the library counts it.
 const DECODER_KIB: u32 = 1 << 10;
 
 pub(super) struct Xz<R: Read> {
     reader: XzReader<R>,
-    /// Nothing comes after an error.
+    /// Whether there was an error, after which nothing follows.
     failed: bool,
 }
 

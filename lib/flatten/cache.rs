@@ -1,13 +1,13 @@
-//! Decoded layers that are kept for later runs, as plain tars under their diffIds (F18).
+//! Keeps decoded layers for later runs, as plain tars named by their diffIds (F18).
 //!
 //! ```text
-//!  DIR/sha256/HEX        a layer's tar; nobody may write to it, and it never changes
-//!  DIR/sha256/HEX.used   its time of modification is when the layer was used last; locked by who makes the layer
+//!  DIR/sha256/HEX        a layer's tar; read-only, and never changed
+//!  DIR/sha256/HEX.used   its mtime is when the layer was last used; locked by the process that makes the layer
 //! ```
 //!
-//! A tar gets its name when it is whole and verified. Who reads one holds a shared lock on it, so that it is not dropped
-//! meanwhile. What goes wrong with the cache is no error: layers are decoded then as if there were none.
-//! So it is where others could lead its names elsewhere.
+//! A tar gets its name once it is complete and verified. A reader holds a shared lock on it, so that it is not dropped
+//! meanwhile. If anything is wrong with the cache, or others could redirect its names, that is not an error: layers are
+//! then decoded as if there were no cache.
 
 use std::fs::{self, DirBuilder, File, FileTimes};
 use std::io::{self, Write};
@@ -21,32 +21,32 @@ use rustix::fs::OFlags;
 use crate::image::Digest;
 use crate::sys::{NewFile, open_flags, try_lock, try_lock_shared, uninterrupted};
 
-/// Where decoded layers are kept, and how much of them.
+/// Where decoded layers are kept, and how many bytes of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheOptions {
-    /// The directory; it is made if need be.
+    /// The directory; created if needed.
     pub dir: PathBuf,
-    /// What was not used for longest is dropped beyond so many bytes.
+    /// Beyond this many bytes, the least recently used layers are dropped.
     pub size: Option<u64>,
 }
 
-/// The bit of a directory's mode that lets owners alone remove and rename.
+/// The mode bit of directories in which only owners may remove and rename files.
 const STICKY: u32 = 0o1000;
 
-/// The cache of a run.
+/// The cache, as one run uses it.
 #[derive(Debug)]
 pub(super) struct LayerCache {
     options: CacheOptions,
-    /// Something went wrong that will go wrong again.
+    /// Something failed that would fail again.
     given_up: AtomicBool,
 }
 
-/// A layer that is being put into the cache. Dropped, it leaves nothing behind.
+/// A layer being added to the cache. If it is dropped, nothing is left behind.
 #[derive(Debug)]
 pub(super) struct NewEntry {
     new: NewFile,
     path: PathBuf,
-    /// Others see by it that the layer is being made.
+    /// Its lock tells others that the layer is being made.
     _making: File,
 }
 
@@ -57,7 +57,7 @@ impl LayerCache {
         cache
     }
 
-    /// The tar with this diffId, if it is there. It stays there as long as the file is open.
+    /// The tar with this diffId, if there is one. It is not dropped while the file is open.
     pub(super) fn find(&self, diff_id: &Digest) -> Option<File> {
         let path = self.path(diff_id);
         self.require_ours(&path).ok()?;
@@ -65,20 +65,20 @@ impl LayerCache {
         let file = File::options().read(true).custom_flags(flags).open(&path).ok()?;
         let stat = file.metadata().ok()?;
         let ours = stat.uid() == rustix::process::geteuid().as_raw() || stat.uid() == 0;
-        // What another may write to could change after it was verified.
+        // A file that others may write to could change after it was verified.
         if !stat.is_file() || !ours || stat.mode() & 0o022 != 0 || !try_lock_shared(&file).ok()? {
             return None;
         }
-        // It may have been dropped before it was locked.
+        // It may have been dropped before we locked it.
         if file.metadata().ok()?.nlink() == 0 {
             return None;
         }
-        // A cache that cannot be written to serves all the same.
+        // A read-only cache is still useful.
         let _ = used_file(&path).and_then(|used| touch(&used));
         Some(file)
     }
 
-    /// A layer that shall be kept; none when another process is at it, or nothing can be kept.
+    /// Begins to add a layer; `None` if another process is doing so, or nothing can be kept.
     pub(super) fn begin(&self, diff_id: &Digest) -> Option<NewEntry> {
         if self.given_up.load(Ordering::Relaxed) {
             return None;
@@ -103,9 +103,9 @@ impl LayerCache {
         Ok(Some(NewEntry { new: NewFile::new_in(dir, "layer")?, path: path.into(), _making: making }))
     }
 
-    /// Nobody else may put something else in the place of the directories that lead to `path`.
+    /// Fails if others could replace the directories that lead to `path`.
     fn require_ours(&self, path: &Path) -> io::Result<()> {
-        // The first was named by the user, who may have named a link.
+        // The user named the first one, which may be a link.
         let inner = path.parent().unwrap_or(path);
         for stat in [fs::metadata(&self.options.dir)?, fs::symlink_metadata(inner)?] {
             if !stat.is_dir() {
@@ -121,7 +121,7 @@ impl LayerCache {
         Ok(())
     }
 
-    /// Removes a tar that is not what its name says.
+    /// Removes a tar whose content does not match its name.
     pub(super) fn remove(&self, diff_id: &Digest) {
         let path = self.path(diff_id);
         if let Err(error) = self.require_ours(&path).and_then(|()| fs::remove_file(&path)) {
@@ -129,14 +129,14 @@ impl LayerCache {
         }
     }
 
-    /// Goes on without keeping anything, and says so once.
+    /// Stops adding layers, and says so once.
     pub(super) fn give_up(&self, error: &io::Error) {
         if !self.given_up.swap(true, Ordering::Relaxed) {
             log::warn!("{}: {error}: layers are decoded without being kept", self.options.dir.display());
         }
     }
 
-    /// Drops what was not used for longest, until the rest is as small as was asked for. What is in use stays.
+    /// Drops the least recently used layers until the rest is within the limit. Layers in use stay.
     pub(super) fn shrink(&self) {
         let Some(limit) = self.options.size else { return };
         let mut kept = self.entries();
@@ -152,7 +152,7 @@ impl LayerCache {
             let Ok(Some(_locked)) = unused else { continue };
             if fs::remove_file(&path).is_ok() {
                 log::info!("{}: dropped from the cache", path.display());
-                // Who is making the layer anew holds a lock on it.
+                // A process that is making the layer again holds a lock on it.
                 let made_by_nobody = used_file(&path).and_then(|used| Ok(try_lock(&used)?.then_some(used)));
                 if let Ok(Some(_locked)) = made_by_nobody {
                     let _ = fs::remove_file(used_path(&path));
@@ -162,7 +162,7 @@ impl LayerCache {
         }
     }
 
-    /// All tars that are there.
+    /// All tars in the cache.
     fn entries(&self) -> Vec<CachedTar> {
         let mut found = Vec::new();
         for algorithm in ["sha256", "sha512"] {
@@ -205,11 +205,11 @@ impl NewEntry {
         self.new.file_mut().write_all(bytes)
     }
 
-    /// Gives the tar its name: it is whole and verified. Returns it, to be read from.
+    /// Gives the complete and verified tar its name. Returns it for reading.
     pub(super) fn finish(self) -> io::Result<File> {
         let file = self.new.file().try_clone()?;
         file.set_permissions(fs::Permissions::from_mode(0o400))?;
-        // As who reads it holds it.
+        // The lock of a reader.
         try_lock_shared(&file)?;
         self.new.persist(&self.path)?;
         Ok(file)

@@ -1,4 +1,4 @@
-//! Where the content of files stands until it is written out.
+//! Where the content of files is until it is written out.
 
 use std::fs::File;
 use std::io;
@@ -14,27 +14,27 @@ use crate::tar::{FileLayout, Segment};
 pub(super) struct FileRange {
     /// The layer's number.
     pub(super) layer: u32,
-    /// Where its first stored byte stands; for a directory, the number of the file.
+    /// The offset of its first stored byte; in a directory, the number of the file.
     pub(super) at: u64,
-    /// Its size with its holes, in bytes.
+    /// Its size in bytes, holes included.
     pub(super) size: u64,
-    /// Its data segments when it has holes; they stand one after the other.
+    /// Its data segments if it has holes; they are stored one after the other.
     #[allow(clippy::box_collection, reason = "a thin pointer: nearly every file is without")]
     pub(super) sparse: Option<Box<Vec<Segment>>>,
 }
 
-/// A file that content is read from where it stands.
+/// A file that content is read from in place.
 #[derive(Debug)]
 pub(super) struct SourceFile {
     pub(super) file: Arc<File>,
-    /// What it was when it began to be read.
+    /// Its version when reading began.
     pub(super) version: FileVersion,
-    /// What its layer is called in messages.
+    /// The name of its layer in messages.
     pub(super) label: String,
 }
 
 impl SourceFile {
-    /// Whether nobody has written to the file since it began to be read.
+    /// Whether the file has not been written to since reading began.
     pub(super) fn is_unchanged(&self) -> io::Result<bool> {
         Ok(FileVersion::of(&self.file)? == self.version)
     }
@@ -45,14 +45,14 @@ impl SourceFile {
 pub(super) enum ContentSource {
     /// A plain tar, the layer itself.
     Tar(SourceFile),
-    /// What was decoded.
+    /// The decoded content.
     Spool(Spool),
     /// A directory on this machine.
     Directory(Files),
 }
 
 impl ContentSource {
-    /// Writes stored bytes of a tar out; of a spool each byte once.
+    /// Writes out stored bytes; those of a spool only once.
     pub(super) fn copy(&mut self, at: u64, len: u64, out: &mut TarOutput<'_>) -> Result<(), CopyError> {
         match self {
             Self::Tar(tar) => out.copy(&tar.file, at, len),
@@ -68,7 +68,7 @@ impl FileRange {
         FileLayout { size: self.size, sparse: self.sparse.as_ref().map(|segments| segments.as_slice()) }
     }
 
-    /// Stored bytes: its size without its holes.
+    /// How many bytes are stored: its size without the holes.
     pub(super) fn stored(&self) -> u64 {
         match &self.sparse {
             None => self.size,

@@ -1,4 +1,4 @@
-//! What all layers of a run are read with.
+//! What reading the layers of a run needs in common.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,27 +11,27 @@ use super::progress::Progress;
 use super::spool::{SpoolDir, default_dir};
 use super::xattr_visibility::XattrVisibility;
 
-/// How many plain tars are read in place; further ones are spooled, for open files are few.
+/// How many plain tars are read in place; further ones are spooled, since the number of open files is limited.
 const MAX_IN_PLACE: usize = 256;
 
-/// What all layers of a run are read with.
+/// What reading the layers of a run needs in common.
 #[derive(Debug)]
 pub(super) struct ReadContext {
-    /// Whether content is held against what the image says of it (F12).
+    /// Whether content is checked against the image's digests (F12).
     pub(super) verify: bool,
-    /// Whom all that directories given by the user bring belongs to (F16).
+    /// The owner of everything in directories given by the user (F16).
     pub(super) owner: Option<(u32, u32)>,
     pub(super) spool_dir: Arc<SpoolDir>,
-    /// Decoded layers of other runs.
+    /// Layers decoded by other runs.
     pub(super) cache: Option<LayerCache>,
-    /// Another layer has failed, or nobody wants the result.
+    /// Set when another layer has failed, or nobody wants the result.
     pub(super) cancelled: Arc<AtomicBool>,
     pub(super) progress: Option<Arc<dyn Progress>>,
-    /// Threads that help when they have nothing else to do.
+    /// Idle threads that can help.
     pub(super) helpers: Tasks,
-    /// What is seen of overlay's own attributes (F15).
+    /// Whether overlay's own attributes are visible (F15).
     pub(super) visibility: XattrVisibility,
-    /// How many plain tars were opened to be read in place.
+    /// How many plain tars have been opened to be read in place.
     in_place: AtomicUsize,
 }
 
@@ -55,7 +55,7 @@ impl ReadContext {
         self.progress.as_ref().filter(|_| !layer.is_arriving())
     }
 
-    /// Whether one more file may stay open to the end, to be read in place.
+    /// Whether one more file may stay open until the end, to be read in place.
     pub(super) fn may_stay_open(&self) -> bool {
         self.in_place.fetch_add(1, Ordering::Relaxed) < MAX_IN_PLACE
     }

@@ -1,4 +1,4 @@
-//! A layer that is a directory on this machine, read where it stands.
+//! A layer that is a directory on this machine, read in place.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -26,32 +26,32 @@ use crate::sys::{PinnedInode, data_segments, device_numbers, open, open_beneath}
 use crate::tar::Segment;
 use crate::tree::{ExistingDirectories, WhiteoutFormat, Whiteouts};
 
-/// What the names, devices and attributes in a directory mean.
+/// How to interpret the names, devices and attributes in a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DirectoryMeaning<'a> {
-    /// What overlay2 means by them (F15), as far as they are seen.
+    /// As overlay2 does (F15), as far as they are visible.
     Overlay(XattrVisibility),
-    /// What they would mean in a tar of the directory.
+    /// As in a tar of the directory.
     Tar(StackedDirectory<'a>),
 }
 
 /// A directory that a user stacks on top (F16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StackedDirectory<'a> {
-    /// Nothing is below it, so it is an entry itself. Stacked on something it is only the place where its entries are, or
-    /// one made by mktemp would close a whole image to its users.
+    /// It is the lowest layer, so it is an entry itself. On top of others it only provides entries; otherwise a directory
+    /// made by mktemp, with mode 0700, would close the whole image to its users.
     pub(super) at_bottom: bool,
-    /// Whom everything belongs to; `None` for whom it belongs to on disk.
+    /// The owner of everything; `None` keeps the owners on disk.
     pub(super) owner: Option<(u32, u32)>,
-    /// What it is put below; nothing for the root.
+    /// The directory to put it below; empty for the root.
     pub(super) prefix: &'a [u8],
 }
 
-/// Why a layer is refused when nobody can say what it hides, and whether its files have content of their own.
+/// Why a layer is refused if it cannot be known what it hides, and whether its files have content of their own.
 const BLIND: &str = "what overlayfs noted of it (trusted.overlay.*) is not shown without CAP_SYS_ADMIN: \
                      run as root, or in the user namespace that the layers were made in";
 
-/// Lists a directory; its files are read when they are written out.
+/// Lists a directory; its files are not read until they are written out.
 pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning<'_>) -> Result<IndexedLayer, LayerError> {
     let (format, with_root) = match meaning {
         DirectoryMeaning::Overlay(_) => (WhiteoutFormat::Other, true),
@@ -92,7 +92,7 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning<'_>) -> Re
     })
 }
 
-/// The names in a directory, sorted, so that the same directory gives the same layer everywhere (S6).
+/// The names in a directory, sorted so that the same directory always gives the same layer (S6).
 fn names(directory: &File) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in rustix::io::retry_on_intr(|| Dir::read_from(directory))? {
@@ -119,8 +119,8 @@ struct DirectoryReader<'r> {
 }
 
 impl<'r> DirectoryReader<'r> {
-    /// Adds what is in the directory at `path`; the directories in there go to `directories`. Whoever exchanges one for a
-    /// symbolic link meanwhile leads nowhere, and a directory that changes is no layer.
+    /// Adds the entries of the directory at `path`, and pushes its subdirectories to `directories`. A directory
+    /// replaced by a symbolic link meanwhile is not followed, and one that changes is an error.
     fn list(&mut self, root: BorrowedFd<'_>, path: &[u8], directories: &mut Vec<Vec<u8>>) -> Result<(), LayerError> {
         let directory = open_beneath(root, path).map_err(|e| self.io(path, e))?;
         let before = FileVersion::of(&directory).map_err(|e| self.io(path, e))?;
@@ -141,7 +141,7 @@ impl<'r> DirectoryReader<'r> {
         Ok(())
     }
 
-    /// Adds an entry, or what it stands for; says whether it is a directory.
+    /// Adds an entry, or the whiteout that it stands for; returns whether it is a directory.
     fn entry(&mut self, path: &[u8], node: &PinnedInode) -> Result<bool, LayerError> {
         let position = u32::try_from(self.index.len).unwrap_or(u32::MAX);
         let stat = &node.metadata().map_err(|e| self.io(path, e))?;
@@ -191,13 +191,13 @@ impl<'r> DirectoryReader<'r> {
         }
     }
 
-    /// What the entry at `path` is called in the layer.
+    /// The name of the entry at `path` in the layer.
     fn name(&self, path: &[u8]) -> Vec<u8> {
         let path = if path.is_empty() { b"./" } else { path };
         below(self.stacked().map_or(b"", |stacked| stacked.prefix), path.to_vec())
     }
 
-    /// What overlayfs would do with an entry; says whether it is one.
+    /// Interprets an entry as overlayfs would; returns whether it is a real entry.
     fn overlay(
         &mut self,
         position: u32,
@@ -210,7 +210,7 @@ impl<'r> DirectoryReader<'r> {
         let Overlay { whiteout, opaque, userxattr } = overlay::interpret(stat, xattrs).map_err(strange)?;
         self.warnings.userxattr |= userxattr;
         self.warnings.lookalikes |= is_lookalike(path.rsplit(|byte| *byte == b'/').next().unwrap_or(path));
-        // The roots of layers always merge, whatever attributes they have; below the bottom is nothing to hide.
+        // The roots of layers always merge, whatever their attributes; below the lowest layer there is nothing to hide.
         if !path.is_empty() && self.layer > 0 {
             match visibility {
                 XattrVisibility::Full => {}
@@ -221,7 +221,7 @@ impl<'r> DirectoryReader<'r> {
                 self.whiteouts.opaque(position, path);
             }
         }
-        // A socket, which no tar can hold, hides what is below it like any other file.
+        // A socket, which no tar can hold, hides the lower entry like any other file.
         if whiteout || stat.file_type().is_socket() {
             self.whiteouts.hide(position, path);
         }
@@ -257,8 +257,8 @@ impl<'r> DirectoryReader<'r> {
         })
     }
 
-    /// The data segments of a file that takes less room on its disk than its size asks for: its holes are declared,
-    /// so that a sparse log of 300 GB stays small (T3).
+    /// The data segments of a file that takes less space on disk than its size: its holes are kept, so that a sparse log
+    /// of 300 GB stays small (T3).
     fn holes(&self, path: &[u8], number: u64, stat: &fs::Metadata) -> Result<Option<Vec<Segment>>, LayerError> {
         if stat.blocks().saturating_mul(512) >= stat.size() {
             return Ok(None);

@@ -18,10 +18,10 @@ pub enum Error {
     Layer {
         /// Which one: its number and digest, or its path.
         layer: String,
-        /// What is wrong with it.
+        /// What is wrong.
         source: LayerError,
     },
-    /// Neither a manifest nor a layer.
+    /// There is neither a manifest nor a layer.
     #[error("there are no layers: no manifest is to be read, and no layer is given")]
     NoLayers,
     /// A member that no tar can hold.
@@ -32,24 +32,24 @@ pub enum Error {
         /// Why.
         source: tar::WriteError,
     },
-    /// The content of a file could not be read again.
+    /// The content of a file could not be read a second time.
     #[error("{}: its content cannot be read again: {source}", Shown(name))]
     Content {
         /// Its name.
         name: Vec<u8>,
-        /// What the system said, or that the file it stood in has changed.
+        /// What the system said, or that the file that holds it has changed.
         source: io::Error,
     },
     /// The result could not be written.
     #[error("writing the tar: {0}")]
     Output(#[source] io::Error),
-    /// There is no thread to be had.
+    /// No thread can be started.
     #[error("starting a thread: {0}")]
     Thread(#[source] io::Error),
-    /// The result is to be made of layers that there are not.
+    /// The result is to be made of layers that do not exist.
     #[error("there is no layer {layer}: there are {layers}, counted from 0")]
     NoSuchLayer {
-        /// The first one that is missing.
+        /// The first missing one.
         layer: u32,
         /// How many there are.
         layers: u32,
@@ -62,10 +62,10 @@ pub enum Error {
         /// What it is.
         what: &'static str,
     },
-    /// What an overlay needs above the lower layers is no tree.
+    /// The upper directory would not be a valid tree.
     #[error("the upper directory: {0}")]
     Upper(#[source] tree::Error),
-    /// A thread of ours ended before its work was done.
+    /// One of our threads ended before its work was done.
     #[error("a worker thread died")]
     Worker,
 }
@@ -91,37 +91,37 @@ pub enum LayerError {
         /// What the system said.
         source: io::Error,
     },
-    /// It cannot be opened or read, and was named already.
+    /// It cannot be opened or read; the message names it already.
     #[error("cannot be read: {0}")]
     Unreadable(#[source] io::Error),
-    /// The blob of an image is something that may never end.
+    /// The blob of an image is not a regular file, so it may never end.
     #[error("{}: is no regular file", .0.display())]
     NotRegular(PathBuf),
-    /// The blob is not as long as the manifest says.
+    /// The blob does not have the size that the manifest says.
     #[error("{}: {found} bytes long, the manifest says {expected}", path.display())]
     Size {
         /// The blob.
         path: PathBuf,
-        /// Bytes that it should have.
+        /// The size it should have, in bytes.
         expected: u64,
-        /// Bytes that it has.
+        /// The size it has, in bytes.
         found: u64,
     },
     /// Its tar stream is cut or malformed.
     #[error(transparent)]
     Tar(#[from] tar::Error),
-    /// Its media type names no tar, and it does not begin as one (F13).
+    /// Its media type does not name a tar, and it does not begin like one (F13).
     #[error("its media type names no tar, and there is no member in it")]
     Foreign,
-    /// Its tar stream ends without the end marker, and nothing else tells that it is whole (F12).
+    /// Its tar stream ends without the end marker, and nothing else shows that it is complete (F12).
     #[error("the archive was cut off at byte {offset}: its end marker is missing{hint}")]
     NoEnd {
-        /// Where it ends.
+        /// Where it ends, in bytes.
         offset: u64,
         /// Why the diffId does not help.
         hint: &'static str,
     },
-    /// The uncompressed stream is not the one the image was made of (F12).
+    /// The uncompressed stream is not the one that the image was made of (F12).
     #[error("wrong content: its diffId is {found}, the image says {expected}")]
     DiffId {
         /// What the image config says.
@@ -129,7 +129,7 @@ pub enum LayerError {
         /// What the stream has.
         found: Digest,
     },
-    /// The blob is not the one that the image names. Told only where there is no diffId.
+    /// The blob is not the one that the image names. Reported only if there is no diffId.
     #[error("wrong content: the blob's digest is {found}, the image says {expected}")]
     Digest {
         /// What the image manifest says.
@@ -140,9 +140,9 @@ pub enum LayerError {
     /// A member breaks the rules of layers.
     #[error("at byte {offset}: {source}")]
     Member {
-        /// Where the member's header stands in the uncompressed stream.
+        /// The offset of the member's header in the uncompressed stream.
         offset: u64,
-        /// What it breaks.
+        /// Which rule, and how.
         source: tree::Error,
     },
     /// The layer as a whole breaks the rules of layers.
@@ -156,10 +156,10 @@ pub enum LayerError {
         /// What the system said.
         source: io::Error,
     },
-    /// The layer cannot be kept in the cache, and is to be read without it.
+    /// The layer cannot be added to the cache, and must be read without it.
     #[error("cannot be kept: {0}")]
     Cache(#[source] io::Error),
-    /// Something in an overlay2 directory that only the kernel could interpret (F15).
+    /// Something in an overlay2 directory that only the kernel can interpret (F15).
     #[error("{}: {what}", Shown(name))]
     Overlay {
         /// The path in the layer.
@@ -173,7 +173,7 @@ pub enum LayerError {
     /// The layer's file changed while its content was written out.
     #[error("its file changed while it was read")]
     Rewritten,
-    /// Something to give up for: another layer has failed.
+    /// Another layer has failed, so this one was given up.
     #[error("given up")]
     Cancelled,
 }

@@ -1,14 +1,14 @@
-//! Leaving names out of the result.
+//! Leaves names out of the result.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-/// A pattern of names to leave out, with everything below them.
+/// A pattern for names to leave out, with everything below them.
 ///
-/// Without a `/` it means a name anywhere in the tree; with one, a path from the root. `*` and `?` stop at `/`, `**`
-/// does not; `[ ]` and `{ , }` are sets and alternatives. A `/` at the end restricts it to directories.
+/// Without a `/` it matches a name anywhere in the tree; with one, a path from the root. `*` and `?` do not match `/`, `**`
+/// does; `[ ]` and `{ , }` are sets and alternatives. A trailing `/` restricts it to directories.
 #[derive(Clone, Debug)]
 pub struct Exclude {
     glob: GlobMatcher,
@@ -16,7 +16,7 @@ pub struct Exclude {
     directories_only: bool,
 }
 
-/// A pattern that makes no sense.
+/// The pattern is malformed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct PatternError(String);
@@ -39,7 +39,7 @@ impl std::str::FromStr for Exclude {
 }
 
 impl Exclude {
-    /// Whether `path` (normalised) is to be left out.
+    /// Whether to leave out `path` (normalised).
     #[must_use]
     pub fn matches(&self, path: &[u8], is_directory: bool) -> bool {
         if self.directories_only && !is_directory {

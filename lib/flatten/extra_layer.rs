@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::tree::{self, PathError};
 
-/// A tar of any compression, or a directory.
+/// A layer from the command line: a tar of any compression, or a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtraLayer {
     /// Where it is.
     pub source: ExtraSource,
-    /// The directory that it is put below, without slashes around it; empty for the root.
+    /// The directory to put it below, without leading or trailing slashes; empty for the root.
     pub prefix: Box<[u8]>,
 }
 
@@ -24,14 +24,14 @@ pub enum ExtraSource {
     StandardInput,
 }
 
-/// Why words name no extra layer.
+/// Why a text does not name an extra layer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExtraLayerError {
     /// There is nothing before the prefix.
     #[error("no path before the prefix")]
     NoPath,
-    /// The prefix is no directory's name.
+    /// The prefix is not a valid path.
     #[error("the prefix {0}")]
     Prefix(PathError),
 }
@@ -43,10 +43,11 @@ impl From<PathBuf> for ExtraLayer {
 }
 
 impl ExtraLayer {
-    /// `PATH`, `PATH:/PREFIX`, or `-` in place of a path. What exists by the whole name is a path.
+    /// Parses `PATH` or `PATH:/PREFIX`, with `-` allowed as the path. If the whole text is an existing path, it is that
+    /// path.
     ///
     /// # Errors
-    /// When either part makes no sense.
+    /// When either part is invalid.
     pub fn parse(text: &OsStr) -> Result<Self, ExtraLayerError> {
         let bytes = text.as_bytes();
         let colon = bytes.windows(2).rposition(|pair| pair == b":/").filter(|_| !Path::new(text).exists());
@@ -63,7 +64,7 @@ impl ExtraLayer {
         Ok(Self { source, prefix })
     }
 
-    /// What it is called in messages.
+    /// Its name in messages.
     pub(super) fn label(&self) -> String {
         match &self.source {
             ExtraSource::Path(path) => format!("layer {}", path.display()),
@@ -72,7 +73,7 @@ impl ExtraLayer {
     }
 }
 
-/// `path`, as a member has it, below `prefix`; an empty one stays empty, which is refused.
+/// A member's `path`, put below `prefix`; an empty path stays empty and is refused later.
 pub(super) fn below(prefix: &[u8], path: Vec<u8>) -> Vec<u8> {
     if prefix.is_empty() || path.is_empty() { path } else { [prefix, b"/", &path].concat() }
 }

@@ -1,4 +1,4 @@
-//! The regular files of a directory layer, which are read when the result is written.
+//! The regular files of a directory layer, which are not read until the result is written.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -18,23 +18,23 @@ pub(super) struct Files {
 
 #[derive(Debug)]
 struct ListedFile {
-    /// Where the path ends in `paths`.
+    /// The end of its path in `paths`.
     end: usize,
     version: FileVersion,
 }
 
-/// What tells an inode, as it is now, from others and from itself after any change of content or attributes.
+/// Identifies an inode in its present state: it differs after any change of content or attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileVersion {
     device: u64,
     inode: u64,
     size: u64,
-    /// Seconds and nanoseconds of the last change.
+    /// The time of the last change, in seconds and nanoseconds.
     ctime: (i64, i64),
 }
 
 impl FileVersion {
-    /// Of an open file or directory.
+    /// The version of an open file or directory.
     pub(super) fn of(file: &File) -> io::Result<Self> {
         Ok(Self::from(&file.metadata()?))
     }
@@ -48,7 +48,7 @@ impl From<&Metadata> for FileVersion {
 }
 
 impl Files {
-    /// No files yet of the directory `root`.
+    /// An empty list of files below the directory `root`.
     pub(super) fn new(root: File) -> Self {
         Self { root, paths: Vec::new(), list: Vec::new() }
     }
@@ -60,14 +60,14 @@ impl Files {
         self.list.len() as u64 - 1
     }
 
-    /// Opens a file, if it still is what was listed. No symbolic link leads elsewhere, and no FIFO makes us wait.
+    /// Opens a file, if it is still the one that was listed. Follows no symbolic link and never waits for a FIFO.
     pub(super) fn open(&self, number: u64) -> io::Result<Option<File>> {
         let Some((path, _)) = self.listed(number) else { return Ok(None) };
         let file = open_beneath(self.root.as_fd(), path)?;
         Ok(self.is_unchanged(number, &file)?.then_some(file))
     }
 
-    /// Whether an opened file still is what was listed.
+    /// Whether an opened file is still the one that was listed.
     pub(super) fn is_unchanged(&self, number: u64, file: &File) -> io::Result<bool> {
         let now = FileVersion::of(file)?;
         Ok(self.listed(number).is_some_and(|(_, version)| version == now))

@@ -1,4 +1,4 @@
-//! The result of flattening, before it is written.
+//! The result of flattening, ready to be written.
 
 use std::io::Write;
 use std::os::fd::BorrowedFd;
@@ -23,10 +23,10 @@ pub struct Flattened {
 }
 
 impl Flattened {
-    /// Writes the canonical tar to a file descriptor, within the kernel where that can be.
+    /// Writes the canonical tar to a file descriptor; the kernel moves the bytes where it can.
     ///
     /// # Errors
-    /// When it cannot be written, or content cannot be read again. Then no end marker was written (S3).
+    /// When it cannot be written, or content cannot be read a second time. The end marker is then missing (S3).
     pub fn write_to_fd(self, fd: BorrowedFd<'_>) -> Result<Totals, Error> {
         self.write(&mut TarOutput::to_fd(fd))
     }

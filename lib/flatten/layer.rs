@@ -1,4 +1,4 @@
-//! One layer as plain data: what it is before it is read, and what is kept of it after.
+//! One layer as plain data: before and after it is read.
 
 use std::fs;
 use std::io;
@@ -16,25 +16,25 @@ use crate::image::{Algorithm, Digest, Hasher, media_type};
 use crate::meta::Shown;
 use crate::tree::{ExistingDirectories, Whiteouts};
 
-/// The annotation that eStargz layers carry (F14).
+/// The annotation of eStargz layers (F14).
 const STARGZ: &str = "containerd.io/snapshot/stargz/toc.digest";
 
 /// A layer to read.
 #[derive(Debug)]
 pub(super) struct Layer {
-    /// Its place in the stack, 0 at the bottom.
+    /// Its position in the stack, 0 at the bottom.
     pub(super) number: u32,
-    /// What it is called in messages.
+    /// Its name in messages.
     pub(super) label: String,
     /// The file or directory.
     pub(super) path: PathBuf,
     pub(super) kind: LayerKind,
-    /// The file that its bytes are arriving in, which is read instead of `path` (M4).
+    /// The file in which its bytes are arriving, to be read instead of `path` (M4).
     pub(super) growth: Option<Arc<Growth>>,
 }
 
 impl Layer {
-    /// Its size as stored, in bytes, as far as that can be told without reading it; directories have none.
+    /// Its stored size in bytes, if that is known before reading it; 0 for directories.
     pub(super) fn size(&self) -> Option<u64> {
         match &self.kind {
             LayerKind::Blob { size, .. } => *size,
@@ -57,18 +57,18 @@ pub(super) enum LayerKind {
         size: Option<u64>,
         expected: ExpectedDigests,
         stargz: bool,
-        /// Its media type names no tar, so that it is one only if it begins with a member (F13).
+        /// Its media type does not name a tar, so it must begin with a valid member (F13).
         is_foreign: bool,
     },
     /// A blob that may turn out to be a layer: neither its media type nor its diffId is known yet (M4).
     Arriving { size: u64 },
-    /// A directory as overlay2 has it (F15).
+    /// A directory of the overlay2 driver (F15).
     Overlay,
-    /// A tar or directory given by the user, read as a tar of it would be (F16).
+    /// A tar or directory given by the user; a directory is read as a tar of it would be (F16).
     Extra(ExtraLayer),
 }
 
-/// What a layer's bytes must be.
+/// The digests that a layer must have.
 #[derive(Clone, Debug)]
 pub(super) struct ExpectedDigests {
     /// The digest of its tar, uncompressed.
@@ -80,7 +80,7 @@ pub(super) struct ExpectedDigests {
 }
 
 impl ExpectedDigests {
-    /// Nothing is known.
+    /// None are known.
     pub(super) const NONE: Self = Self { diff_id: None, digest: None, later: false };
 
     /// What is known of a blob that may turn out to be a layer.
@@ -98,13 +98,13 @@ impl ExpectedDigests {
     }
 }
 
-/// A layer that was read.
+/// A layer that has been read.
 #[derive(Debug)]
 pub(super) struct IndexedLayer {
     pub(super) members: MemberIndex,
     pub(super) whiteouts: Whiteouts,
     pub(super) content: ContentSource,
-    /// What becomes of the directories of lower layers (F5, F16).
+    /// How its directories change those of lower layers (F5, F16).
     pub(super) existing: ExistingDirectories,
     pub(super) warnings: Warnings,
     /// The digest of its uncompressed bytes, if it was taken.
@@ -136,7 +136,7 @@ impl Layer {
         Self { number: u32::MAX, label, path: blob.path, kind: LayerKind::Arriving { size: blob.size }, growth: None }
     }
 
-    /// One more layer that the user wants on top.
+    /// A layer that the user adds on top.
     pub(super) fn extra(number: u32, extra: ExtraLayer) -> Self {
         let path = match &extra.source {
             ExtraSource::Path(path) => path.clone(),
@@ -168,7 +168,7 @@ impl Layer {
 
     pub(super) fn io(&self, source: io::Error) -> LayerError {
         match self.kind {
-            // Its label is its path.
+            // Its label contains the path.
             LayerKind::Extra(_) => LayerError::Unreadable(source),
             _ => LayerError::Io { path: self.path.clone(), source },
         }

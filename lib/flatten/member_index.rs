@@ -1,8 +1,8 @@
-//! What a layer holds, in few bytes, until the layers below it have been applied.
+//! The members of a layer, compactly, until the layers below it have been applied.
 //!
-//! A million entries may wait here, so names share what they have in common with the one before, numbers take as many
-//! bytes as they need, and what most members share costs nothing. They wait in pieces, each of which ends when its
-//! members have gone on to the tree, so that names and targets are not held twice (S5).
+//! A million entries may wait here, so a name is stored without the prefix that it shares with the previous one, numbers
+//! take only the bytes they need, and values that rarely change cost nothing. The index consists of chunks, each of which
+//! is freed once its members are in the tree, so that names and targets are not held twice (S5).
 
 use std::borrow::Borrow;
 
@@ -11,7 +11,7 @@ use crate::meta::leb128::{put, put_text, take, take_text};
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
 use crate::tar::Segment;
 
-/// Bytes of a piece: so many that the system takes them back at once.
+/// The size of a chunk, large enough for the allocator to return it to the system at once.
 const PIECE: usize = 1 << 20;
 
 /// The members of one layer in their order.
@@ -23,14 +23,14 @@ pub(super) struct MemberIndex {
     pub(super) len: u64,
 }
 
-/// Members that follow each other.
+/// Consecutive members.
 #[derive(Debug, Default)]
 struct Chunk {
     bytes: Vec<u8>,
     xattrs: Vec<Xattrs>,
 }
 
-/// The member before, for both who write and who read.
+/// The previous member, for writing and reading.
 #[derive(Debug, Default)]
 struct PreviousMember {
     path: Vec<u8>,
@@ -39,10 +39,10 @@ struct PreviousMember {
     meta: Option<Metadata>,
 }
 
-/// A member as it goes into an index and comes out.
+/// A member on its way into an index or out of it.
 #[derive(Debug)]
 pub(super) struct IndexedMember<'a> {
-    /// Where its header stands in the layer's stream.
+    /// The offset of its header in the layer's stream.
     pub(super) offset: u64,
     /// The member.
     pub(super) member: Named<'a, FileRange>,
@@ -57,7 +57,7 @@ const BLOCK_DEVICE: u8 = 5;
 const FIFO: u8 = 6;
 const HARD_LINK: u8 = 7;
 const KIND: u8 = 7;
-/// Owner and group are those of the member before.
+/// Owner and group are those of the previous member.
 const SAME_OWNER: u8 = 1 << 3;
 const SAME_MODE: u8 = 1 << 4;
 const SAME_MTIME: u8 = 1 << 5;
@@ -141,7 +141,7 @@ impl MemberIndex {
         self.len += 1;
     }
 
-    /// No member comes any more: gives back what was reserved for them.
+    /// All members have been added: frees excess memory.
     pub(super) fn end(&mut self) {
         self.end_piece();
         self.last = PreviousMember::default();
@@ -159,7 +159,7 @@ impl MemberIndex {
         Read::new(self.pieces.iter(), layer)
     }
 
-    /// Likewise, for the last time: what has been read is no longer held.
+    /// Likewise, for the last time: chunks are freed as they are read.
     pub(super) fn into_read(self, layer: u32) -> impl ReadMembers {
         Read::new(self.pieces.into_iter(), layer)
     }
@@ -171,12 +171,12 @@ pub(super) trait ReadMembers {
     fn next(&mut self) -> Option<IndexedMember<'_>>;
 }
 
-/// Reads pieces, lent or given.
+/// Reads chunks, borrowed or owned.
 #[derive(Debug)]
 struct Read<I: Iterator> {
     pieces: I,
     piece: Option<I::Item>,
-    /// How far this piece has been read.
+    /// How far this chunk has been read.
     at: usize,
     xattrs_at: usize,
     last: PreviousMember,
@@ -193,7 +193,7 @@ impl<I: Iterator> Read<I> {
 impl<I: Iterator<Item: Borrow<Chunk>>> ReadMembers for Read<I> {
     fn next(&mut self) -> Option<IndexedMember<'_>> {
         if self.piece.as_ref()?.borrow().bytes.len() == self.at {
-            // This one goes before the next is touched.
+            // Free this one before touching the next.
             self.piece = None;
             self.piece = self.pieces.next();
             (self.at, self.xattrs_at) = (0, 0);
@@ -258,7 +258,7 @@ fn take_device(left: &mut &[u8]) -> Device {
 }
 
 impl IndexedMember<'_> {
-    /// What whiteouts want to know of it.
+    /// Whether it is a directory, which matters for whiteouts.
     pub(super) fn is_directory(&self) -> bool {
         matches!(self.member.entry, Entry::Node(NodeKind::Directory))
     }

@@ -1,4 +1,4 @@
-//! Applying an indexed layer to the tree.
+//! Applies an indexed layer to the tree.
 
 use super::LayerError;
 use super::content::{ContentSource, FileRange};
@@ -6,7 +6,7 @@ use super::layer::IndexedLayer;
 use super::member_index::ReadMembers as _;
 use crate::tree::{ExistingDirectories, MergeTree};
 
-/// Applies the layer with this number; what is left of it is where its content stands.
+/// Applies the layer with this number; returns where its content is.
 pub(super) fn apply(
     tree: &mut MergeTree<FileRange>,
     number: u32,
@@ -14,7 +14,7 @@ pub(super) fn apply(
 ) -> Result<ContentSource, LayerError> {
     let IndexedLayer { members, mut whiteouts, content, existing, .. } = layer;
     tree.look_up(&mut whiteouts);
-    // Where a directory's entry leaves a symlink in its place, whiteouts are behind it too.
+    // If directory entries leave symlinks in place, whiteouts go through them too.
     if whiteouts.lead_through_symlinks() && existing == ExistingDirectories::TakeAttributes {
         let mut entries = members.read(number);
         while let Some(entry) = entries.next() {

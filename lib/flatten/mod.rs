@@ -1,4 +1,4 @@
-//! Layers to one canonical tar stream: the adapter between codec, tar and tree (F and T rules).
+//! From layers to one canonical tar stream: the adapter between codec, tar and tree (F and T rules).
 //!
 //! ```text
 //!  manifest --> layer 0 --> decode, hash, spool, index --\
@@ -6,10 +6,10 @@
 //!           \-> -l DIR  --> list ------------------------/     (in order)     (T1)
 //! ```
 //!
-//! A layer is decoded once, while others are and while `oci-fetch` still runs, even while its own bytes arrive (M4): its
-//! data goes to an unlinked spool file or to the cache (directories are read in place), what it holds to a compact index.
-//! Indexes are merged from the bottom up. Content moves from the spool to the output only if the result still wants it, within the kernel where
-//! that can be.
+//! A layer is decoded once, in parallel with others and while `oci-fetch` still runs, even while its own bytes arrive (M4).
+//! Its data goes to an unlinked spool file or to the cache (directories are read in place), its members to a compact index.
+//! Indexes are merged from the bottom up. Content is copied from the spool to the output only if it is part of the result;
+//! the kernel copies it where it can.
 
 mod blob;
 mod cache;
@@ -66,9 +66,9 @@ use layer::Layer;
 use reading::{Queue, Readers, Reading};
 use warnings::Warnings;
 
-/// Reads the layers of `manifest` (a stream of the [`layer_manifest`] format), and those of the options above them.
+/// Reads the layers of `manifest` (a stream in [`layer_manifest`] format), with those of the options on top.
 ///
-/// The manifest is read to its end (S3). Errors are those of the lowest layer that has one.
+/// The manifest is read to its end (S3). If several layers fail, the error is that of the lowest.
 ///
 /// ```
 /// use oci2ext4::flatten::{Options, flatten};
@@ -96,10 +96,10 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
         return Err(Error::NoLayers);
     }
     let start = Instant::now();
-    // Its thread comes before those of the readers, which take as many as there are.
+    // Start this thread before the readers, which take as many as they can get.
     let (queue, readings) = layers(manifest, options)?;
     let readers = Readers::start(options)?;
-    // Refused only by a thread that has died, which is told when it is waited for.
+    // This fails only if the thread has died, which is reported when we wait for it.
     let _ = queue.send(readers.queue());
     let mut tree = MergeTree::new();
     let mut lower = None;
@@ -129,18 +129,18 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
     Ok(Flattened { tree, contents, clamp_mtime: options.clamp_mtime, progress: options.progress.clone() })
 }
 
-/// Removes what is to be left out.
+/// Removes what the user wants left out.
 fn exclude(tree: &mut MergeTree<FileRange>, exclude: &[Exclude]) {
     if !exclude.is_empty() {
         tree.retain(|path, is_dir| !exclude.iter().any(|exclude| exclude.matches(path, is_dir)));
     }
 }
 
-/// Layers that are being read, in their order; `None` says that there are no more.
+/// The layers being read, in order; `None` comes after the last.
 type Readings = Receiver<Result<Option<Reading>, Error>>;
 
-/// Queues layers as the manifest brings them, up to the last that is wanted, on a thread of its own because that may take
-/// as long as a download. It waits for the queue.
+/// Queues layers as they appear in the manifest, up to the last one wanted. This happens on a thread of its own, because it
+/// may take as long as a download. The thread waits until it is given the queue.
 fn layers(
     manifest: Option<impl BufRead + Send + 'static>,
     options: &Options,

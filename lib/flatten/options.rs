@@ -1,4 +1,4 @@
-//! What a caller may ask of flattening.
+//! The options of flattening.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use crate::meta::Timestamp;
 /// How to flatten.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// More layers, stacked on top of the manifest's: tars of any compression, or directories, which are read as a tar
-    /// of them would be.
+    /// Layers to stack on top of the manifest's: tars of any compression, or directories, which are read as tars of them
+    /// would be.
     pub layers: Vec<ExtraLayer>,
-    /// User and group that all belongs to which directories among these bring; by default they keep their owners if
-    /// root reads them, and are root's if anyone else does (F16).
+    /// The user and group to own everything from directories among these; by default owners are kept if root reads the
+    /// directories, and are root if anyone else does (F16).
     pub owner: Option<(u32, u32)>,
-    /// The first layer that the result is made of, 0 at the bottom. From another one on, the result is what an overlay
-    /// needs above the layers below it (F17).
+    /// The lowest layer of the result, 0 at the bottom. If it is another, the result is the upper directory of an overlay
+    /// above the layers below it (F17).
     pub from: u32,
-    /// The last layer that the result is made of; by default the topmost.
+    /// The highest layer of the result; by default the topmost.
     pub to: Option<u32>,
     /// Names to leave out of the result.
     pub exclude: Vec<Exclude>,
-    /// Times of modification after this one become it.
+    /// Modification times after this one are set to it.
     pub clamp_mtime: Option<Timestamp>,
     /// Where decoded layers are spooled; by default `TMPDIR`, /var/tmp or /tmp.
     pub tmpdir: Option<PathBuf>,
@@ -34,9 +34,9 @@ pub struct Options {
     pub cache: Option<CacheOptions>,
     /// How many layers are decoded at once.
     pub jobs: usize,
-    /// Whether the content of layers is held against their diffIds (F12).
+    /// Whether the content of layers is checked against their diffIds (F12).
     pub verify: bool,
-    /// Who is told how it goes on.
+    /// Is told of the progress.
     pub progress: Option<Arc<dyn Progress>>,
 }
 

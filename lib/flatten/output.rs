@@ -1,4 +1,4 @@
-//! Where the tar goes: headers and small files through one large buffer, large files within the kernel.
+//! Writes the tar: headers and small files through one large buffer, large files directly within the kernel.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,18 +10,18 @@ use super::Error;
 use crate::relay::{FileAt, PageBuffer, fitting};
 use crate::sys::{send, wait_until_writable, widen_pipe};
 
-/// Bytes of the buffer, and of the pipe behind it where it is one.
+/// The size of the buffer, and the capacity to ask for on an output pipe, in bytes.
 const BUFFER: usize = 1 << 20;
-/// Files up to this size are copied through the buffer: a system call for each would cost more.
+/// Files up to this size are copied through the buffer, because a system call for each would cost more.
 const SMALL: u64 = 64 << 10;
 
-/// A buffered stream into a file descriptor or any writer.
+/// A buffered stream to a file descriptor or any writer.
 pub(super) struct TarOutput<'w> {
     destination: Destination<'w>,
     buffer: PageBuffer,
-    /// The kernel moves bytes between this pair of files.
+    /// Whether the kernel can move bytes between the current pair of files.
     in_kernel: bool,
-    /// Bytes taken so far.
+    /// Bytes written so far.
     pub(super) written: u64,
 }
 
@@ -37,7 +37,7 @@ pub(super) enum CopyError {
 }
 
 impl CopyError {
-    /// The error for the content of the file `name`.
+    /// The error for the content of file `name`.
     pub(super) fn of(self, name: &[u8]) -> Error {
         match self {
             Self::Read(source) => Error::Content { name: name.to_vec(), source },
@@ -47,13 +47,13 @@ impl CopyError {
 }
 
 impl<'w> TarOutput<'w> {
-    /// Into a file descriptor: a pipe, a file, a device.
+    /// Writes to a file descriptor: a pipe, a file, a device.
     pub(super) fn to_fd(fd: BorrowedFd<'w>) -> Self {
         widen_pipe(fd, BUFFER);
         Self::new(Destination::Fd(fd), true)
     }
 
-    /// Into any writer.
+    /// Writes to any writer.
     pub(super) fn to_writer(writer: &'w mut dyn Write) -> Self {
         Self::new(Destination::Writer(writer), false)
     }
@@ -62,7 +62,7 @@ impl<'w> TarOutput<'w> {
         Self { destination, buffer: PageBuffer::with_capacity(BUFFER), in_kernel, written: 0 }
     }
 
-    /// Takes bytes.
+    /// Writes bytes.
     pub(super) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         self.written += bytes.len() as u64;
         while !bytes.is_empty() {
@@ -75,8 +75,8 @@ impl<'w> TarOutput<'w> {
         Ok(())
     }
 
-    /// Takes `len` bytes of `file` from `at` on. What the kernel moves by itself changes with the file until somebody has
-    /// read it from the pipe.
+    /// Writes `len` bytes of `file` from offset `at` on. Bytes that the kernel has moved into a pipe still change with
+    /// the file until they are read.
     pub(super) fn copy(&mut self, file: &File, mut at: u64, mut len: u64) -> Result<(), CopyError> {
         if self.in_kernel && len > SMALL {
             self.empty().map_err(CopyError::Write)?;
@@ -87,7 +87,7 @@ impl<'w> TarOutput<'w> {
         self.copy_through(file, at, len)
     }
 
-    /// Takes `len` bytes of `file` from `at` on as they are now, through the buffer.
+    /// Writes `len` bytes of `file` from offset `at` on, copying them through the buffer as they are now.
     pub(super) fn copy_through(&mut self, file: &File, mut at: u64, mut len: u64) -> Result<(), CopyError> {
         self.written += len;
         while len > 0 {
@@ -106,7 +106,7 @@ impl<'w> TarOutput<'w> {
         Ok(())
     }
 
-    /// Moves as much as the kernel will.
+    /// Has the kernel move as much as it will.
     fn send(&mut self, file: &File, at: &mut u64, len: &mut u64) -> Result<(), CopyError> {
         let Destination::Fd(out) = &self.destination else { return Ok(()) };
         while *len > 0 {
@@ -127,7 +127,7 @@ impl<'w> TarOutput<'w> {
         Ok(())
     }
 
-    /// Hands over everything taken so far.
+    /// Writes out everything that is buffered.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.empty()?;
         match &mut self.destination {

@@ -1,4 +1,4 @@
-//! What the kernel's overlayfs means by what it stores in a layer's directory (F15).
+//! How the kernel's overlayfs marks things in a layer's directory (F15).
 //!
 //! Format: the kernel's `Documentation/filesystems/overlayfs.rst`.
 
@@ -7,23 +7,23 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use crate::meta::{Shown, Xattr};
 
-/// Where overlayfs keeps its attributes; `user.` when mounted with `userxattr`.
+/// The namespaces of overlayfs' attributes; `user.` if mounted with `userxattr`.
 const NAMESPACES: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
 
-/// What an inode of a layer's directory is besides itself.
+/// What an inode means besides being a file.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Overlay {
-    /// It hides what lower layers have under its name, and is nothing itself.
+    /// It hides the lower entry of its name, and is not an entry itself.
     pub(super) whiteout: bool,
-    /// It hides what lower layers have below it.
+    /// It hides the children of the lower directory.
     pub(super) opaque: bool,
     /// It has one of overlayfs' attributes in the `user.` namespace.
     pub(super) userxattr: bool,
 }
 
-/// Takes overlayfs' own attributes out of `xattrs` and says what they mean.
+/// Removes overlayfs' own attributes from `xattrs` and interprets them.
 ///
-/// `Err` says what it is that only the kernel could interpret.
+/// `Err` describes something that only the kernel can interpret.
 pub(super) fn interpret(stat: &Metadata, xattrs: &mut Vec<Xattr>) -> Result<Overlay, String> {
     let whiteout = stat.file_type().is_char_device() && stat.rdev() == 0;
     let mut found = Overlay { whiteout, ..Overlay::default() };
@@ -35,7 +35,7 @@ pub(super) fn interpret(stat: &Metadata, xattrs: &mut Vec<Xattr>) -> Result<Over
         };
         found.userxattr |= namespace.starts_with(b"user.");
         match &xattr.name[namespace.len()..] {
-            // `x` says that there may be whiteouts of the other kind below.
+            // `x` means that there may be whiteouts of the xattr kind in it.
             b"opaque" if stat.is_dir() => found.opaque = found.opaque || &*xattr.value == b"y",
             b"whiteout" if stat.is_file() && stat.size() == 0 => found.whiteout = true,
             b"redirect" if stat.is_dir() => {
@@ -47,12 +47,12 @@ pub(super) fn interpret(stat: &Metadata, xattrs: &mut Vec<Xattr>) -> Result<Over
                     "has its content in a lower layer (overlay metacopy), which only the kernel can follow".into()
                 );
             }
-            // An overlay in an overlay: one level of escape is taken off.
+            // An overlay within an overlay: remove one level of escaping.
             inner if inner.starts_with(b"overlay.") => {
                 xattr.name = [namespace, &inner[b"overlay.".len()..]].concat().into();
                 kept.push(xattr);
             }
-            // origin, impure, nlink, upper, uuid, protattr: for the kernel alone.
+            // origin, impure, nlink, upper, uuid, protattr only matter to the kernel.
             _ => {}
         }
     }

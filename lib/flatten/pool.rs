@@ -1,4 +1,4 @@
-//! Threads that do tasks. What a task is they do not know.
+//! A pool of threads, which knows nothing about its tasks.
 
 use std::io;
 use std::sync::atomic::{AtomicIsize, Ordering};
@@ -6,30 +6,30 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// Something to do. It brings along whatever it needs.
+/// Something to do, with everything it needs.
 pub(super) type Task = Box<dyn FnOnce() + Send>;
 
-/// Threads that wait for tasks; dropped, they end after what they are at.
+/// Threads that wait for tasks; when the pool is dropped, they end after their current task.
 #[derive(Debug)]
 pub(super) struct Pool {
     tasks: Tasks,
     threads: usize,
 }
 
-/// Gives a pool's threads something to do.
+/// Gives tasks to the threads of a pool.
 #[derive(Clone, Debug)]
 pub(super) struct Tasks {
     /// `None` ends a thread.
     sender: Sender<Option<Task>>,
-    /// Threads that wait, less the tasks that wait.
+    /// The number of waiting threads minus that of waiting tasks.
     spare: Arc<AtomicIsize>,
 }
 
 impl Pool {
-    /// Starts threads, as many as the system gives and at least one.
+    /// Starts as many of the threads as the system allows, and at least one.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// When not even one thread can be started.
     pub(super) fn start(threads: usize) -> io::Result<Self> {
         let (sender, receiver) = channel();
         let receiver = Arc::new(Mutex::new(receiver));
@@ -49,7 +49,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// A handle by which tasks are added, from any thread.
+    /// A handle for adding tasks from any thread.
     pub(super) fn tasks(&self) -> Tasks {
         self.tasks.clone()
     }
@@ -58,20 +58,20 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         for _ in 0..self.threads {
-            // Those who have died need not be told.
+            // A thread that has died needs no message.
             let _ = self.tasks.sender.send(None);
         }
     }
 }
 
 impl Tasks {
-    /// Adds a task; it is done as soon as a thread is free, or dropped when there is none any more.
+    /// Adds a task, to be done as soon as a thread is free, or dropped if none is left.
     pub(super) fn add(&self, task: Task) {
         self.spare.fetch_sub(1, Ordering::Relaxed);
         let _ = self.sender.send(Some(task));
     }
 
-    /// Has a thread that waits do what `task` makes, if there is one; says whether.
+    /// If a thread is idle, makes it do `task`; returns whether one was.
     pub(super) fn add_if_idle(&self, task: impl FnOnce() -> Task) -> bool {
         let one_less = |spare| if spare > 0 { Some(spare - 1) } else { None };
         if self.spare.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err() {
@@ -84,7 +84,7 @@ impl Tasks {
 fn work(tasks: &Mutex<Receiver<Option<Task>>>, spare: &AtomicIsize) {
     loop {
         spare.fetch_add(1, Ordering::Relaxed);
-        // Held while waiting: who waits for a task waits for the lock or in the channel, it is the same.
+        // The lock is held while waiting: it makes no difference whether a thread waits for the lock or the channel.
         let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match task {
             Ok(Some(task)) => task(),

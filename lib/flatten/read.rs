@@ -1,4 +1,4 @@
-//! Reading one layer, whatever it is.
+//! Reads a layer of any kind.
 
 use std::fs::{self, File};
 use std::io;
@@ -21,7 +21,7 @@ use crate::image::Digest;
 use crate::sys::open_flags;
 use crate::tree::ExistingDirectories;
 
-/// Reads a layer to its end, verifies it, and keeps what its entries are and where their content is.
+/// Reads a layer to its end, verifies it, and returns its entries and the location of their content.
 pub(super) fn read(layer: &Layer, context: &ReadContext) -> Result<IndexedLayer, LayerError> {
     match &layer.kind {
         LayerKind::Overlay => {
@@ -47,8 +47,8 @@ pub(super) fn read(layer: &Layer, context: &ReadContext) -> Result<IndexedLayer,
     }
 }
 
-/// Lets a blob that may be damaged look as if it had just been written: who keeps blobs verifies those (R1). Who may not, or
-/// reads what is not his, changes nothing.
+/// Marks a blob that may be damaged as just modified, so that the blob store verifies it again (R1). Without permission to
+/// do so, nothing changes.
 fn suspect(layer: &Layer) {
     let flags = open_flags(OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW);
     let file = File::options().read(true).custom_flags(flags).open(&layer.path);
@@ -58,8 +58,8 @@ fn suspect(layer: &Layer) {
     }
 }
 
-/// Takes a layer from the cache, or puts it there when it is decoded (F18). Layers that are plain where they stand are not
-/// kept twice.
+/// Takes a layer from the cache, or decodes it and adds it to the cache (F18). Layers that are plain tars already are not
+/// kept a second time.
 fn with_cache(
     layer: &Layer,
     size: Option<u64>,
@@ -95,7 +95,7 @@ fn with_cache(
     }
 }
 
-/// Reads what a user stacks on top (F16).
+/// Reads a layer that the user stacks on top (F16).
 fn read_extra(layer: &Layer, extra: &ExtraLayer, context: &ReadContext) -> Result<IndexedLayer, LayerError> {
     let blob = match &extra.source {
         ExtraSource::StandardInput => {
@@ -119,7 +119,7 @@ fn read_extra(layer: &Layer, extra: &ExtraLayer, context: &ReadContext) -> Resul
     Ok(IndexedLayer { existing: ExistingDirectories::BehindSymlinks, ..layer })
 }
 
-/// Lists a directory. Its content is read when it is written, so there are no bytes to count.
+/// Lists a directory. Its content is not read yet, so there are no bytes to count.
 fn read_directory(
     layer: &Layer,
     path: &Path,
@@ -134,7 +134,7 @@ fn read_directory(
     Ok(read)
 }
 
-/// Opens what a manifest calls a blob: a regular file of the stated size, for anything else may never end.
+/// Opens the blob that a manifest names: a regular file of the stated size, since anything else may never end.
 fn open_blob(layer: &Layer, size: Option<u64>) -> Result<Blob, LayerError> {
     if let Some(growth) = &layer.growth {
         let mut blob = Blob::growing(growth).map_err(|e| layer.io(e))?.ok_or(LayerError::Cancelled)?;
@@ -147,7 +147,7 @@ fn open_blob(layer: &Layer, size: Option<u64>) -> Result<Blob, LayerError> {
         }
         return Ok(blob);
     }
-    // No FIFO makes us wait; regular files do not care.
+    // Do not wait for a FIFO; the flags make no difference to regular files.
     let flags = open_flags(OFlags::NONBLOCK | OFlags::NOCTTY);
     let file = File::options().read(true).custom_flags(flags).open(&layer.path).map_err(|e| layer.io(e))?;
     let blob = Blob::new(file).map_err(|e| layer.io(e))?;

@@ -1,4 +1,4 @@
-//! Reading layers in parallel, in any order, and handing them over in theirs.
+//! Reads layers in parallel, in any order, and delivers them in order.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -13,24 +13,24 @@ use super::options::Options;
 use super::pool::{Pool, Task, Tasks};
 use super::read::read;
 
-/// Threads that read layers, and help each other when there are fewer layers than threads. Dropped, they give up what
-/// they are at.
+/// Threads that read layers, and help each other when there are fewer layers than threads. When this is dropped, they
+/// abandon what they are doing.
 #[derive(Debug)]
 pub(super) struct Readers {
     queue: Queue,
     cancelled: Arc<AtomicBool>,
-    /// Ends with this.
+    /// Ends when this is dropped.
     _pool: Pool,
 }
 
-/// Takes layers to read; for any thread.
+/// Accepts layers to read, from any thread.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     tasks: Tasks,
     context: Arc<ReadContext>,
 }
 
-/// A layer that is being read; the layers of a stack are waited for from the bottom up.
+/// A layer that is being read.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) number: u32,
@@ -49,7 +49,7 @@ impl Readers {
         Ok(Self { queue: Queue { tasks: pool.tasks(), context }, cancelled, _pool: pool })
     }
 
-    /// A handle for one more thread that adds layers.
+    /// A handle for adding layers.
     pub(super) fn queue(&self) -> Queue {
         self.queue.clone()
     }
@@ -62,7 +62,7 @@ impl Drop for Readers {
 }
 
 impl Queue {
-    /// Set when nobody wants any layer any more.
+    /// Set when no layer is wanted any more.
     pub(super) fn cancelled(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.context.cancelled)
     }
@@ -79,8 +79,8 @@ impl Queue {
         reading
     }
 
-    /// Adds a layer that is mostly waited for: on a thread of its own, so that it is in nobody's way, or if there is none to
-    /// be had like any other.
+    /// Adds a layer that mostly waits for its bytes: on a thread of its own, so that it blocks no other, or, if none can be
+    /// started, like any other.
     pub(super) fn add_beside(&self, layer: Layer) -> Reading {
         let (task, reading) = self.task(layer);
         let task = Arc::new(Mutex::new(Some(task)));
@@ -109,7 +109,7 @@ impl Queue {
                 let (entries, seconds) = (indexed.members.len, start.elapsed().as_secs_f64());
                 log::info!("{}: {entries} entries read in {seconds:.3} s", layer.label);
             }
-            // Nobody waits when another layer has failed.
+            // Nobody is waiting if another layer has failed.
             let _ = sender.send(indexed);
         });
         (task, Reading { number, label, result, again: None })
@@ -123,9 +123,9 @@ impl Reading {
         Self { number, label, result: self.result, again: Some(Box::new((queue, layer))) }
     }
 
-    /// Waits until the layer is read.
+    /// Waits until the layer has been read.
     pub(super) fn wait(&mut self) -> Result<IndexedLayer, Error> {
-        // A task that panicked, or that no thread was left for, has dropped its end.
+        // The task has dropped its end if it panicked, or if no thread was left for it.
         let result = self.result.recv().map_err(|_| Error::Worker);
         if let Some(again) = self.again.take() {
             let (queue, layer) = *again;

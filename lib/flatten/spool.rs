@@ -1,12 +1,12 @@
-//! Spool files: decoded layers that nobody but us can see, gone when we are, however we end.
+//! Spool files: decoded layers in files that only this process can see, and that vanish with it however it ends.
 //!
-//! A layer's spool is cut into regions of files that all layers share. A file's pages are given back as soon as the last
-//! byte of its regions that anyone wants is written out: the result then takes the place in memory that the spool had,
-//! and little of the spool ever reaches a disk. Punching holes would not do, because pages that sendfile(2) has put into
-//! a pipe change with the file that they came from; pages of a closed file stay as they are.
+//! A layer's spool is divided into regions of files that all layers share. A file is closed, and its pages are freed,
+//! as soon as the last wanted byte of its regions is written out: the result then takes over the memory of the spool,
+//! and little of the spool ever reaches a disk. Punching holes would not do, because pages that sendfile(2) has put
+//! into a pipe change with their file; pages of a closed file stay as they are.
 //!
-//! The first files have one region each. Later ones have more, so that neither a terabyte nor thousands of layers take more
-//! than some hundred open files; what is not written of a region is a hole.
+//! The first files have one region each. Later ones have more, so that even a terabyte or thousands of layers take only a
+//! few hundred open files; the unwritten part of a region is a hole.
 
 use std::fs::File;
 use std::io;
@@ -18,26 +18,26 @@ use super::LayerError;
 use super::output::{CopyError, TarOutput};
 use crate::relay::fitting;
 
-/// Bytes of a region, a multiple of what is written at once.
+/// The size of a region in bytes, a multiple of what is written at once.
 const REGION: u64 = 32 << 20;
-/// After so many files the next ones have twice as many regions.
+/// After this many files, the number of regions per file doubles.
 const FILES: u32 = 32;
 
-/// Where all spools of a run are.
+/// The directory for all spools of a run.
 #[derive(Debug)]
 pub(super) struct SpoolDir {
     dir: PathBuf,
     current: Mutex<Current>,
 }
 
-/// The file that the next regions are in.
+/// The file from which the next regions are taken.
 #[derive(Debug, Default)]
 struct Current {
     file: Option<Arc<File>>,
-    /// Where the next region of it starts, and how many there are to come.
+    /// Where its next region starts, and how many it has left.
     next: u64,
     left: u64,
-    /// Files so far.
+    /// The number of files so far.
     files: u32,
 }
 
@@ -46,13 +46,13 @@ impl SpoolDir {
         Self { dir, current: Mutex::default() }
     }
 
-    /// A new, empty region for the bytes of a layer from `start` on.
+    /// A new, empty region for a layer's bytes from `start` on.
     fn region(&self, start: u64) -> Result<Region, LayerError> {
         let mut current = lock(&self.current);
         let file = match current.file.take().filter(|_| current.left > 0) {
             Some(file) => file,
             None => {
-                // With O_TMPFILE it never has a name; elsewhere it loses it at once.
+                // With O_TMPFILE it never has a name; otherwise it is unlinked at once.
                 let file = tempfile::tempfile_in(&self.dir).map_err(|source| self.error(source))?;
                 let doublings = (current.files / FILES).min(16);
                 *current = Current { file: None, next: 0, left: 1 << doublings, files: current.files + 1 };
@@ -85,19 +85,19 @@ pub(super) struct Spool {
 
 #[derive(Debug)]
 struct Region {
-    /// The bytes of the layer that it has place for.
+    /// The range of the layer's bytes that it can hold.
     start: u64,
     limit: u64,
-    /// Let go when nobody wants what it holds.
+    /// Closed when its content is no longer wanted.
     file: Option<Arc<File>>,
-    /// Where in the file it stands.
+    /// Its offset in the file.
     offset: u64,
-    /// Bytes that are still to be written out.
+    /// How many of its bytes are still to be written out.
     wanted: u64,
 }
 
 impl Spool {
-    /// A spool without a file; those are made as bytes come.
+    /// An empty spool; files are created as bytes come.
     pub(super) fn new(dir: Arc<SpoolDir>) -> Self {
         Self { dir, regions: Vec::new(), end: 0 }
     }
@@ -119,21 +119,21 @@ impl Spool {
         Ok(())
     }
 
-    /// Says that [`Spool::copy`] will be called for these bytes, once.
+    /// Announces that [`Spool::copy`] will be called for these bytes, once.
     pub(super) fn want(&mut self, at: u64, len: u64) {
         for (region, _, len) in pieces(&mut self.regions, at, len) {
             region.wanted += len;
         }
     }
 
-    /// Gives back what nobody wants.
+    /// Frees the regions of which nothing is wanted.
     pub(super) fn trim(&mut self) {
         for region in self.regions.iter_mut().filter(|region| region.wanted == 0) {
             region.file = None;
         }
     }
 
-    /// Writes `len` bytes from `at` on out, and gives back what nobody wants any more.
+    /// Writes out `len` bytes from `at` on, and frees regions that are no longer wanted.
     pub(super) fn copy(&mut self, at: u64, len: u64, out: &mut TarOutput<'_>) -> Result<(), CopyError> {
         let mut copied = 0;
         for (region, offset, len) in pieces(&mut self.regions, at, len) {
@@ -149,7 +149,7 @@ impl Spool {
     }
 }
 
-/// The regions that hold a range, each with the offset in its file and the length of its piece.
+/// The regions that hold a range, each with the offset in its file and the length of its part.
 fn pieces(regions: &mut [Region], at: u64, len: u64) -> impl Iterator<Item = (&mut Region, u64, u64)> {
     let end = at.saturating_add(len);
     let first = regions.partition_point(|region| region.limit <= at);
@@ -161,7 +161,7 @@ fn pieces(regions: &mut [Region], at: u64, len: u64) -> impl Iterator<Item = (&m
     })
 }
 
-/// Where spool files go: `asked` (--tmpdir), else `TMPDIR`, else /var/tmp, which is meant for large files, else /tmp.
+/// Where spool files go: `asked` (--tmpdir), else `TMPDIR`, else /var/tmp (which is meant for large files), else /tmp.
 pub(super) fn default_dir(asked: Option<&Path>) -> PathBuf {
     if let Some(dir) = asked {
         return dir.into();

@@ -1,9 +1,8 @@
 //! The decoded stream of a layer.
 //!
-//! The thread that reads a layer decodes and parses it. What else is done with the bytes, hashing and spooling, is a
-//! [`Stage`] of its own: a worker that has nothing to do takes it over, else the same thread does it at once, while
-//! the bytes are still in its processor's cache. So all processors have work until the last layer ends, and bytes go
-//! from one to another only when that gains something.
+//! The thread that reads a layer decodes and parses it. Hashing and spooling are a separate [`Stage`]: an idle worker
+//! takes it over, otherwise the same thread does it at once, while the bytes are still in its processor's cache. So all
+//! processors have work until the last layer ends, and bytes move from one to another only when that gains something.
 
 use std::io::{self, BufRead, Read};
 use std::mem;
@@ -17,32 +16,32 @@ use super::spool::Spool;
 use crate::image::{Digest, Hasher};
 use crate::relay::{Ended, PageBuffer, Receiver, Sender, read_buffered};
 
-/// Bytes of a buffer: it stays in a processor's own cache from one step to the next.
+/// The size of a buffer, small enough to stay in a processor's own cache from one step to the next.
 const BUFFER: usize = 256 << 10;
-/// Buffers of a layer.
+/// The number of buffers per layer.
 const BUFFERS: usize = 8;
 
-/// What is done with all decoded bytes of a layer, in their order, by one thread at a time.
+/// Processes all decoded bytes of a layer, in order, one thread at a time.
 struct Stage {
     chunks: Sender<Chunk, LayerError>,
     outputs: Arc<Mutex<Outputs>>,
     helpers: Tasks,
 }
 
-/// Decoded bytes on their way. Who decoded them looks at them meanwhile, and is done with them before they are needed
-/// for others.
+/// Decoded bytes on their way. The decoding thread parses them meanwhile, and is done with them before their buffer is
+/// reused.
 struct Chunk {
     bytes: Arc<PageBuffer>,
-    /// It holds members, or what follows them.
+    /// Whether it holds members, rather than what follows them.
     keep: bool,
 }
 
-/// What keeps the decoded bytes until the result is written.
+/// Where the decoded bytes are kept until the result is written.
 #[derive(Debug)]
 pub(super) enum Keeper {
-    /// For this run: the members.
+    /// For this run: the members only.
     Spool(Spool),
-    /// For later runs too: all there is.
+    /// For later runs too: everything.
     Cache(NewEntry),
 }
 
@@ -56,7 +55,7 @@ impl Keeper {
     }
 }
 
-/// Where the bytes go.
+/// What is done with the bytes.
 struct Outputs {
     hasher: Option<Hasher>,
     keeper: Option<Keeper>,
@@ -68,13 +67,13 @@ impl Stage {
         Self { chunks, outputs: Arc::new(Mutex::new(outputs)), helpers }
     }
 
-    /// A buffer to fill, once there is one.
+    /// Waits for a buffer to fill.
     fn buffer(&mut self) -> Result<PageBuffer, LayerError> {
         let returned = self.chunks.returned().map_err(failure)?;
         Ok(returned.and_then(|chunk| Arc::into_inner(chunk.bytes)).unwrap_or_default())
     }
 
-    /// Has something done with a chunk, by whoever does it with those before, by a worker, or at once.
+    /// Passes on a chunk: to the thread that is processing earlier ones, to an idle worker, or to this thread at once.
     fn add(&mut self, chunk: Chunk) -> Result<(), LayerError> {
         let mut receiver = self.chunks.send(chunk).map_err(failure)?;
         if receiver.is_some() && !self.helpers.add_if_idle(|| take_later(receiver.take(), &self.outputs)) {
@@ -110,17 +109,17 @@ impl Outputs {
 fn failure(ended: Ended<LayerError>) -> LayerError {
     match ended {
         Ended::Failed(error) => error,
-        // It panicked, which says what there is to say.
+        // It panicked, which has been reported.
         Ended::Gone => LayerError::Cancelled,
     }
 }
 
-/// What a panic left half-done is not looked at: the stage is gone then.
+/// Poisoning is ignored: after a panic the stage is not used any more.
 fn lock(outputs: &Mutex<Outputs>) -> MutexGuard<'_, Outputs> {
     outputs.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The decoded stream for the parser. All that it shows goes to the stage.
+/// The decoded stream, as the parser reads it. All bytes also go to the stage.
 pub(super) struct DecodedStream<R> {
     source: R,
     stage: Option<Stage>,
@@ -128,14 +127,14 @@ pub(super) struct DecodedStream<R> {
     current: Arc<PageBuffer>,
     at: usize,
     keep: bool,
-    /// Why it was ended before its source.
+    /// Why it ended before its source.
     given_up: Option<LayerError>,
-    /// The source has ended, or with this error.
+    /// Set when the source has ended, perhaps with an error.
     end: Option<io::Result<()>>,
 }
 
 impl<R: Read> DecodedStream<R> {
-    /// A stream of `source`, each byte of which goes to what is given of `hasher` and `keeper`.
+    /// A stream of `source`, all bytes of which go to `hasher` and `keeper`, if given.
     pub(super) fn new(
         source: R,
         hasher: Option<Hasher>,
@@ -148,7 +147,7 @@ impl<R: Read> DecodedStream<R> {
         Self { source, stage, cancelled, current: Arc::default(), at: 0, keep: true, given_up: None, end: None }
     }
 
-    /// Reads the stream to its end without keeping anything, and returns how long the rest was.
+    /// Reads the stream to its end without keeping anything, and returns the length of the rest.
     pub(super) fn drain(&mut self) -> io::Result<u64> {
         self.keep = false;
         let mut rest = 0;
@@ -162,10 +161,10 @@ impl<R: Read> DecodedStream<R> {
         }
     }
 
-    /// The digest of the stream and what keeps it, as far as they were asked for.
+    /// The digest and the keeper, as far as they were asked for.
     ///
     /// # Errors
-    /// The stage's own, which comes before what the parser made of it.
+    /// Those of the stage, which take precedence over what the parser reported because of them.
     pub(super) fn finish(self) -> Result<(Option<Digest>, Option<Keeper>), LayerError> {
         if let Some(error) = self.given_up {
             return Err(error);
@@ -176,7 +175,7 @@ impl<R: Read> DecodedStream<R> {
         Ok((outputs.hasher.take().map(Hasher::finish), outputs.keeper.take()))
     }
 
-    /// Decodes the next chunk and hands it to the stage; it is empty at the end.
+    /// Decodes the next chunk and passes it to the stage; it is empty at the end.
     fn next(&mut self) -> io::Result<()> {
         match self.end.take() {
             None => {}
@@ -201,7 +200,7 @@ impl<R: Read> DecodedStream<R> {
         added.map_err(|error| self.give_up(error))
     }
 
-    /// A buffer for the next chunk; the current one is needed no more.
+    /// A buffer for the next chunk; the current one is no longer needed.
     fn buffer(&mut self) -> Result<PageBuffer, LayerError> {
         let current = mem::take(&mut self.current);
         self.at = 0;
@@ -215,7 +214,7 @@ impl<R: Read> DecodedStream<R> {
         }
     }
 
-    /// Who reads has nothing to say about this; [`DecodedStream::finish`] has.
+    /// Ends the stream; the reader gets a placeholder, and [`DecodedStream::finish`] the error.
     fn give_up(&mut self, error: LayerError) -> io::Error {
         (self.end, self.given_up) = (Some(Ok(())), Some(error));
         io::Error::other("given up")

@@ -1,8 +1,8 @@
-//! What an overlay needs above one state of a tree to show another (F17).
+//! The upper directory of an overlay that turns one state of a tree into another (F17).
 //!
-//! The result is a tree too: what a directory holds that the kernel's overlayfs is given above the lower state. What is
-//! gone is a character device 0/0, a directory that hides the whole lower one is opaque; what is new or changed is there
-//! whole, and directories on the way to it have their final attributes. Format: the kernel's
+//! The result is a tree too: the content of the directory that the kernel's overlayfs gets above the lower state. A
+//! removed name is a character device 0/0, a directory that hides the whole lower one is opaque; whatever is new or
+//! changed is there in full, and the directories above it have their final attributes. Format: the kernel's
 //! `Documentation/filesystems/overlayfs.rst`.
 
 use std::iter::Peekable;
@@ -10,19 +10,19 @@ use std::iter::Peekable;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattr, Xattrs};
 use crate::tree::{self, InodeId, MergeTree, Sealed, Visit, WhiteoutFormat, Whiteouts};
 
-/// What stands for a name that is gone.
+/// The device that stands for a removed name.
 const WHITEOUT: Device = Device { major: 0, minor: 0 };
-/// The attribute of a directory that hides the lower one.
+/// The attribute, set to `y`, of a directory that hides the lower one.
 const OPAQUE: &[u8] = b"trusted.overlay.opaque";
-/// What overlayfs keeps its own attributes under, and shows nobody.
+/// The prefix of overlayfs' own attributes, which it hides from users.
 const PRIVATE: &[u8] = b"trusted.overlay.";
 
-/// Why no overlay can show a tree.
+/// Why an overlay cannot show a tree.
 #[derive(Debug)]
 pub(super) enum UpperError {
-    /// This name is something that overlayfs takes for its own.
+    /// Overlayfs would take this name for one of its own marks.
     Private { name: Vec<u8>, what: &'static str },
-    /// The result is no tree.
+    /// The result is not a valid tree.
     Tree(tree::Error),
 }
 
@@ -32,7 +32,7 @@ impl From<tree::Error> for UpperError {
     }
 }
 
-/// The upper directory that shows `whole` above `lower`.
+/// The upper directory that makes an overlay above `lower` show `whole`.
 pub(super) fn upper<C: Clone + PartialEq>(lower: &Sealed<C>, whole: &Sealed<C>) -> Result<Sealed<C>, UpperError> {
     check(whole)?;
     let difference = Difference::between(lower, whole);
@@ -73,7 +73,7 @@ pub(super) fn upper<C: Clone + PartialEq>(lower: &Sealed<C>, whole: &Sealed<C>) 
     Ok(tree.seal())
 }
 
-/// Refuses what overlayfs would take for a mark of its own, in either part.
+/// Refuses whatever overlayfs would take for one of its own marks.
 fn check<C>(whole: &Sealed<C>) -> Result<(), UpperError> {
     for inode in (0..).map(InodeId).take(whole.len()) {
         let view = whole.inode(inode);
@@ -96,22 +96,22 @@ fn opaque(xattrs: &Xattrs) -> Xattrs {
     Xattrs::new(xattrs.iter().chain([mark]).collect())
 }
 
-/// What is known of each inode of the whole tree, by its number.
+/// What is known about each inode of the whole tree, by number.
 struct Difference {
     states: Vec<State>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// No name of it was seen.
+    /// None of its names has been seen.
     Unseen,
-    /// A file of the lower state, as far as is known.
+    /// So far, the same as this file of the lower state.
     Same(InodeId),
-    /// A file that the lower state does not have like this.
+    /// A file that is different or missing in the lower state.
     Changed,
-    /// A directory of both.
+    /// A directory in both states.
     Merged { lower: InodeId, is_shown: bool, is_opaque: bool },
-    /// A directory that is none in the lower state.
+    /// A directory that is not one in the lower state.
     New,
 }
 
@@ -120,14 +120,14 @@ impl Difference {
         let mut difference = Self { states: vec![State::Unseen; whole.len()] };
         let root = State::Merged { lower: InodeId::ROOT, is_shown: true, is_opaque: false };
         *difference.state(InodeId::ROOT) = root;
-        // A directory's number comes after that of the one it is in, so this goes from the root down.
+        // A directory's number is higher than its parent's, so this goes from the root down.
         for inode in (0..).map(InodeId).take(whole.len()) {
             if matches!(whole.inode(inode).kind, NodeKind::Directory) {
                 difference.compare(lower, whole, inode);
             }
         }
         difference.settle(lower, whole);
-        // And this from the leaves up: what is shown wants all directories above it.
+        // And this from the leaves up: whatever is shown needs all directories above it.
         for inode in (0..).map(InodeId).take(whole.len()).collect::<Vec<_>>().into_iter().rev() {
             if matches!(whole.inode(inode).kind, NodeKind::Directory) {
                 difference.decide(lower, whole, inode);
@@ -136,7 +136,7 @@ impl Difference {
         difference
     }
 
-    /// Says of a directory's children what they are in the lower state.
+    /// Compares the children of a directory with the lower state.
     fn compare<C>(&mut self, lower: &Sealed<C>, whole: &Sealed<C>, directory: InodeId) {
         let is_directory = |tree: &Sealed<C>, inode| matches!(tree.inode(inode).kind, NodeKind::Directory);
         let below = self.lower(directory);
@@ -165,8 +165,8 @@ impl Difference {
         }
     }
 
-    /// A file is the lower one if it has all of its names and nothing else about it is other: overlayfs keeps no link
-    /// together of which one name is below and another above.
+    /// A file is unchanged only if all of its names and everything else are the same: overlayfs cannot link a name in the
+    /// upper directory to an inode in the lower one.
     fn settle<C: PartialEq>(&mut self, lower: &Sealed<C>, whole: &Sealed<C>) {
         for inode in (0..).map(InodeId).take(whole.len()) {
             if let State::Same(partner) = *self.state(inode) {
@@ -180,7 +180,7 @@ impl Difference {
         }
     }
 
-    /// Whether a directory of both is shown, and hides the lower one.
+    /// Decides whether a directory of both states is shown, and whether it hides the lower one.
     fn decide<C>(&mut self, lower: &Sealed<C>, whole: &Sealed<C>, directory: InodeId) {
         let State::Merged { lower: below, is_shown, .. } = *self.state(directory) else { return };
         let (mut gone, mut kept, mut shown) = (0_u64, 0_u64, is_shown);
@@ -204,7 +204,7 @@ impl Difference {
         &mut self.states[inode.0 as usize]
     }
 
-    /// Whether the upper directory has it.
+    /// Whether it is part of the upper directory.
     fn shows(&self, inode: InodeId) -> bool {
         match self.states[inode.0 as usize] {
             State::Changed | State::New => true,
@@ -217,7 +217,7 @@ impl Difference {
         matches!(self.states[inode.0 as usize], State::Merged { is_opaque: true, .. })
     }
 
-    /// The lower directory that a directory merges with.
+    /// The lower directory that this one merges with.
     fn lower(&self, inode: InodeId) -> Option<InodeId> {
         match self.states[inode.0 as usize] {
             State::Merged { lower, .. } => Some(lower),
@@ -228,20 +228,20 @@ impl Difference {
 
 type Child<'t> = (&'t [u8], InodeId);
 
-/// A name in either or both of two directories.
+/// A name that is in one or both of two directories.
 struct Pair<'t> {
     lower: Option<Child<'t>>,
     whole: Option<Child<'t>>,
 }
 
 impl<'t> Pair<'t> {
-    /// The lower child, if that is all there is.
+    /// The lower child, if there is only that.
     fn gone(self) -> Option<Child<'t>> {
         self.lower.filter(|_| self.whole.is_none())
     }
 }
 
-/// The names of two directories, which both come sorted.
+/// Merges the sorted names of two directories.
 struct Pairs<L: Iterator, W: Iterator> {
     lower: Peekable<L>,
     whole: Peekable<W>,

@@ -1,4 +1,4 @@
-//! What the user should hear of overlay2 directories (F15) that were read well, once they all are.
+//! Warnings about overlay2 directories (F15), given once all of them have been read.
 
 use super::content::FileRange;
 use crate::meta::Shown;
@@ -7,21 +7,21 @@ use crate::tree::{Sealed, Visit};
 /// What was noticed in layers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Warnings {
-    /// There are ordinary names that would be whiteouts in a layer's tar.
+    /// There are ordinary names that would be whiteouts in the tar of a layer.
     pub(super) lookalikes: bool,
-    /// A layer with directories was read above others where `trusted.*` attributes cannot be seen.
+    /// A layer with directories was read above others although `trusted.*` attributes are not visible.
     pub(super) unseen: bool,
-    /// Overlay's attributes are `user.*` ones.
+    /// The overlay uses `user.*` attributes.
     pub(super) userxattr: bool,
 }
 
-/// Whether a name, without its directories, is one that layers give a meaning to (F1-F4).
+/// Whether a last path component has a special meaning in layers (F1-F4).
 pub(super) fn is_lookalike(name: &[u8]) -> bool {
     name.starts_with(b".wh.")
 }
 
 impl Warnings {
-    /// What was noticed here or there.
+    /// What was noticed in either.
     pub(super) fn and(self, other: Self) -> Self {
         Self {
             lookalikes: self.lookalikes || other.lookalikes,
@@ -30,7 +30,7 @@ impl Warnings {
         }
     }
 
-    /// Warns of what matters for the result.
+    /// Gives the warnings that matter for the result.
     pub(super) fn warn(self, tree: &Sealed<FileRange>) {
         if self.unseen && !self.userxattr {
             log::warn!(
@@ -44,7 +44,7 @@ impl Warnings {
     }
 }
 
-/// `tar` and tar2ext4 take such names as they are, what applies layers does not.
+/// `tar` and tar2ext4 take such names literally, but tools that apply layers do not.
 fn warn_of_lookalikes(tree: &Sealed<FileRange>) {
     let mut first = None;
     let mut more = 0_u64;

@@ -1,4 +1,4 @@
-//! The merged tree as a canonical tar (T rules).
+//! Writes the merged tree as a canonical tar (T rules).
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::relay::fitting;
 use crate::tar::{self, END_MARKER, MemberBody, Segment};
 use crate::tree::{InodeId, InodeView, Sealed, Visit};
 
-/// Zeros for padding and for what segments were widened by.
+/// Zeros for padding and for widened segments.
 static ZEROS: [u8; tar::BLOCK] = [0; tar::BLOCK];
 
 /// What was written.
@@ -53,7 +53,7 @@ pub(super) fn write(
             tree.first_path(inode, &mut first);
             Entry::HardLink(&*first)
         };
-        // A link's own attributes nobody looks at; its inode's would be read once more with every name.
+        // The attributes of a hard link are ignored; repeating the inode's would make readers parse them for every name.
         let xattrs = if is_first { xattrs.clone() } else { Xattrs::NONE };
         let member = Named { path: &name, entry, meta, xattrs };
         header.clear();
@@ -83,7 +83,7 @@ pub(super) fn write(
     Ok(totals)
 }
 
-/// Tells the spools what of them will be written, so that they can give the rest back.
+/// Tells the spools which bytes will be written, so that they can free the rest.
 fn want(tree: &Sealed<FileRange>, contents: &mut [ContentSource]) {
     for id in (0..).map(InodeId).take(tree.len()) {
         let NodeKind::File(content) = tree.inode(id).kind else { continue };
@@ -99,13 +99,13 @@ fn want(tree: &Sealed<FileRange>, contents: &mut [ContentSource]) {
     }
 }
 
-/// How many bytes of content there are, holes left out.
+/// The number of content bytes, without holes.
 fn content_size(tree: &Sealed<FileRange>) -> u64 {
     let ids = (0..).take(tree.len()).map(InodeId);
     ids.map(|id| if let NodeKind::File(content) = tree.inode(id).kind { content.stored() } else { 0 }).sum()
 }
 
-/// Writes the ranges of a file that its header has promised.
+/// Writes the ranges of a file that its header announced.
 fn copy(
     content: &FileRange,
     body: &MemberBody,
@@ -134,7 +134,7 @@ fn copy(
     }
 }
 
-/// Segments that stand one after the other from `at` on, widened to what `body` asks for.
+/// Writes segments that are stored one after the other from `at` on, widened as `body` asks.
 fn packed(
     stored: &[Segment],
     body: &MemberBody,

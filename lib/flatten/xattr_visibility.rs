@@ -1,29 +1,29 @@
-//! Whether `trusted.*` attributes can be seen: the kernel shows them to processes with CAP_SYS_ADMIN in the first user
-//! namespace, and to all others it says, without an error, that there are none (xattr(7)).
+//! Whether `trusted.*` attributes are visible: the kernel shows them to processes with CAP_SYS_ADMIN in the initial user
+//! namespace, and pretends to all others that there are none (xattr(7)).
 
 use std::fs;
 use std::path::Path;
 
 /// `CAP_SYS_ADMIN` in capability sets.
 const SYS_ADMIN: u64 = 1 << 21;
-/// What the first user namespace is called (`PROC_USER_INIT_INO` in the kernel).
+/// The name of the initial user namespace (`PROC_USER_INIT_INO` in the kernel).
 const FIRST_NAMESPACE: &str = "user:[4026531837]";
 
-/// What this process sees of `trusted.*` attributes.
+/// Which `trusted.*` attributes this process sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum XattrVisibility {
     /// All of them.
     Full,
-    /// None, but overlays that are mounted in its user namespace do not see them either: they have `user.overlay.*`.
+    /// None, but overlays mounted in its user namespace do not see them either: they use `user.overlay.*`.
     Namespace,
     /// None.
     Blind,
 }
 
 impl XattrVisibility {
-    /// Of this process.
+    /// Determines it for this process.
     pub(super) fn of_this_process() -> Self {
-        // Where /proc is missing, root most likely is root.
+        // Without /proc, assume that root has all capabilities.
         let status = fs::read_to_string("/proc/self/status").ok();
         let is_root = rustix::process::geteuid().is_root();
         let capable = status.as_deref().and_then(effective).map_or(is_root, |set| set & SYS_ADMIN != 0);

@@ -1,20 +1,20 @@
-//! POSIX access control lists as the kernel hands them out: the value of `system.posix_acl_access` and `_default`.
+//! POSIX access control lists in the kernel's form: the values of `system.posix_acl_access` and `_default`.
 //!
 //! Format: `struct posix_acl_xattr_header` and `posix_acl_xattr_entry` of the kernel's `uapi/linux/posix_acl_xattr.h`,
-//! version 2. What is valid and what is equivalent to a mode follows POSIX.1e draft 17. The text that tar archives carry
+//! version 2. What is valid, and what is equivalent to a mode, follows POSIX.1e draft 17. The text form of tar archives
 //! is in `tar::acl`, ext4's own form in `ext4`.
 
 /// What is wrong with an ACL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AclError {
-    /// Not a header and whole entries.
+    /// It is not a header followed by complete entries.
     #[error("ACL of {0} bytes is cut")]
     Length(usize),
-    /// Not the version that the kernel speaks.
+    /// It is not the version that the kernel uses.
     #[error("ACL version {0} is not 2")]
     Version(u32),
-    /// An entry that means nothing.
+    /// An entry is invalid.
     #[error("ACL entry with tag {tag:#x} and permissions {perm:#o} is not valid")]
     Entry {
         /// `e_tag`
@@ -22,18 +22,18 @@ pub enum AclError {
         /// `e_perm`
         perm: u16,
     },
-    /// The same entry twice.
+    /// An entry occurs twice.
     #[error("an ACL entry stands there twice")]
     Twice,
-    /// One of the owner's, the group's and the others' entries is missing.
+    /// The entry for the owner, the group or others is missing.
     #[error("the ACL entries of owner, group and others must all be there")]
     Incomplete,
-    /// Named entries need a mask.
+    /// There are named entries but no mask.
     #[error("named ACL entries without a mask")]
     NoMask,
 }
 
-/// Whom an entry is for. Ordered as the kernel wants the entries; values are the kernel's `ACL_*` tags.
+/// To whom an entry applies. In the order that the kernel demands; the values are the kernel's `ACL_*` tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u16)]
 pub enum AclTag {
@@ -45,7 +45,7 @@ pub enum AclTag {
     GroupObj = 0x04,
     /// The group with the entry's id.
     Group = 0x08,
-    /// The most that groups and named users get.
+    /// The upper limit for groups and named users.
     Mask = 0x10,
     /// Everyone else.
     Other = 0x20,
@@ -59,33 +59,33 @@ impl AclTag {
     }
 }
 
-/// An entry.
+/// An entry of an ACL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AclEntry {
-    /// Whom it is for.
+    /// To whom it applies.
     pub tag: AclTag,
-    /// Which user or group, where the tag names one; else [`AclEntry::UNDEFINED_ID`].
+    /// The user or group, if the tag names one; else [`AclEntry::UNDEFINED_ID`].
     pub id: u32,
     /// Read 4, write 2, execute 1.
     pub perm: u16,
 }
 
 impl AclEntry {
-    /// The id of entries that name nobody.
+    /// The id of entries without a name.
     pub const UNDEFINED_ID: u32 = u32::MAX;
 }
 
-/// A valid ACL, its entries in the kernel's order.
+/// A valid ACL, with its entries in the kernel's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acl(Vec<AclEntry>);
 
 const VERSION: u32 = 2;
 
 impl Acl {
-    /// Checks and sorts entries; none at all are no ACL.
+    /// Checks and sorts entries; `None` if there are none.
     ///
     /// # Errors
-    /// What the kernel would refuse.
+    /// When the kernel would refuse the entries.
     pub fn new(mut entries: Vec<AclEntry>) -> Result<Option<Self>, AclError> {
         if entries.is_empty() {
             return Ok(None);
@@ -104,11 +104,11 @@ impl Acl {
         Ok(Some(Self(entries)))
     }
 
-    /// The ACL in an attribute's value. As for the kernel, a value that is empty or has no entries is no ACL. Only the
-    /// order of entries is forgiven.
+    /// Parses the value of an attribute. As in the kernel, a value that is empty or has no entries is not an ACL.
+    /// Unlike there, entries may come in any order.
     ///
     /// # Errors
-    /// What the kernel would refuse.
+    /// When the kernel would refuse the entries.
     pub fn parse(value: &[u8]) -> Result<Option<Self>, AclError> {
         if value.is_empty() {
             return Ok(None);
@@ -130,14 +130,13 @@ impl Acl {
         &self.0
     }
 
-    /// Whether it says no more than permission bits do: then no file system stores it.
+    /// Whether it is equivalent to permission bits: then no file system stores it.
     #[must_use]
     pub fn is_minimal(&self) -> bool {
         self.0.len() == 3
     }
 
-    /// The nine permission bits that a file with this access ACL has: the mask, where there is one, in place of the
-    /// group's (E11).
+    /// The nine permission bits of a file with this access ACL: the mask, if there is one, replaces the group's bits (E11).
     #[must_use]
     pub fn permissions(&self) -> u16 {
         let perm = |tag| self.0.iter().find(|e| e.tag == tag).map(|e| e.perm);
@@ -146,7 +145,7 @@ impl Acl {
         classes.into_iter().fold(0, |bits, p| bits << 3 | p.unwrap_or(0))
     }
 
-    /// The attribute's value.
+    /// The value of the attribute.
     #[must_use]
     pub fn to_xattr(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(4 + 8 * self.0.len());

@@ -1,11 +1,11 @@
 use super::{Metadata, NodeKind, Xattrs};
 
-/// What a name in an archive, a layer or a directory stands for. `C` is a file's content, `T` how link targets are held.
+/// What a name in an archive, a layer or a directory refers to. `C` is the content of files, `T` the type of link targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry<C, T = Box<[u8]>> {
-    /// An inode of its own.
+    /// A new inode.
     Node(NodeKind<C, T>),
-    /// One more name of the inode that has this name; as stored, not normalised.
+    /// Another name for the inode with this name, as stored, not normalised.
     HardLink(T),
 }
 
@@ -18,7 +18,7 @@ impl<C, T> Entry<C, T> {
         }
     }
 
-    /// [`Entry::map`] for what can fail.
+    /// Like [`Entry::map`], for a fallible function.
     ///
     /// # Errors
     /// Those of `content`.
@@ -55,8 +55,8 @@ pub struct Named<'a, C, T = Box<[u8]>> {
     pub path: &'a [u8],
     /// What it is.
     pub entry: Entry<C, T>,
-    /// Its attributes; nobody looks at a hard link's (F8).
+    /// Its attributes; those of a hard link are ignored (F8).
     pub meta: Metadata,
-    /// Its extended attributes; likewise.
+    /// Its extended attributes, likewise.
     pub xattrs: Xattrs,
 }

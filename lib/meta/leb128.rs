@@ -1,4 +1,4 @@
-//! Unsigned numbers in as few bytes as they need: seven bits a byte, the lowest first (LEB128).
+//! Unsigned numbers in as few bytes as they need: seven bits per byte, lowest first (LEB128).
 
 /// Appends a number.
 pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
@@ -9,13 +9,13 @@ pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     out.push(low7(value));
 }
 
-/// Appends a text behind its length.
+/// Appends a text, preceded by its length.
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     put(out, text.len() as u64);
     out.extend_from_slice(text);
 }
 
-// What is read was written above, in memory that nobody else has, so nothing can be missing from it.
+// The functions below only read what those above have written to memory, so nothing can be missing.
 
 /// Takes a number from the front.
 pub(crate) fn take(bytes: &mut &[u8]) -> u64 {
@@ -31,7 +31,7 @@ pub(crate) fn take(bytes: &mut &[u8]) -> u64 {
     value
 }
 
-/// Takes a text that stands behind its length from the front.
+/// Takes a text, preceded by its length, from the front.
 pub(crate) fn take_text<'b>(bytes: &mut &'b [u8]) -> &'b [u8] {
     let len = usize::try_from(take(bytes)).unwrap_or_default().min(bytes.len());
     let (text, rest) = bytes.split_at(len);

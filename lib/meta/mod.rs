@@ -1,7 +1,6 @@
-//! The words that tar, tree and ext4 share: what an entry is, what an inode carries besides its content, and how names are
-//! shown.
+//! The vocabulary that tar, tree and ext4 share: entries, the attributes of inodes, and how names are shown.
 //!
-//! These types hold values exactly as POSIX and Linux define them; nothing here knows a file format.
+//! These types hold values exactly as POSIX and Linux define them; nothing here depends on a file format.
 
 mod acl;
 mod entry;

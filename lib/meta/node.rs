@@ -1,6 +1,6 @@
 use super::Timestamp;
 
-/// The attributes every inode has.
+/// The attributes that every inode has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
     /// Permission bits with setuid, setgid and sticky: the low 12 bits of `st_mode`.
@@ -14,7 +14,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// What a directory has that no layer describes: 0755 0:0 at time 0 (rules F6, E11).
+    /// The attributes of a directory that no layer describes: 0755 0:0 at time 0 (rules F6, E11).
     pub const IMPLIED_DIRECTORY: Self = Self { mode: 0o755, uid: 0, gid: 0, mtime: Timestamp::EPOCH };
 }
 
@@ -27,10 +27,10 @@ pub struct Device {
     pub minor: u32,
 }
 
-/// What an inode is. `C` says where a regular file's content stands (a spool range, ext4 extents), `T` holds a symbolic
+/// What an inode is. `C` locates the content of a regular file (a spool range, ext4 extents), `T` is the type of a symbolic
 /// link's target.
 ///
-/// A hard link is not here: it is a second name of an inode, not a kind of inode (see [`Entry`](super::Entry)).
+/// There is no hard link here: that is another name of an inode, not a kind of inode (see [`Entry`](super::Entry)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeKind<C, T = Box<[u8]>> {
     /// A directory.
@@ -57,7 +57,7 @@ impl<C, T> NodeKind<C, T> {
         }
     }
 
-    /// [`NodeKind::map`] for what can fail.
+    /// Like [`NodeKind::map`], for a fallible function.
     ///
     /// # Errors
     /// Those of `content`.

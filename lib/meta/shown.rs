@@ -1,11 +1,11 @@
-//! Names in messages: safe on a terminal, and never longer than a message may be (S4).
+//! Names in messages: safe on a terminal, and of limited length (S4).
 
 use std::fmt::{self, Write};
 
-/// Of a longer name only its beginning is shown, as many bytes.
+/// How many bytes of a longer name are shown.
 const SHOWN: usize = 512;
 
-/// A name from an archive or a file system, for a message: escaped as by [`escape`], a long one shortened.
+/// Displays a name from an archive or a file system in a message: escaped as by [`escape`], and shortened if it is long.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a>(pub &'a [u8]);
 
@@ -21,10 +21,10 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// `text` with everything that could drive a terminal or break the line written as an escape.
+/// Escapes everything in `text` that could control a terminal or break the line.
 ///
-/// Control characters (C0, C1, DEL), line separators and the marks that reverse or hide text become `\n`, `\x1b` or
-/// `\u{202e}`; bytes that are no UTF-8 become `\xff`. What is left reads as it is, in any script.
+/// Control characters (C0, C1, DEL), line separators and marks that reverse or hide text become `\n`, `\x1b` or `\u{202e}`;
+/// bytes that are not UTF-8 become `\xff`. Everything else stays as it is, in any script.
 #[must_use]
 pub fn escape(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::leb128;
 
-/// One extended attribute: full name (`security.capability`) and raw value. An empty value is a value (F10).
+/// An extended attribute: full name (`security.capability`) and raw value. An empty value is a value (F10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Xattr<T = Box<[u8]>> {
     /// Full name with its namespace prefix, as `getxattr(2)` takes it.
@@ -13,10 +13,10 @@ pub struct Xattr<T = Box<[u8]>> {
     pub value: T,
 }
 
-/// The extended attributes of one inode: sorted by name, each name once, cheap to clone.
+/// The extended attributes of an inode: sorted by name, without duplicates, cheap to clone.
 ///
-/// Most inodes have none; then this is one pointer and no allocation. A million may have some, so all of an inode's stand
-/// in one piece, each name and value behind its length (S5).
+/// Most inodes have none; then this is one pointer and no allocation. A million inodes may have some, so all attributes
+/// of an inode are in one allocation, each name and value preceded by its length (S5).
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Xattrs(Option<Arc<Box<[u8]>>>);
 
@@ -24,14 +24,14 @@ impl Xattrs {
     /// No attributes.
     pub const NONE: Self = Self(None);
 
-    /// Sorts by name; of a name given twice, the last one wins.
+    /// Sorts attributes by name; if a name is repeated, the last one wins.
     #[must_use]
     pub fn new<T: AsRef<[u8]>>(mut list: Vec<Xattr<T>>) -> Self {
         if list.is_empty() {
             return Self(None);
         }
         list.reverse();
-        list.sort_by(|a, b| a.name.as_ref().cmp(b.name.as_ref())); // stable: the last given of a name now comes first
+        list.sort_by(|a, b| a.name.as_ref().cmp(b.name.as_ref())); // stable: the last one of each name now comes first
         list.dedup_by(|later, kept| later.name.as_ref() == kept.name.as_ref());
         let mut bytes = Vec::new();
         for xattr in &list {
@@ -77,12 +77,12 @@ impl Xattr {
     }
 }
 
-/// Sets of attributes, each held once: most files of a labelled system have one of a few labels.
+/// Keeps each distinct set of attributes once: in a labelled system, most files have one of a few labels.
 #[derive(Debug, Default)]
 pub struct SharedXattrs(HashSet<Xattrs>);
 
 impl SharedXattrs {
-    /// The same set, held together with all that are equal.
+    /// The same set, shared with all equal ones.
     #[must_use]
     pub fn share(&mut self, xattrs: Xattrs) -> Xattrs {
         if xattrs.is_empty() {

@@ -1,4 +1,4 @@
-//! Opening what stands below a directory, with no symbolic link on the way: whoever may write there leads nowhere else.
+//! Opens files below a directory without following symbolic links, so that others who may write there cannot redirect us.
 
 use std::fs::File;
 use std::io;
@@ -9,11 +9,11 @@ use rustix::fs::{Mode, OFlags};
 use super::open::open_at;
 use super::os;
 
-/// Opens the file or directory at `path` below `root` for reading; never waits for a FIFO's writer. An empty path is the
-/// root itself.
+/// Opens the file or directory at `path` below `root` for reading, without waiting for the writer of a FIFO. An empty path
+/// is the root itself.
 ///
 /// # Errors
-/// When a component of `path` is a symbolic link or `..`, others as the system reports them.
+/// When a component of `path` is a symbolic link or `..`; others as the system reports them.
 pub fn open_beneath(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     let path = if path.is_empty() { b"." } else { path };
@@ -23,7 +23,7 @@ pub fn open_beneath(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<File> {
     }
 }
 
-/// The portable way: one directory after the other.
+/// The portable way: one component after the other.
 fn by_component(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<File> {
     let mut components = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).peekable();
     let mut directory: Option<OwnedFd> = None;

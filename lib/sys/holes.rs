@@ -1,4 +1,4 @@
-//! Holes: ranges of a file that read as zeros and take no place.
+//! Holes: ranges of a file that read as zeros and take no space.
 
 use std::fs::File;
 use std::io;
@@ -10,8 +10,8 @@ use rustix::io::Errno;
 
 use super::os;
 
-/// Makes a range, in bytes, read as zeros: as a hole where the file can have one, else by writing zeros. The file's
-/// length stays as it is.
+/// Makes a range, in bytes, read as zeros: by a hole if the file can have one, else by writing zeros. The length of the
+/// file does not change.
 ///
 /// # Errors
 /// As the system reports them.
@@ -19,7 +19,7 @@ pub fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
     if len == 0 || os::punch(file, offset, len).is_ok() { Ok(()) } else { write_zeros(file, offset, len) }
 }
 
-/// Makes a range of a device or disk image, in bytes, read as zeros, by whatever is cheap there.
+/// Makes a range of a device or disk image, in bytes, read as zeros, in whatever way is cheapest.
 ///
 /// # Errors
 /// As the system reports them.
@@ -30,7 +30,7 @@ pub fn zero(file: &File, offset: u64, len: u64) -> io::Result<()> {
 fn write_zeros(file: &File, offset: u64, len: u64) -> io::Result<()> {
     static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let end = offset.saturating_add(len);
-    // A hole punched beyond the end of a file leaves its length alone, and so must this.
+    // Punching a hole beyond the end of a file does not change its length, and neither must this.
     let end = if file.metadata()?.is_file() { end.min(file.metadata()?.len()) } else { end };
     let mut at = offset;
     while at < end {
@@ -41,7 +41,7 @@ fn write_zeros(file: &File, offset: u64, len: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Where a file of `size` bytes has data, by the file system's own account; `None` when it has no hole to tell of.
+/// Where a file of `size` bytes has data, according to the file system; `None` if it has no holes or they are unknown.
 ///
 /// # Errors
 /// As the system reports them.
@@ -57,8 +57,8 @@ pub fn data_segments(file: &File, size: u64) -> io::Result<Option<Vec<Range<u64>
     Ok((os::SEEKS_HOLES && !whole && size > 0).then_some(segments))
 }
 
-/// The next range from `at` on and up to `end`, in bytes, that has data by the file system's own account; `None` when all
-/// the rest is hole. Where holes cannot be told, as on most devices, all is data.
+/// The next range between `at` and `end`, in bytes, that has data according to the file system; `None` if there is only a
+/// hole. If holes are unknown, as on most devices, everything is data.
 ///
 /// # Errors
 /// As the system reports them.
@@ -73,7 +73,7 @@ pub fn next_data(file: &File, at: u64, end: u64) -> io::Result<Option<Range<u64>
         Err(error) => return Err(error.into()),
     };
     let hole = seek(file, SeekFrom::Hole(start))?.min(end);
-    // A file that shrinks meanwhile must not stop us in one place.
+    // If the file shrinks meanwhile, this must still make progress.
     Ok(Some(start..if hole > start { hole } else { end }))
 }
 

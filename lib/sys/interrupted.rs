@@ -1,9 +1,9 @@
 use std::io;
 
-/// Calls again as long as a signal interrupts the call: whoever reads with more than one call has no place to go on from.
+/// Repeats a call while signals interrupt it: a caller in the middle of several reads could not resume.
 ///
 /// # Errors
-/// The call's own, but for interruptions.
+/// Those of the call, except interruptions.
 pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

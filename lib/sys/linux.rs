@@ -1,4 +1,4 @@
-//! Linux's own ways.
+//! The Linux implementation.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -15,21 +15,20 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::open::{open, open_at};
 
-/// The most that one call of sendfile(2) moves.
+/// The most bytes that one call of sendfile(2) moves.
 const SENDFILE_MAX: usize = 0x7fff_f000;
 
-/// Asks for a pipe of so many bytes: it saves switches between the filters. What is no pipe, or may not become so large,
-/// stays as it is.
+/// Asks for a pipe capacity of `bytes`, which saves context switches between the filters. Anything but a pipe, or a pipe
+/// that may not become so large, stays as it is.
 pub fn widen_pipe(fd: impl AsFd, bytes: usize) {
     let _ = rustix::pipe::fcntl_setpipe_size(fd, bytes);
 }
 
-/// Moves up to `len` bytes of `file` from `at` on into `out` without bringing them here; returns how many, 0 at the
-/// file's end.
+/// Moves up to `len` bytes of `file` from `at` on into `out` within the kernel; returns how many, 0 at the end of the file.
 ///
 /// # Errors
-/// [`io::ErrorKind::Unsupported`] when these two do not go together, [`io::ErrorKind::WouldBlock`] when `out` is
-/// non-blocking and full, others as the system reports them.
+/// [`io::ErrorKind::Unsupported`] if the kernel cannot do this for these two files, [`io::ErrorKind::WouldBlock`] if `out`
+/// is non-blocking and full; others as the system reports them.
 pub fn send(out: BorrowedFd<'_>, file: &File, at: &mut u64, len: u64) -> io::Result<usize> {
     let count = usize::try_from(len).unwrap_or(usize::MAX).min(SENDFILE_MAX);
     match rustix::fs::sendfile(out, file.as_fd(), Some(at), count) {
@@ -38,7 +37,7 @@ pub fn send(out: BorrowedFd<'_>, file: &File, at: &mut u64, len: u64) -> io::Res
     }
 }
 
-/// Fills `bytes`, by the system call alone: a minimal root has no /dev/urandom.
+/// Fills `bytes` by the system call, because a minimal root has no /dev/urandom.
 ///
 /// # Errors
 /// When the system has no random bytes.
@@ -54,8 +53,8 @@ pub fn random(bytes: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A new file in `dir` without a name; `None` where there are none, or where it could never get one because /proc is
-/// missing, as in a bare chroot.
+/// A new file in `dir` without a name; `None` if that is not supported, or if the file could never get a name because /proc
+/// is missing, as in a bare chroot.
 pub(super) fn unnamed(dir: &Path) -> io::Result<Option<File>> {
     match open(dir, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::from_raw_mode(0o666)) {
         Ok(fd) if Path::new(&by_descriptor(&fd)).exists() => Ok(Some(fd.into())),
@@ -64,12 +63,12 @@ pub(super) fn unnamed(dir: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Gives a file without a name the name `path`, which must be free.
+/// Gives an unnamed file the name `path`, which must be free.
 pub(super) fn link_unnamed(file: &File, path: &Path) -> io::Result<()> {
     Ok(rustix::fs::linkat(CWD, by_descriptor(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
-/// Opens below a directory, no symbolic link followed; `None` where the system has no such call, or a filter forbids it.
+/// Opens a path below a directory, following no symbolic link; `None` if the system lacks the call, or a filter forbids it.
 pub(super) fn open_beneath(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<Option<File>> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match retry_on_intr(|| openat2(root, path, flags, Mode::empty(), resolve)) {
@@ -79,19 +78,19 @@ pub(super) fn open_beneath(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> 
     }
 }
 
-/// A descriptor of what `name` in `directory` is, a symbolic link too.
+/// A descriptor that refers to `name` in `directory`, even if it is a symbolic link.
 pub(super) fn open_node(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<File>> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(Some(open_at(directory, name, flags, Mode::empty())?.into()))
 }
 
-/// A path that leads to this very inode; `None` where there is no /proc.
+/// A path that leads to this very inode; `None` without /proc.
 pub(super) fn path_of(file: &File) -> Option<PathBuf> {
     let path = PathBuf::from(by_descriptor(file));
     path.symlink_metadata().is_ok().then_some(path)
 }
 
-/// The name that an open file has as long as it is open.
+/// A path for an open file, valid as long as it is open.
 fn by_descriptor(file: &impl AsRawFd) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
@@ -102,38 +101,38 @@ pub fn path_of_open(file: &File) -> Option<PathBuf> {
     Some(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into())
 }
 
-/// Makes a hole of a range; the file's length stays.
+/// Turns a range into a hole; the length does not change.
 pub(super) fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
     Ok(retry_on_intr(|| rustix::fs::fallocate(file, flags, offset, len))?)
 }
 
-/// Makes a range read as zeros, by whatever is cheap for the file system or device; the length stays.
+/// Makes a range read as zeros in whatever way is cheap for the file system or device; the length does not change.
 pub(super) fn zero(file: &File, offset: u64, len: u64) -> io::Result<()> {
     let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
     Ok(retry_on_intr(|| rustix::fs::fallocate(file, flags, offset, len))?)
 }
 
-/// Whether lseek(2) is to be asked for holes.
+/// Whether lseek(2) can find holes.
 pub(super) const SEEKS_HOLES: bool = true;
 
-/// Opens a block device for reading and writing. The kernel refuses one that is mounted or otherwise in use.
+/// Opens a block device for reading and writing. The kernel refuses if it is mounted or otherwise in use.
 pub(super) fn open_device(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(super::open_flags(OFlags::EXCL)).open(path)
 }
 
-/// The signals that this process was told to ignore when it began: bit 0 is signal 1.
+/// The signals that this process ignores: bit 0 is signal 1.
 pub(super) fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-/// Tells of what is written to a file.
+/// Notices writes to a file.
 #[derive(Debug)]
 pub(super) struct OsWatch {
     events: OwnedFd,
-    /// Readable when somebody has called [`OsWatch::wake`].
+    /// Readable after [`OsWatch::wake`].
     woken: OwnedFd,
 }
 
@@ -146,7 +145,7 @@ impl OsWatch {
         Ok(Self { events, woken })
     }
 
-    /// Waits for a write since the last call, or for [`OsWatch::wake`], at most so long.
+    /// Waits for a write since the last call, or for [`OsWatch::wake`], but not longer than `at_most`.
     pub(super) fn wait(&self, at_most: Duration) -> io::Result<()> {
         let at_most = Timespec::try_from(at_most).ok();
         let mut fds = [&self.events, &self.woken].map(|fd| PollFd::new(fd, PollFlags::IN));
@@ -154,16 +153,16 @@ impl OsWatch {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        // What is written from here on is told anew; the kernel keeps equal events as one.
+        // Discard the events: later writes cause new ones, and the kernel merges equal events.
         let mut buffer = [MaybeUninit::uninit(); 512];
         let mut reader = inotify::Reader::new(&self.events, &mut buffer);
         while reader.next().is_ok() {}
         Ok(())
     }
 
-    /// Ends all waiting, for good.
+    /// Ends all waiting for good.
     pub(super) fn wake(&self) {
-        // Whoever waits looks by itself after a while.
+        // If this fails, the waiting side still times out after a while.
         let _ = rustix::io::write(&self.woken, &1_u64.to_ne_bytes());
     }
 }

@@ -1,4 +1,4 @@
-//! Locks that end with the process that holds them, however it ends.
+//! File locks, which end with the process that holds them, however it ends.
 
 use std::fs::File;
 use std::io;
@@ -6,18 +6,18 @@ use std::io;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-/// Locks `file`, alone, until it is closed; `false` when somebody else holds the lock. Never waits.
+/// Takes an exclusive lock on `file` until it is closed; `false` if somebody else holds a lock. Never waits.
 ///
 /// # Errors
-/// Where the file system has no locks.
+/// When the file system does not support locks.
 pub fn try_lock(file: &File) -> io::Result<bool> {
     attempt(file, FlockOperation::NonBlockingLockExclusive)
 }
 
-/// Locks `file` together with all who do the same, until it is closed; `false` when somebody has it alone. Never waits.
+/// Takes a shared lock on `file` until it is closed; `false` if somebody else holds an exclusive one. Never waits.
 ///
 /// # Errors
-/// Where the file system has no locks.
+/// When the file system does not support locks.
 pub fn try_lock_shared(file: &File) -> io::Result<bool> {
     attempt(file, FlockOperation::NonBlockingLockShared)
 }

@@ -1,22 +1,22 @@
-//! What differs between operating systems (S8): each thing with Linux's own way and a portable one.
+//! What differs between operating systems (S8): each thing has a Linux implementation and a portable one.
 //!
 //! | what | Linux | elsewhere |
 //! |---|---|---|
-//! | [`NewFile`]: an output without a name | `O_TMPFILE`, linkat(2) of /proc/self/fd | a temporary name, removed at every end that can be caught |
+//! | [`NewFile`]: an output without a name | `O_TMPFILE`, linkat(2) of /proc/self/fd | a temporary name, removed unless the process is killed |
 //! | [`widen_pipe`] | `F_SETPIPE_SZ` | pipes stay as they are |
 //! | [`send`]: from a file to a pipe | sendfile(2) | the caller reads and writes |
 //! | [`punch`], [`zero`] | fallocate(2) | zeros are written |
-//! | [`data_segments`], [`next_data`] | `SEEK_DATA`, `SEEK_HOLE` | the same where lseek(2) has them, else the file counts as dense |
-//! | [`open_device`] | `O_EXCL`, size by lseek(2) | block devices are refused by name |
-//! | [`Watch`]: waiting for a file to grow | inotify(7) | it is looked at from time to time |
+//! | [`data_segments`], [`next_data`] | `SEEK_DATA`, `SEEK_HOLE` | the same if lseek(2) has them, else the file counts as dense |
+//! | [`open_device`] | `O_EXCL`, size by lseek(2) | block devices are refused |
+//! | [`Watch`]: waiting for a file to grow | inotify(7) | polling |
 //! | [`random`] | getrandom(2) | /dev/urandom |
 //! | [`open_beneath`]: no way out by symbolic links | openat2(2) | one directory after the other |
 //! | [`PinnedInode`]: attributes of what has a name | `O_PATH`, /proc/self/fd | by its path |
 //! | [`path_of_open`]: a file without a name, for another process | /proc/PID/fd | there is no way |
 //! | syncing | fsync(2), fdatasync(2) | the standard library asks macOS for `F_FULLFSYNC` itself |
 //!
-//! The two ways of a thing have the same signature in `linux.rs` and `portable.rs`. The feature `portable` makes Linux go
-//! the portable ways, which is how they are tested.
+//! Both implementations have the same signatures in `linux.rs` and `portable.rs`. The feature `portable` selects the
+//! portable one on Linux, which is how it is tested.
 
 mod beneath;
 mod device;
@@ -40,7 +40,7 @@ mod os;
 #[path = "portable.rs"]
 mod os;
 
-/// The flags of open(2) as the standard library takes them.
+/// Flags for open(2), as the standard library takes them.
 #[must_use]
 pub fn open_flags(flags: rustix::fs::OFlags) -> i32 {
     i32::from_ne_bytes(flags.bits().to_ne_bytes())

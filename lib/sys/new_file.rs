@@ -1,4 +1,4 @@
-//! Files that have no name until they are whole, so that a kill leaves nothing behind (S2).
+//! Files that have no name until they are complete, so that a kill leaves nothing behind (S2).
 
 use std::fs::{self, File};
 use std::io;
@@ -11,10 +11,10 @@ use super::open::open;
 use super::os;
 use super::temporary::{TemporaryName, create_locked};
 
-/// A new file without a name; with a temporary one where the system or the file system knows no others.
+/// A new file without a name, or with a temporary one if the system or the file system does not support unnamed files.
 ///
-/// Dropped, it is gone. So it is when a signal ends the process; after a SIGKILL the temporary name, if there was one,
-/// is left for the next [`NewFile`] of the same directory and stem to remove.
+/// It vanishes when it is dropped, or when a signal ends the process. After a SIGKILL, a temporary name is left behind
+/// until the next [`NewFile`] with the same directory and stem removes it.
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
@@ -31,7 +31,7 @@ impl NewFile {
     pub fn new_in(dir: &Path, stem: &str) -> io::Result<Self> {
         match os::unnamed(dir)? {
             Some(file) => {
-                // So that its temporary name, if it needs one, is known to be a living process's.
+                // If it needs a temporary name later, this shows that it belongs to a living process.
                 let _ = try_lock(&file);
                 Ok(Self { file, dir: dir.into(), stem: stem.into(), name: None })
             }
@@ -50,16 +50,16 @@ impl NewFile {
         &self.file
     }
 
-    /// The file, for what wants it mutable.
+    /// The file, mutably.
     pub fn file_mut(&mut self) -> &mut File {
         &mut self.file
     }
 
-    /// Gives it the name `path`, on the same file system, instead of what has that name. A link cannot replace a file, so
-    /// where there is one the way goes over a temporary name.
+    /// Gives it the name `path`, on the same file system, replacing what has that name. Since a link cannot replace a
+    /// file, this may go by way of a temporary name.
     ///
     /// # Errors
-    /// As the system reports them; what has that name is then as it was.
+    /// As the system reports them; whatever has that name is unchanged then.
     pub fn persist(self, path: &Path) -> io::Result<()> {
         let name = match self.name {
             Some(name) => name,
@@ -74,8 +74,8 @@ impl NewFile {
         name.persist(path)
     }
 
-    /// As [`persist`](Self::persist), but it can be undone: until [`Replaced::keep`] the file that was there before is
-    /// kept under a temporary name.
+    /// Like [`persist`](Self::persist), but reversible: until [`Replaced::keep`], the previous file is kept under a
+    /// temporary name.
     ///
     /// # Errors
     /// As [`persist`](Self::persist).
@@ -87,24 +87,24 @@ impl NewFile {
                 self.persist(path)?;
                 return Ok(Replaced(Before::Nothing(TemporaryName::of(path))));
             }
-            // A file system without links, or another's file (fs.protected_hardlinks).
+            // A file system without links, or somebody else's file (fs.protected_hardlinks).
             Err(_) => {
                 self.persist(path)?;
                 return Ok(Replaced(Before::Lost));
             }
         };
-        // As long as it is open nobody takes it for a dead process's.
+        // While this is open, nobody takes the temporary name for that of a dead process.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let opened = open(path, flags, Mode::empty()).map(File::from).ok();
         let lock = opened.filter(|file| try_lock(file).is_ok());
         old.restore_to(Some(path));
-        // Not ours to undo: somebody else may have replaced it meanwhile.
+        // Do not restore it after a failure: somebody else may have replaced it meanwhile.
         self.persist(path).inspect_err(|_| old.restore_to(None))?;
         Ok(Replaced(Before::File { name: old, _lock: lock }))
     }
 }
 
-/// What a [`NewFile`] has replaced. Dropped, or when a signal ends the process, what was there before is back.
+/// What a [`NewFile`] has replaced. When this is dropped, or a signal ends the process, the previous file is restored.
 #[derive(Debug)]
 pub struct Replaced(Before);
 
@@ -116,12 +116,12 @@ enum Before {
         name: TemporaryName,
         _lock: Option<File>,
     },
-    /// A file that could not have a second name: it cannot come back.
+    /// A file that could not get a second name: it cannot be restored.
     Lost,
 }
 
 impl Replaced {
-    /// The new file stays.
+    /// Keeps the new file.
     pub fn keep(self) {
         match self.0 {
             Before::Nothing(name) => name.keep(),

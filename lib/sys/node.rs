@@ -1,4 +1,4 @@
-//! A file system object that is looked at without being followed or opened.
+//! A file system object that is examined without being followed or opened.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
@@ -12,8 +12,8 @@ use rustix::io::Errno;
 
 use super::os;
 
-/// A name in a directory that was opened, and what has the name. On Linux that is held by a descriptor, so that all that is
-/// asked about it is asked about the same inode whatever becomes of the name; elsewhere it is found by its path.
+/// An entry of an open directory. On Linux a descriptor pins the inode, so that all queries are about the same one whatever
+/// happens to the name; elsewhere it is looked up by its path.
 #[derive(Debug)]
 pub struct PinnedInode {
     file: Option<File>,
@@ -21,10 +21,10 @@ pub struct PinnedInode {
 }
 
 impl PinnedInode {
-    /// What `name` in `directory` is; `path` is the same name from here.
+    /// The entry `name` of `directory`; `path` leads to the same entry.
     ///
     /// # Errors
-    /// When there is nothing of that name, others as the system reports them.
+    /// When there is no such entry; others as the system reports them.
     pub fn new(directory: BorrowedFd<'_>, name: &OsStr, path: PathBuf) -> io::Result<Self> {
         Ok(Self { file: os::open_node(directory, name)?, path })
     }
@@ -40,7 +40,7 @@ impl PinnedInode {
         }
     }
 
-    /// Where it leads, if it is a symbolic link.
+    /// The target of a symbolic link.
     ///
     /// # Errors
     /// As the system reports them.
@@ -51,7 +51,7 @@ impl PinnedInode {
         }
     }
 
-    /// All its extended attributes: names and values.
+    /// The names and values of all its extended attributes.
     ///
     /// # Errors
     /// As the system reports them.
@@ -76,7 +76,7 @@ fn all(
     for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         match whole(|buffer| get(name, buffer)) {
             Ok(value) => found.push((name.to_vec(), value)),
-            // Removed in the meantime, or shown in the list only.
+            // Removed meanwhile, or listed but not readable.
             Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
         }
@@ -84,7 +84,7 @@ fn all(
     Ok(found)
 }
 
-/// Calls with a growing buffer until the answer fits.
+/// Repeats a call with a growing buffer until the result fits.
 fn whole(call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
     let mut buffer = vec![0; 256];
     loop {

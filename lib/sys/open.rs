@@ -1,4 +1,4 @@
-//! Opening files: a signal that comes while a slow file system opens one is no reason to fail.
+//! Opens files, and tries again if a signal interrupts a slow file system.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -9,15 +9,15 @@ use rustix::path::Arg;
 /// Opens `path`, as open(2) does.
 ///
 /// # Errors
-/// As the system reports them, but for interruptions.
+/// As the system reports them, except interruptions.
 pub fn open(path: impl Arg + Copy, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
     open_at(CWD, path, flags, mode)
 }
 
-/// Opens `path`, which is looked up from `directory` on, as openat(2) does.
+/// Opens `path` relative to `directory`, as openat(2) does.
 ///
 /// # Errors
-/// As the system reports them, but for interruptions.
+/// As the system reports them, except interruptions.
 pub fn open_at(directory: impl AsFd, path: impl Arg + Copy, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
     retry_on_intr(|| openat(directory.as_fd(), path, flags, mode))
 }

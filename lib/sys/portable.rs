@@ -1,4 +1,4 @@
-//! The ways that every Unix has; what takes more is refused or left to the caller.
+//! The portable implementation, with what every Unix has; anything else is refused or left to the caller.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-/// Pipes stay as they are.
+/// Leaves pipes as they are.
 pub fn widen_pipe(_: impl AsFd, _: usize) {}
 
-/// Would move bytes of a file into a pipe within the kernel.
+/// Moves no bytes within the kernel.
 ///
 /// # Errors
 /// Always [`io::ErrorKind::Unsupported`]: the caller reads and writes.
@@ -28,7 +28,7 @@ pub fn random(bytes: &mut [u8]) -> io::Result<()> {
     File::open("/dev/urandom")?.read_exact(bytes)
 }
 
-/// There are no files without a name.
+/// Unnamed files are not supported.
 pub(super) fn unnamed(_: &Path) -> io::Result<Option<File>> {
     Ok(None)
 }
@@ -38,35 +38,35 @@ pub(super) fn link_unnamed(_: &File, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Zeros are to be written instead.
+/// Not supported: the caller writes zeros.
 pub(super) fn punch(_: &File, _: u64, _: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Zeros are to be written instead.
+/// Not supported: the caller writes zeros.
 pub(super) fn zero(_: &File, _: u64, _: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Elsewhere lseek(2) may be asked for holes; under Linux this is the way of systems where it may not.
+/// Other systems may support this in lseek(2); on Linux, this imitates those that do not.
 pub(super) const SEEKS_HOLES: bool = !cfg!(target_os = "linux");
 
-/// Devices are written on Linux only.
+/// Devices are supported on Linux only.
 pub(super) fn open_device(_: &Path) -> io::Result<File> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "block devices are written on Linux only"))
 }
 
-/// Which signals are ignored cannot be asked without unsafe code: none is taken to be.
+/// Finding out which signals are ignored takes unsafe code: assume none.
 pub(super) fn ignored_signals() -> u64 {
     0
 }
 
-/// There is no call that does it at once.
+/// There is no single call for this.
 pub(super) fn open_beneath(_: BorrowedFd<'_>, _: &[u8], _: OFlags) -> io::Result<Option<File>> {
     Ok(None)
 }
 
-/// There are no descriptors of what is not opened.
+/// There are no descriptors without opening.
 pub(super) fn open_node(_: BorrowedFd<'_>, _: &OsStr) -> io::Result<Option<File>> {
     Ok(None)
 }
@@ -77,12 +77,12 @@ pub fn path_of_open(_: &File) -> Option<PathBuf> {
     None
 }
 
-/// Descriptors have no names.
+/// Descriptors have no paths.
 pub(super) fn path_of(_: &File) -> Option<PathBuf> {
     None
 }
 
-/// Never made: nothing tells of what is written.
+/// Never constructed: writes cannot be noticed.
 #[derive(Debug)]
 pub(super) enum OsWatch {}
 

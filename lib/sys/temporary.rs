@@ -1,9 +1,7 @@
-//! Temporary names that go however the process ends: with its signals, and where it could not be asked (SIGKILL), with the
-//! next run that comes by.
+//! Temporary names that are removed however the process ends: when a signal ends it, or, after a SIGKILL, by the next run.
 //!
-//! Who has a file under a temporary name holds its lock, which ends with the process; so a file that can be locked is a
-//! dead process's, and whoever finds it may remove it. The first names are the same in every run, so that there is
-//! something to find.
+//! The owner of a temporary file holds a lock on it, which ends with the process; so a file that can be locked belongs to a
+//! dead process, and may be removed. The first names are the same in every run, so that leftovers are found.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,11 +17,11 @@ use signal_hook::iterator::SignalsInfo;
 
 use super::lock::try_lock;
 
-/// Names that every run tries before it makes up its own.
+/// How many fixed names are tried before random ones.
 const SHARED: u32 = 8;
 const TRIES: u32 = 100;
 
-/// The names of this process.
+/// The temporary names of this process.
 static NAMES: Mutex<Vec<RegisteredName>> = Mutex::new(Vec::new());
 static WATCH: Once = Once::new();
 
@@ -34,21 +32,21 @@ fn names() -> MutexGuard<'static, Vec<RegisteredName>> {
 #[derive(Debug)]
 struct RegisteredName {
     path: PathBuf,
-    /// Where the file stood before, and is to stand again.
+    /// The path to which the file is to be restored.
     restore_to: Option<PathBuf>,
 }
 
 impl RegisteredName {
     fn remove(self) {
         let Self { path, restore_to } = self;
-        // It does nothing when both are still names of one file (rename(2)); then, too, the temporary one goes.
+        // rename(2) does nothing if both are names of the same file; the temporary one is removed in any case.
         let restored = restore_to.map(|target| (fs::rename(&path, &target), target));
         if let Some((Err(error), target)) = restored {
             log::warn!("{}: what was there before is now {}: {error}", target.display(), path.display());
             return;
         }
         match fs::remove_file(&path) {
-            // It may be gone already.
+            // It may be gone.
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 log::warn!("{}: cannot be removed, which the next run tries again: {error}", path.display());
             }
@@ -57,13 +55,13 @@ impl RegisteredName {
     }
 }
 
-/// A name that is removed when this is dropped, and by signals before they end the process.
+/// A name that is removed when this is dropped, or when a signal ends the process.
 #[derive(Debug)]
 pub(super) struct TemporaryName(PathBuf);
 
 impl TemporaryName {
-    /// Lets `make` make a file in `dir` under a free name that begins with `stem`. `make` returns the file, which must be
-    /// locked, or [`io::ErrorKind::AlreadyExists`].
+    /// Has `make` create a file in `dir` under a free name that begins with `stem`. `make` returns the file, which must
+    /// be locked, or [`io::ErrorKind::AlreadyExists`].
     pub(super) fn make<T>(dir: &Path, stem: &str, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(T, Self)> {
         WATCH.call_once(watch);
         for attempt in 0..TRIES {
@@ -73,7 +71,7 @@ impl TemporaryName {
             };
             let path = dir.join(name);
             remove_if_dead(&path);
-            // A signal waits for the lock, so it finds either no file or its name.
+            // The signal handler waits for this lock, so it finds either no file or its name.
             let mut names = names();
             match make(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -87,7 +85,7 @@ impl TemporaryName {
         Err(io::Error::other("no free temporary name"))
     }
 
-    /// Renames the file over `target`, whose name is not temporary.
+    /// Renames the file to `target`, which is not temporary.
     pub(super) fn persist(self, target: &Path) -> io::Result<()> {
         let mut names = names();
         fs::rename(&self.0, target)?;
@@ -95,14 +93,14 @@ impl TemporaryName {
         Ok(())
     }
 
-    /// Takes `path` for temporary, though it does not look so.
+    /// Registers `path` as temporary, although it does not look like it.
     pub(super) fn of(path: &Path) -> Self {
         WATCH.call_once(watch);
         names().push(RegisteredName { path: path.into(), restore_to: None });
         Self(path.into())
     }
 
-    /// Where the file goes before this name is removed, if anywhere.
+    /// Sets where to restore the file when this name is removed, if anywhere.
     pub(super) fn restore_to(&self, path: Option<&Path>) {
         if let Some(name) = names().iter_mut().find(|name| name.path == self.0) {
             name.restore_to = path.map(PathBuf::from);
@@ -142,7 +140,7 @@ fn remove_all(mut names: MutexGuard<'_, Vec<RegisteredName>>) {
 /// A new, locked file at `path`.
 pub(super) fn create_locked(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).write(true).create_new(true).mode(0o666).open(path)?;
-    // Whoever took it for a dead process's before it was locked is about to remove it. Without locks nobody can.
+    // Another run may have found it before it was locked, and be about to remove it. Without locks that cannot happen.
     match try_lock(&file) {
         Ok(false) => Err(io::ErrorKind::AlreadyExists.into()),
         Ok(true) if !is_at(&file, path) => Err(io::ErrorKind::AlreadyExists.into()),
@@ -150,7 +148,7 @@ pub(super) fn create_locked(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Removes what a dead process of ours left at `path`.
+/// Removes what a dead process of the same user left at `path`.
 fn remove_if_dead(path: &Path) {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let opened = File::options().read(true).custom_flags(super::open_flags(flags)).open(path);
@@ -162,7 +160,7 @@ fn remove_if_dead(path: &Path) {
     }
 }
 
-/// Whether `file` still has the name `path`.
+/// Whether `file` is still at `path`.
 fn is_at(file: &File, path: &Path) -> bool {
     let id = |meta: fs::Metadata| (meta.dev(), meta.ino());
     match (file.metadata(), fs::symlink_metadata(path)) {
@@ -171,12 +169,12 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Signals that end a process unless it says otherwise, but for those that tell of its own faults.
+/// Signals that end a process by default, except those caused by its own faults.
 const DEADLY: [i32; 11] =
     [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGPROF, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ];
 
 fn watch() {
-    // The thread comes first: with handlers and nobody to read from them the process could not be told to stop.
+    // Start the thread first: with handlers but no thread, the process could not be stopped.
     let (send, receive) = mpsc::channel::<SignalsInfo>();
     let watching = thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let Ok(mut signals) = receive.recv() else { return };
@@ -185,14 +183,14 @@ fn watch() {
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     });
-    // What nohup(1) or a shell had us ignore stays ignored.
+    // Signals that nohup(1) or a shell made us ignore stay ignored.
     let ignored = super::os::ignored_signals();
     let heard = DEADLY.iter().filter(|signal| ignored & (1 << (*signal - 1)) == 0);
     if watching.is_err() {
         return;
     }
     if let Ok(signals) = SignalsInfo::new(heard) {
-        // Its thread waits for them.
+        // The thread is waiting for them.
         let _ = send.send(signals);
     }
 }

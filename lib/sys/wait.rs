@@ -1,4 +1,4 @@
-//! Waiting for a descriptor that somebody made non-blocking.
+//! Waits for descriptors that somebody made non-blocking.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-/// Waits until `fd` takes bytes again.
+/// Waits until `fd` can be written to.
 ///
 /// # Errors
 /// As the system reports them.
@@ -15,7 +15,7 @@ pub fn wait_until_writable(fd: BorrowedFd<'_>) -> io::Result<()> {
     wait_until(fd, PollFlags::OUT)
 }
 
-/// Waits for one of these events, or for the end of the other side.
+/// Waits for one of these events, or until the other side is closed.
 pub(super) fn wait_until(fd: BorrowedFd<'_>, events: PollFlags) -> io::Result<()> {
     wait_at_most(fd, events, None).map(|_| ())
 }

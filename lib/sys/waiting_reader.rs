@@ -5,8 +5,8 @@ use rustix::event::PollFlags;
 
 use super::wait::wait_until;
 
-/// Reads from what may be non-blocking, as a terminal or a pipe is when another program that shares it made it so: where
-/// there is nothing yet, it waits; a signal in between is nothing.
+/// Reads from a descriptor that may be non-blocking, as when another program that shares the terminal or pipe made it so:
+/// waits if there is nothing yet, and ignores interruptions.
 #[derive(Debug)]
 pub struct WaitingReader<R>(pub R);
 

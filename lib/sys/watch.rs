@@ -1,4 +1,4 @@
-//! Waiting for a file that somebody else writes to.
+//! Waits for a file that another process is writing.
 
 use std::fs::File;
 use std::io;
@@ -7,24 +7,24 @@ use std::time::Duration;
 
 use super::os;
 
-/// How long to wait where the system tells of what is written to a file: a file system that others write to by network
-/// says nothing.
+/// How long to wait if the system reports writes: a network file system does not report those of other machines.
 const TOLD: Duration = Duration::from_millis(250);
-/// How long to wait where it does not: at first, and at most.
+/// How long to wait if it does not: at first, and at most.
 const SHORT: Duration = Duration::from_millis(2);
 const LONG: Duration = Duration::from_millis(64);
 
-/// Waits for what is written to a file, and can be woken.
+/// Waits for writes to a file, and can be woken.
 #[derive(Debug)]
 pub struct Watch {
-    /// By the system, where it has that.
+    /// The system's own watch, if supported.
     told: Option<os::OsWatch>,
     woken: Mutex<bool>,
     wake: Condvar,
 }
 
 impl Watch {
-    /// Watches `file` from now on. Where the system tells of no writes, or has no watches left, time passes instead.
+    /// Watches `file` from now on. If the system does not report writes, or has no watches left, waiting just takes
+    /// some time.
     #[must_use]
     pub fn new(file: &File) -> Self {
         let told = os::OsWatch::new(file);
@@ -35,8 +35,8 @@ impl Watch {
         Self { told: told.ok(), woken: Mutex::new(false), wake: Condvar::new() }
     }
 
-    /// Waits for a write since the last call, for [`Watch::wake`], which is never missed, or for a while; `round` says how
-    /// often the caller found nothing new in a row.
+    /// Waits for a write since the last call, for [`Watch::wake`] (which is never missed), or for a while; `round` is
+    /// how many times in a row the caller found nothing new.
     pub fn wait(&self, round: u32) {
         if self.told.as_ref().is_some_and(|told| told.wait(TOLD).is_ok()) {
             return;
@@ -46,7 +46,7 @@ impl Watch {
         drop(self.wake.wait_timeout_while(woken, pause, |woken| !*woken));
     }
 
-    /// Ends all waiting, for good.
+    /// Ends all waiting for good.
     pub fn wake(&self) {
         *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.wake.notify_all();

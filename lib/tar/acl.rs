@@ -1,13 +1,13 @@
-//! POSIX ACLs as the text that tar archives carry.
+//! POSIX ACLs in the text form of tar archives.
 //!
-//! Entries stand apart by commas or line feeds, `#` begins a comment: `user::rwx`, `user:NAME:rwx:UID`,
-//! `user:UID:rwx`, `mask::r-x`, also `u:`, `g:`, `m:`, `o:`, and Solaris' `mask:r-x` and `other:r-x`. Names say nothing
-//! outside the system they come from (but `root`): the number counts, a named entry without one is an error. See star(1),
-//! acl(5), libarchive's `archive_entry_acl(3)`.
+//! Entries are separated by commas or line feeds, `#` begins a comment: `user::rwx`, `user:NAME:rwx:UID`, `user:UID:rwx`,
+//! `mask::r-x`, also `u:`, `g:`, `m:`, `o:`, and Solaris' `mask:r-x` and `other:r-x`. Except for `root`, names mean nothing
+//! outside the system they come from: the number counts, and a named entry without one is an error. See star(1), acl(5),
+//! libarchive's `archive_entry_acl(3)`.
 
 use crate::meta::{Acl, AclEntry, AclError, AclTag};
 
-/// What can be wrong with an ACL's text.
+/// What is wrong with the text of an ACL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AclTextError {
@@ -17,12 +17,12 @@ pub enum AclTextError {
     /// A named entry has no numeric id.
     #[error("\"{0}\" has no numeric id (GNU tar --xattrs-include='*' and bsdtar write one)")]
     NoId(String),
-    /// The entries make no ACL.
+    /// The entries do not make an ACL.
     #[error(transparent)]
     Acl(#[from] AclError),
 }
 
-/// The text that star, GNU tar and bsdtar understand alike, ids in place of names, an entry a line.
+/// The text that star, GNU tar and bsdtar all understand: ids in place of names, one entry per line.
 #[must_use]
 pub fn to_text(acl: &Acl) -> String {
     let mut out = String::new();
@@ -42,10 +42,10 @@ pub fn to_text(acl: &Acl) -> String {
     out
 }
 
-/// The ACL in the value of `SCHILY.acl.access` or `SCHILY.acl.default`; without entries it is none.
+/// Parses the value of `SCHILY.acl.access` or `SCHILY.acl.default`; without entries it is not an ACL.
 ///
 /// # Errors
-/// Malformed entries, or entries that make no ACL.
+/// Malformed entries, or entries that do not make an ACL.
 pub fn parse_text(text: &[u8]) -> Result<Option<Acl>, AclTextError> {
     let mut entries = Vec::new();
     for line in text.split(|&b| b == b'\n') {
@@ -62,7 +62,7 @@ fn parse_entry(item: &[u8]) -> Result<AclEntry, AclTextError> {
     let malformed = || AclTextError::Entry(shown());
     let mut fields: Vec<&[u8]> = item.splitn(6, |&b| b == b':').map(<[u8]>::trim_ascii).collect();
     if matches!(fields[0], b"default" | b"d") {
-        fields.remove(0); // getfacl's way to mark the default ACL
+        fields.remove(0); // getfacl's prefix for the default ACL
     }
     let [kind, rest @ ..] = &*fields else { return Err(malformed()) };
     let (name, perm, id) = match (*kind, rest) {
@@ -93,7 +93,7 @@ fn parse_entry(item: &[u8]) -> Result<AclEntry, AclTextError> {
     Ok(AclEntry { tag, id, perm: permissions(perm).ok_or_else(malformed)? })
 }
 
-/// `rwx` in any order with any dashes; something must be there.
+/// `rwx` in any order with any dashes, but not empty.
 fn permissions(text: &[u8]) -> Option<u16> {
     if text.is_empty() || text.len() > 3 {
         return None;

@@ -3,15 +3,15 @@ use std::io::{self, BufRead, Read};
 use super::{Error, Part, Problem, Reader};
 use crate::relay::{fitting, read_buffered};
 
-/// The data of a member: a view of the reader's own buffer that ends where the data does.
+/// The data of a member: a view of the reader's buffer that ends with the data.
 ///
-/// An error is an [`Error`] inside an [`io::Error`].
+/// Errors are an [`Error`] inside an [`io::Error`].
 pub struct Data<'a, R> {
     pub(super) reader: &'a mut Reader<R>,
 }
 
 impl<R: BufRead> Reader<R> {
-    /// The data of the current member, holes left out; nothing for all but files.
+    /// The data of the current member, without holes; empty for anything but files.
     pub fn data(&mut self) -> Data<'_, R> {
         Data { reader: self }
     }
@@ -24,10 +24,10 @@ impl<R: BufRead> Data<'_, R> {
         self.reader.left
     }
 
-    /// Passes over what is left by way of `pass_over`, which moves the stream beneath on by so many bytes.
+    /// Skips the rest by means of `pass_over`, which advances the underlying stream by a number of bytes.
     ///
     /// # Errors
-    /// What `pass_over` says, as an error in this member's data.
+    /// Those of `pass_over`, as errors in this member's data.
     pub fn pass_over(&mut self, pass_over: impl FnOnce(&mut R, u64) -> io::Result<()>) -> Result<(), Error> {
         let Reader { stream, left, name, .. } = &mut *self.reader;
         if let Err(error) = pass_over(&mut stream.input, *left) {

@@ -1,4 +1,4 @@
-//! Archives without a member: an end marker, and nothing but zeros behind it (F13).
+//! Archives without members: an end marker followed by nothing but zeros (F13).
 
 use std::io::BufRead;
 
@@ -7,10 +7,10 @@ use super::header::Block;
 use super::stream::Stream;
 use super::{BLOCK, Error, Part, Problem};
 
-/// Reads the rest of a stream that was zeros so far: an empty archive has nothing but zeros there.
+/// Reads the rest of a stream that was zeros so far: in an empty archive that is zeros too.
 ///
 /// # Errors
-/// When there is anything else, with what it looks like, and when the stream cannot be read.
+/// When there is anything else (the error says what it looks like), and when the stream cannot be read.
 pub(super) fn check<R: BufRead>(stream: &mut Stream<R>) -> Result<(), Error> {
     let mut head = vec![0; usize::try_from(stream.offset).unwrap_or(HEAD).min(HEAD)];
     let mut other = None;
@@ -35,7 +35,7 @@ pub(super) fn check<R: BufRead>(stream: &mut Stream<R>) -> Result<(), Error> {
     Err(Error::new(None, other, Problem::NotTar(foreign::behind_zeros(&head))))
 }
 
-/// The error of a stream in which `block`, just read, is the first one that is not zeros.
+/// The error for a stream in which `block`, just read, is the first one that is not zeros.
 pub(super) fn refuse<R: BufRead>(stream: &mut Stream<R>, block: &Block) -> Error {
     let at = stream.offset.saturating_sub(BLOCK as u64);
     let mut head = vec![0; usize::try_from(at).unwrap_or(HEAD).min(HEAD)];

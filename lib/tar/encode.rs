@@ -1,11 +1,11 @@
-//! The canonical form of a member (T3): ustar, and PAX records for what ustar cannot hold.
+//! The canonical form of a member (T3): ustar, with PAX records for what ustar cannot hold.
 //!
-//! The records, in this order and only when needed: `hdrcharset=BINARY` before names that are not UTF-8, `path`,
+//! The records, in this order and only if needed: `hdrcharset=BINARY` before names that are not UTF-8, `path`,
 //! `linkpath`, `size`, `uid`, `gid`, `mtime`, `SCHILY.devmajor`, `SCHILY.devminor`, `GNU.sparse.*` (1.0), `SCHILY.acl.*`,
-//! `SCHILY.xattr.*`, `LIBARCHIVE.xattr.*`. What follows from PAX stands in the header block too as far as it fits.
+//! `SCHILY.xattr.*`, `LIBARCHIVE.xattr.*`. Values in PAX records are in the header block too, as far as they fit.
 //!
-//! An ACL is written twice: raw as `SCHILY.xattr.system.posix_acl_*`, which is what container runtimes restore, and as
-//! text in `SCHILY.acl.*`, which is what GNU tar and bsdtar restore.
+//! An ACL is written twice: raw as `SCHILY.xattr.system.posix_acl_*`, which container runtimes restore, and as text in
+//! `SCHILY.acl.*`, which GNU tar and bsdtar restore.
 
 use tar::{EntryType, Header};
 
@@ -14,9 +14,9 @@ use super::reader::padding;
 use super::{BLOCK, FileLayout, MemberBody, Segment, WriteError, acl, sparse, xattr};
 use crate::meta::{Acl, Device, Entry, Named, NodeKind, Timestamp, Xattrs};
 
-/// Appends to `out` all blocks that stand before the member's data: its PAX header if it needs one, its header, the map
-/// of its holes. The name is written as it is; a directory's ends with a slash (T1). The same member always gives the same
-/// bytes.
+/// Appends to `out` all blocks that precede the member's data: its PAX header if it needs one, its header, and the map of
+/// its holes. The name is written as it is; that of a directory ends with a slash (T1). The same member always gives the
+/// same bytes.
 ///
 /// ```
 /// use oci2ext4::meta::{Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
@@ -34,7 +34,7 @@ use crate::meta::{Acl, Device, Entry, Named, NodeKind, Timestamp, Xattrs};
 /// ```
 ///
 /// # Errors
-/// A name that no header can hold, or too many attributes.
+/// When no header can hold a name, or there are too many attributes.
 pub fn encode(member: &Named<'_, FileLayout<'_>, &[u8]>, out: &mut Vec<u8>) -> Result<MemberBody, WriteError> {
     let mut pax = Vec::new();
     let mut header = Header::new_ustar();
@@ -153,7 +153,7 @@ pub fn encode(member: &Named<'_, FileLayout<'_>, &[u8]>, out: &mut Vec<u8>) -> R
     Ok(body)
 }
 
-/// The `x` member: its name and attributes say nothing, and depend on nothing but the member's name.
+/// The `x` member: its own name and attributes are irrelevant, and depend only on the member's name.
 fn pax_member(out: &mut Vec<u8>, path: &[u8], pax: &[u8]) {
     let mut header = Header::new_ustar();
     let old = header.as_old_mut();
@@ -179,7 +179,7 @@ fn pax_member(out: &mut Vec<u8>, path: &[u8], pax: &[u8]) {
 fn xattr_records(pax: &mut Vec<u8>, xattrs: &Xattrs) {
     for (name, keyword) in [(xattr::ACL_ACCESS, &b"SCHILY.acl.access"[..]), (xattr::ACL_DEFAULT, b"SCHILY.acl.default")]
     {
-        // A value that is no valid ACL has no text; readers see it raw.
+        // A value that is not a valid ACL has no text form; readers see it raw.
         if let Some(acl) = xattrs.get(name).and_then(|value| Acl::parse(value).ok()?) {
             record(pax, keyword, acl::to_text(&acl).as_bytes());
         }
@@ -194,7 +194,7 @@ fn xattr_records(pax: &mut Vec<u8>, xattrs: &Xattrs) {
     }
 }
 
-/// Appends `length keyword=value\n`; the length counts its own digits too.
+/// Appends `length keyword=value\n`; the length includes its own digits.
 fn record(pax: &mut Vec<u8>, keyword: &[u8], value: &[u8]) {
     let rest = keyword.len() + value.len() + 3;
     let mut len = rest + 1;
@@ -207,7 +207,7 @@ fn record(pax: &mut Vec<u8>, keyword: &[u8], value: &[u8]) {
     }
 }
 
-/// Seconds with as many decimals as it takes.
+/// Seconds with as many decimals as needed.
 fn decimal(time: Timestamp) -> String {
     if time.nanos == 0 {
         return time.secs.to_string();
@@ -220,7 +220,7 @@ fn decimal(time: Timestamp) -> String {
     format!("{sign}{secs}.{nanos:09}").trim_end_matches('0').to_owned()
 }
 
-/// Prefix and name of a path that ustar can hold. The prefix is as long as it can be, as GNU tar has it.
+/// Prefix and name of a path that ustar can hold. The prefix is as long as possible, as in GNU tar.
 fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     if path.len() <= 100 {
         return Some((b"", path));
@@ -230,15 +230,15 @@ fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     (name.len() <= 100).then_some((prefix, name))
 }
 
-/// What a sparse file is called for tools that would unpack map and data as its content, as GNU tar has it.
+/// The name of a sparse file for tools that would unpack map and data as its content, as in GNU tar.
 fn sparse_name(path: &[u8]) -> Vec<u8> {
     let slash = path.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
     let (directory, base) = path.split_at(slash);
     [directory, b"GNUSparseFile.0/", base].concat()
 }
 
-/// PAX 1.0's map: how many segments, then each one's offset and length; an empty one at the end says how far a last
-/// hole goes.
+/// The map of PAX 1.0: the number of segments, then the offset and length of each; an empty one at the end stands for a
+/// trailing hole.
 fn text_map(segments: &[Segment], size: u64) -> Vec<u8> {
     let end = segments.last().map_or(0, |s| s.offset + s.len);
     let last = (end < size).then_some(Segment { offset: size, len: 0 });
@@ -250,7 +250,7 @@ fn text_map(segments: &[Segment], size: u64) -> Vec<u8> {
     map
 }
 
-/// Fills a field with `value` in octal and a NUL; zeros when it does not fit, and then says so.
+/// Fills a field with `value` in octal and a NUL, or with zeros if it does not fit; returns whether it fits.
 fn octal(field: &mut [u8], value: u64) -> bool {
     let digits = field.len() - 1;
     let text = format!("{value:0digits$o}");
@@ -263,13 +263,13 @@ fn octal(field: &mut [u8], value: u64) -> bool {
     fits
 }
 
-/// As much of `bytes` as the field takes.
+/// Fills a field with as much of `bytes` as fits.
 fn put(field: &mut [u8], bytes: &[u8]) {
     let len = bytes.len().min(field.len());
     field[..len].copy_from_slice(&bytes[..len]);
 }
 
-/// Sets the checksum, in POSIX's form: six digits, NUL, blank.
+/// Sets the checksum in the form of POSIX: six digits, NUL, blank.
 fn seal(header: &mut Header) {
     header.as_old_mut().cksum = *b"        ";
     let sum: u64 = header.as_bytes().iter().map(|&b| u64::from(b)).sum();

@@ -10,14 +10,14 @@ use crate::meta::Shown;
 pub struct Error {
     /// The member's name, where it is known.
     pub member: Option<Box<[u8]>>,
-    /// Where in the stream it happened: the header block or the record at fault, or the end of a cut stream; bytes.
+    /// Its offset in the stream, in bytes: that of the bad header block or record, or the end of a cut stream.
     pub offset: u64,
     /// What it is.
     #[source]
     pub problem: Problem,
 }
 
-/// What can be wrong with a tar stream.
+/// What is wrong with a tar stream.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
@@ -27,15 +27,15 @@ pub enum Problem {
     /// The stream ends too early.
     #[error("the archive is cut off inside {0}")]
     Cut(Part),
-    /// A block that should be a header is none.
+    /// A block is not a header where one is due.
     #[error("not a tar header: its bytes sum up to {computed}, it says {}", StoredChecksum(*stored))]
     Checksum {
-        /// What the checksum field says; `None` when it is not a number.
+        /// The value of the checksum field; `None` if it is not a number.
         stored: Option<i64>,
         /// The unsigned sum of the block's bytes.
         computed: i64,
     },
-    /// The very first block is no header: it is something else, perhaps this.
+    /// The very first block is not a header; the text says what it may be.
     #[error("not a tar header, so this is no tar archive{0}")]
     NotTar(&'static str),
     /// A header field is malformed or out of range.
@@ -48,14 +48,14 @@ pub enum Problem {
         /// What is wrong with it.
         problem: NumberError,
     },
-    /// A length goes beyond what any real archive needs.
+    /// A length exceeds what any real archive needs.
     #[error("{what} of {len} bytes is too long, {limit} are allowed")]
     TooLong {
         /// Of what.
         what: Part,
         /// The length it claims.
         len: u64,
-        /// The longest that is read.
+        /// The limit.
         limit: u64,
     },
     /// An extended header is malformed.
@@ -67,13 +67,13 @@ pub enum Problem {
     /// An extended attribute is malformed.
     #[error("extended attribute: {0}")]
     Xattr(#[from] PaxXattrError),
-    /// Global attributes would take more memory than the members that they are repeated for.
+    /// Global attributes would take more memory than the members they apply to.
     #[error("the attributes of global PAX headers are repeated for too many members that have some of their own")]
     RepeatedGlobals,
-    /// A device without numbers.
+    /// A device without a number.
     #[error("device in a v7 header, which has no room for its number")]
     NoDevice,
-    /// Something that cannot be skipped without losing content.
+    /// Something unsupported that cannot be skipped without losing content.
     #[error("{0}")]
     Unsupported(&'static str),
 }
@@ -83,13 +83,13 @@ pub enum Problem {
 pub enum Part {
     /// A header block.
     Header,
-    /// Headers that belong to a member which does not follow.
+    /// The member that extended headers belong to.
     Extension,
     /// The body of an `L` or `K` member.
     LongName,
     /// The body of an `x` or `g` member.
     PaxHeader,
-    /// All that `g` members said.
+    /// Everything that `g` members said.
     Globals,
     /// A sparse map before the data.
     SparseMap,
@@ -119,7 +119,7 @@ impl Error {
         Self { member: member.map(Into::into), offset, problem: problem.into() }
     }
 
-    /// The same error, of the member with this name.
+    /// The same error, attributed to the member with this name.
     pub(super) fn of(self, member: &[u8]) -> Self {
         Self { member: Some(member.into()), ..self }
     }
@@ -131,7 +131,7 @@ impl Error {
     }
 }
 
-/// For [`std::io::Read`] interfaces: a cut is `UnexpectedEof`. `Error::try_from` gets the original back.
+/// For [`std::io::Read`] interfaces: a cut becomes `UnexpectedEof`. `Error::try_from` recovers the original.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error.problem {
@@ -146,13 +146,13 @@ impl From<Error> for io::Error {
 impl TryFrom<io::Error> for Error {
     type Error = io::Error;
 
-    /// The tar error inside an I/O error that [`super::Data`] returned, else the I/O error itself.
+    /// The tar error inside an I/O error that [`super::Data`] returned, otherwise the I/O error itself.
     fn try_from(error: io::Error) -> Result<Self, io::Error> {
         error.downcast::<Self>()
     }
 }
 
-/// "name " or nothing.
+/// `name ` or nothing.
 struct NamePrefix<'a>(Option<&'a [u8]>);
 
 impl fmt::Display for NamePrefix<'_> {

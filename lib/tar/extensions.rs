@@ -1,4 +1,4 @@
-//! What stands before a member's own header and says more about it: `L`, `K` and `x` members (I1, I2).
+//! The extended headers before a member's own: `L`, `K` and `x` members (I1, I2).
 
 use super::limits::{MAX_GLOBAL_NAMES, MAX_GLOBALS, MAX_NAME};
 use super::pax::Attributes;
@@ -7,43 +7,43 @@ use super::xattr::{DecodedXattrs, PaxXattrs};
 use super::{Error, Part, Problem};
 use crate::meta::SharedXattrs;
 
-/// What the headers before a member's own said about it.
+/// What the extended headers before a member say about it.
 #[derive(Default)]
 pub(super) struct Extensions {
-    /// Where the first of them stands.
+    /// The offset of the first of them.
     pub(super) start: Option<u64>,
     /// `L`: the member's name.
     pub(super) name: Option<Vec<u8>>,
     /// `K`: its link target.
     pub(super) link: Option<Vec<u8>>,
-    /// The body of the last `x` member and where it stands: as GNU tar and bsdtar have it, it counts alone.
+    /// The offset and body of the last `x` member, which alone counts, as in GNU tar and bsdtar.
     pub(super) pax: Option<(u64, Vec<u8>)>,
 }
 
-/// What `g` members said, for all members that follow.
+/// What `g` members say about all members that follow.
 #[derive(Default)]
 pub(super) struct Globals {
-    /// All but extended attributes.
+    /// Everything but extended attributes.
     attributes: Attributes,
     xattrs: PaxXattrs,
-    /// The attributes, which all members without any of their own share.
+    /// The attributes that members without their own share.
     decoded: DecodedXattrs,
-    /// How many bytes of them may still be repeated for members that have some of their own.
+    /// How many bytes of them may still be repeated for members with their own attributes.
     repeatable: u64,
 }
 
-/// Bytes of global attributes that are repeated in any case, and for each member on top.
+/// How many bytes of global attributes may be repeated, and how many more for each member.
 const REPEATED: u64 = 16 << 20;
 const REPEATED_BY_MEMBER: u64 = 512;
 
 impl Globals {
-    /// Adds what a `g` member's body says, which stands at `body_at` in the stream.
+    /// Adds the body of a `g` member, which is at offset `body_at`.
     pub(super) fn apply(&mut self, body: &[u8], body_at: u64) -> Result<(), Error> {
         let mut all = std::mem::take(&mut self.attributes);
         all.xattrs = std::mem::take(&mut self.xattrs);
         apply(&mut all, body, body_at)?;
         let fail = |problem: Problem| Error::new(None, body_at, problem);
-        // Every member takes a copy of all but attributes, and names of its own anyway.
+        // Every member gets a copy of everything but extended attributes, so names are limited more strictly.
         for (len, limit) in [(all.size(), MAX_GLOBALS), (all.size_without_xattrs(), MAX_GLOBAL_NAMES)] {
             if len > limit {
                 return Err(fail(Problem::TooLong { what: Part::Globals, len: len as u64, limit: limit as u64 }));
@@ -58,7 +58,7 @@ impl Globals {
 }
 
 impl Extensions {
-    /// What the PAX headers say, that before the member alone and in addition to `globals`.
+    /// The attributes from PAX headers: `globals`, and on top of them the `x` member's.
     pub(super) fn attributes(
         &self,
         globals: Option<&mut Globals>,
@@ -95,7 +95,7 @@ impl Extensions {
         Ok((attributes, decoded))
     }
 
-    /// The member's name for an error in its PAX header, as far as that can be read.
+    /// The member's name for an error in its PAX header, as far as the header can be read.
     fn pax_name(&self) -> Option<&[u8]> {
         let named = |keyword: &[u8]| {
             let all = self.pax.iter().flat_map(|(_, body)| records(body)).flatten();
@@ -105,7 +105,7 @@ impl Extensions {
     }
 }
 
-/// Adds the records of a PAX header's body, which stands at `body_at` in the stream.
+/// Adds the records of a PAX header's body, which is at offset `body_at`.
 pub(super) fn apply(attributes: &mut Attributes, body: &[u8], body_at: u64) -> Result<(), Error> {
     attributes.sparse.begin();
     for record in records(body) {
@@ -115,7 +115,7 @@ pub(super) fn apply(attributes: &mut Attributes, body: &[u8], body_at: u64) -> R
     Ok(())
 }
 
-/// The name in the body of an `L` or `K` member: what stands before its NUL.
+/// The name in the body of an `L` or `K` member: everything before the first NUL.
 pub(super) fn until_nul(mut name: Vec<u8>) -> Vec<u8> {
     if let Some(nul) = name.iter().position(|&b| b == 0) {
         name.truncate(nul);
@@ -123,7 +123,7 @@ pub(super) fn until_nul(mut name: Vec<u8>) -> Vec<u8> {
     name
 }
 
-/// Refuses names beyond what `L` and `K` members may have.
+/// Refuses names longer than `L` and `K` members may hold.
 pub(super) fn check_length(name: &[u8]) -> Result<(), Problem> {
     let len = name.len() as u64;
     if len > MAX_NAME {

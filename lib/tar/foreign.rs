@@ -1,15 +1,15 @@
-//! What a stream is that is no tar archive: told by the magic numbers of other formats (F13, I6).
+//! Recognises streams that are not tar archives by the magic numbers of other formats (F13, I6).
 //!
-//! Some begin with zeros, as an empty archive does, and have their magic numbers further in: those are looked for in the
-//! head of a stream whose end marker has other bytes behind it. Sources: the kernel's headers of each file system
-//! (`s_magic` and its place), ECMA-119 for ISO 9660, the UEFI specification for GPT, magic(5) for the rest.
+//! Some formats begin with zeros, as an empty archive does, and have their magic numbers further in: these are checked
+//! if an end marker is followed by other bytes. Sources: the kernel's headers of each file system (`s_magic` and its
+//! offset), ECMA-119 for ISO 9660, the UEFI specification for GPT, magic(5) for the rest.
 
 use super::header::Block;
 
-/// A magic number: where it stands in the stream, its bytes, and in words that follow "this is no tar archive" what has it.
+/// A magic number: its offset, its bytes, and a description that follows "this is no tar archive".
 type Magic = (usize, &'static [u8], &'static str);
 
-/// Those of formats that begin with something, all within the first block.
+/// Magic numbers of formats that do not begin with zeros, all within the first block.
 const AT_THE_START: [Magic; 35] = [
     (0, b"!<arch>", " but an ar archive, as .deb packages are"),
     (0, b"070701", " but a cpio archive"),
@@ -48,10 +48,10 @@ const AT_THE_START: [Magic; 35] = [
     (510, b"\x55\xaa", " but a disk image: it begins with a boot sector"),
 ];
 
-/// Of what is compressed once, the decoder has made plain bytes before they come here.
+/// The decoder has already removed one layer of compression.
 const COMPRESSED_TWICE: &str = " but compressed once more: decompress it once";
 
-/// Those of formats that begin with zeros, or may.
+/// Magic numbers of formats that begin with zeros, or may do so.
 const BEHIND_ZEROS: [Magic; 10] = [
     (512, b"EFI PART", " but a disk image with a GPT"),
     (512, b"LABELONE", " but a physical volume of LVM"),
@@ -65,7 +65,7 @@ const BEHIND_ZEROS: [Magic; 10] = [
     (510, b"\x55\xaa", " but a disk image: it begins with a boot sector"),
 ];
 
-/// How much of a stream is held to look for [`BEHIND_ZEROS`]; bytes.
+/// How many bytes of a stream are needed to check for [`BEHIND_ZEROS`].
 pub(super) const HEAD: usize = 0x1_0048;
 
 fn find(magics: &[Magic], head: &[u8]) -> Option<&'static str> {
@@ -73,12 +73,12 @@ fn find(magics: &[Magic], head: &[u8]) -> Option<&'static str> {
     magics.iter().find(has).map(|(_, _, what)| *what)
 }
 
-/// What a stream may be whose first block is no header, in words that follow "this is no tar archive".
+/// What a stream may be if its first block is not a header: a text to follow "this is no tar archive".
 pub(super) fn looks_like(block: &Block) -> &'static str {
     known(block).unwrap_or(" (plain ones are read, and those compressed by gzip, zstd, xz or bzip2)")
 }
 
-/// As [`looks_like`], where the beginning tells, which may be all that there is of it.
+/// Likewise, but only if the block is recognised; it may be the whole stream.
 pub(super) fn known(block: &Block) -> Option<&'static str> {
     Some(match block.trim_ascii_start() {
         [b'{', rest @ ..] if rest.trim_ascii_start().starts_with(b"\"type\"") => {
@@ -91,7 +91,7 @@ pub(super) fn known(block: &Block) -> Option<&'static str> {
     })
 }
 
-/// What a stream may be that begins with zeros and holds something else, by its first [`HEAD`] bytes.
+/// What a stream may be if it begins with zeros but contains something else, judging by its first [`HEAD`] bytes.
 pub(super) fn behind_zeros(head: &[u8]) -> &'static str {
     find(&BEHIND_ZEROS, head).unwrap_or(": it begins with zeros, and something else stands behind them")
 }

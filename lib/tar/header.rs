@@ -1,14 +1,14 @@
-//! A header block and its fields.
+//! Header blocks and their fields.
 
 use tar::Header as Raw;
 
 use super::number::{self, NumberError};
 use super::{BLOCK, Problem};
 
-/// A block of the stream.
+/// A block of a tar stream.
 pub(super) type Block = [u8; BLOCK];
 
-/// Which extension of the v7 header a block is in.
+/// The dialect of a header block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     V7,
@@ -17,14 +17,14 @@ pub(super) enum Dialect {
     Star,
 }
 
-/// A header block whose checksum is right.
+/// A header block with a correct checksum.
 pub(super) struct Header {
     raw: Raw,
     pub(super) dialect: Dialect,
 }
 
 const USTAR_PREFIX: std::ops::Range<usize> = 345..500;
-/// star(5): a shorter prefix, then times, and its magic at the very end.
+/// star(5): a shorter prefix, then times, and the magic at the very end.
 const STAR_PREFIX: std::ops::Range<usize> = 345..476;
 const STAR_ATIME: usize = 476;
 const STAR_CTIME: usize = 488;
@@ -34,14 +34,14 @@ pub(super) fn is_zero(block: &Block) -> bool {
     block.iter().all(|&b| b == 0)
 }
 
-/// The sum of the bytes, unsigned and signed, the checksum field itself counted as blanks.
+/// The sums of the unsigned and of the signed bytes, with the checksum field counted as blanks.
 fn sums(block: &Block) -> (i64, i64) {
     const FIELD: std::ops::Range<usize> = 148..156;
     let mut unsigned: u32 = 8 * u32::from(b' ');
-    let mut high: u32 = 0; // bytes that a signed char makes 256 less
+    let mut high: u32 = 0; // bytes that are 256 less as signed chars
     for part in [&block[..FIELD.start], &block[FIELD.end..]] {
         for &byte in part {
-            // 512 bytes cannot overflow it, and a check for that would keep the compiler from summing many at once.
+            // 512 bytes cannot overflow, and checked arithmetic would prevent vectorisation.
             unsigned = unsigned.wrapping_add(u32::from(byte));
             high = high.wrapping_add(u32::from(byte >> 7));
         }
@@ -49,7 +49,7 @@ fn sums(block: &Block) -> (i64, i64) {
     (i64::from(unsigned), i64::from(unsigned) - 256 * i64::from(high))
 }
 
-/// Whether `block` is a header: its checksum is right, counted in unsigned or in signed bytes (I3).
+/// Checks that `block` is a header: its checksum is that of the unsigned or of the signed bytes (I3).
 pub(super) fn verify(block: &Block) -> Result<(), Problem> {
     let stored = number::field(&block[148..156]).ok();
     let (unsigned, signed) = sums(block);
@@ -80,7 +80,7 @@ impl Header {
         self.raw.as_old().linkflag[0]
     }
 
-    /// The name as stored, joined with the prefix where there is one.
+    /// The name as stored, joined with the prefix if there is one.
     pub(super) fn name(&self) -> Vec<u8> {
         let name = until_nul(&self.raw.as_old().name);
         let prefix: &[u8] = match (self.dialect, self.raw.as_ustar()) {
@@ -95,8 +95,8 @@ impl Header {
         [prefix, b"/", name].concat()
     }
 
-    /// A prefix where GNU headers have times. Go before 1.8 wrote such, so image layers of that age have them; as
-    /// today's Go does, text is taken for a prefix where the times would be no numbers.
+    /// A prefix in place of the times of a GNU header. Go before 1.8 wrote such headers, so old image layers have them.
+    /// As in today's Go, text is taken for a prefix if the times are not numbers.
     fn misplaced_prefix(&self) -> Option<&[u8]> {
         let gnu = self.raw.as_gnu().filter(|_| self.flag() != b'S')?;
         let is_text = |time: &[u8]| time[0] != 0 && number::field(time).is_err();
@@ -129,7 +129,7 @@ impl Header {
         unsigned("size", &self.raw.as_old().size)
     }
 
-    /// Seconds since the epoch, negative ones too; beyond what can be said, the last or first that can.
+    /// Seconds since the epoch, possibly negative; out-of-range values are clamped.
     pub(super) fn mtime(&self) -> Result<i64, Problem> {
         let field = &self.raw.as_old().mtime;
         match number::field(field) {
@@ -139,7 +139,7 @@ impl Header {
         }
     }
 
-    /// Major and minor number; none in v7 headers.
+    /// Major and minor number; v7 headers have none.
     pub(super) fn device(&self) -> Result<(u32, u32), Problem> {
         let (major, minor) = match (self.raw.as_ustar(), self.raw.as_gnu()) {
             (Some(ustar), _) => (&ustar.dev_major, &ustar.dev_minor),
@@ -149,7 +149,7 @@ impl Header {
         Ok((small("device major", major)?, small("device minor", minor)?))
     }
 
-    /// What an old sparse header says, and the block itself for its map; `None` in dialects without.
+    /// The sparse fields of an old header; `None` in dialects without.
     pub(super) fn sparse(&self) -> Option<SparseHeader<'_>> {
         let block = self.raw.as_bytes();
         match self.dialect {
@@ -164,9 +164,9 @@ impl Header {
 pub(super) struct SparseHeader<'a> {
     /// Four pairs of number fields: offset and length.
     pub(super) map: &'a [u8],
-    /// Not 0: a block with more of the map follows.
+    /// If not 0, a block with more of the map follows.
     pub(super) extended: u8,
-    /// The file's size with its holes; a number field.
+    /// The file's size, holes included; a number field.
     pub(super) size: &'a [u8],
 }
 
@@ -178,7 +178,7 @@ impl SparseHeader<'_> {
 
 fn dialect(block: &Block) -> Dialect {
     let star = || {
-        // The second is GNU tar's test for what star writes without its magic.
+        // The second alternative is GNU tar's test for star headers without the magic.
         let time = |at: usize| matches!(block[at], b'0'..=b'7') && block[at + 11] == b' ';
         block[STAR_MAGIC..] == *b"tar\0" || (block[475] == 0 && time(STAR_ATIME) && time(STAR_CTIME))
     };

@@ -1,4 +1,4 @@
-//! A member from its header and what stood before it.
+//! Makes a member from its header and its extended headers.
 
 use std::io::BufRead;
 
@@ -12,7 +12,7 @@ use super::{Error, Member, Part, Problem, Reader, Segment, Skipped, StoredFile, 
 use crate::meta::{Device, Entry, Metadata, NodeKind, Timestamp};
 
 impl<R: BufRead> Reader<R> {
-    /// The member with this header; `None` when it was skipped.
+    /// The member with this header; `None` if it is skipped.
     pub(super) fn member(
         &mut self,
         header: &Header,
@@ -46,7 +46,7 @@ impl<R: BufRead> Reader<R> {
             b'5' => Entry::Node(NodeKind::Directory),
             b'6' => Entry::Node(NodeKind::Fifo),
             b'D' if header.dialect == Dialect::Gnu => {
-                self.skip_body(size, &path, at)?; // GNU tar's list of what was there
+                self.skip_body(size, &path, at)?; // GNU tar's list of the directory's content
                 Entry::Node(NodeKind::Directory)
             }
             b'M' => return Err(fail(Problem::Unsupported("continued from another volume"))),
@@ -92,7 +92,7 @@ impl<R: BufRead> Reader<R> {
         Ok(Some(Member { offset: start.unwrap_or(at), path, entry, meta, xattrs: decoded.xattrs }))
     }
 
-    /// Skips a body that is no content.
+    /// Skips a body that is not file content.
     fn skip_body(&mut self, size: u64, path: &[u8], at: u64) -> Result<(), Error> {
         self.begin_data(size).map_err(|problem| Error::new(Some(path), at, problem))?;
         self.finish_data()
@@ -104,7 +104,7 @@ impl<R: BufRead> Reader<R> {
         Ok(())
     }
 
-    /// The size and map of an old GNU or star sparse file; extension blocks stand before the data.
+    /// The size and map of an old GNU or star sparse file; extension blocks precede the data.
     fn old_map(&mut self, header: &Header, size: Option<u64>, at: u64) -> Result<(u64, Option<Vec<Segment>>), Error> {
         let fail = |problem| Error::new(Some(&self.name), at, problem);
         let without = Problem::Unsupported("sparse file in a header that has no room for its map");
@@ -127,7 +127,7 @@ impl<R: BufRead> Reader<R> {
         Ok((size, segments))
     }
 
-    /// The size and map that `GNU.sparse.*` records give; version 1.0 has its map before the data.
+    /// The size and map from `GNU.sparse.*` records; in version 1.0 the map precedes the data.
     fn pax_map(&mut self, sparse: &pax::PaxSparse, at: u64) -> Result<(u64, Option<Vec<Segment>>), Error> {
         let pax::PaxSparse { major, minor, real_size, segments, map: numbers, .. } = sparse;
         if major.is_none() && minor.is_none() && real_size.is_none() && segments.is_none() && numbers.is_empty() {
@@ -164,7 +164,7 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
-/// The number of a device: PAX records before the header's fields.
+/// The number of a device: PAX records take precedence over the header's fields.
 fn device(header: &Header, major: Option<u32>, minor: Option<u32>) -> Result<Device, Problem> {
     if let (Some(major), Some(minor)) = (major, minor) {
         return Ok(Device { major, minor });

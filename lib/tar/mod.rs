@@ -1,7 +1,7 @@
 //! Reading every tar dialect (I rules) and writing the canonical one (T rules).
 //!
-//! A tar stream is a row of 512-byte blocks: a header block per member, then the member's data padded to a
-//! block. What old headers cannot hold stands in extra members before the one it belongs to: GNU's `L` and `K`,
+//! A tar stream is a sequence of 512-byte blocks: a header block per member, then the member's data padded to a
+//! block. What old headers cannot hold is in extra members before the one it belongs to: GNU's `L` and `K`,
 //! POSIX's `x` and `g`. Formats: POSIX.1-2017 `pax` (ustar and pax interchange format), the GNU tar manual
 //! ("Basic Tar Format", "Storing Sparse Files"), star(5), libarchive's tar(5). Layouts and magics come from the
 //! `tar` crate; how fields are read is ours.
@@ -9,25 +9,25 @@
 //! Where dialects and tools disagree, this reader decides:
 //!
 //! - A header is GNU's with the magic `"ustar  \0"`, ustar with `"ustar\0"` and any version, star with `tar\0` in its
-//!   last four bytes, else v7. Only ustar (155 bytes) and star (131 bytes) have a prefix; but where GNU's times are no
-//!   numbers they are the prefix that Go before 1.8 put there.
-//! - A name ends at its first NUL. A PAX name with a NUL in it is refused: a C program would see another name.
-//! - A number field that is all NUL is 0, as everywhere; an all blank one is malformed, as in GNU tar.
-//! - A regular type with a trailing slash is a directory without a body, or only type NUL is: see [`TrailingSlash`].
-//! - Symlinks, directories, devices and FIFOs have no body whatever their size field says (GNU tar, libarchive, Go).
-//! - A hard link with a size has no body when the next block is a member header, and it has one when the next
-//!   block is anything else. Zero blocks there are the end of the archive unless something that is not a member
-//!   header follows within the body; at the end of the stream they are its end marker only if they are two more than that
-//!   body, or if links of this archive have no bodies ([`End::PerhapsInBody`] else, for it may be cut). The body itself is
-//!   skipped: it is the target's content once more.
+//!   last four bytes, else v7. Only ustar (155 bytes) and star (131 bytes) have a prefix; but if GNU's times are not
+//!   numbers, they are the prefix that Go before 1.8 put there.
+//! - A name ends at its first NUL. A PAX name that contains a NUL is refused: a C program would see another name.
+//! - A number field of NULs is 0, as everywhere; one of blanks is malformed, as in GNU tar.
+//! - A regular file with a trailing slash is a directory without a body, or only type NUL is: see [`TrailingSlash`].
+//! - Symlinks, directories, devices and FIFOs have no body, whatever their size field says (GNU tar, libarchive, Go).
+//! - A hard link with a size has no body if the next block is a member header, and has one if the next block is anything
+//!   else. Zero blocks there are the end of the archive unless something that is not a member header follows within the
+//!   body; at the end of the stream they are its end marker only if there are two more than that body would take, or if
+//!   links of this archive have no bodies (otherwise [`End::PerhapsInBody`], because the archive may be cut). The body is
+//!   skipped: it repeats the content of the target.
 //! - Types: `7` is a file, GNU's `D` a directory whose list is skipped, `V` (volume label) is skipped, `M` (continued
-//!   from another volume) is an error; all others are skipped with one [`Warning`] for each type.
-//! - `x` wins over `L` and `K`; Solaris' `X` is an `x`. Of several `x` before one member the last counts alone, as in GNU
-//!   tar and bsdtar; of a record given twice the last. An empty value deletes the record and what `g` said; an empty
+//!   from another volume) is an error; all others are skipped with one [`Warning`] per type.
+//! - `x` wins over `L` and `K`; Solaris' `X` is an `x`. Of several `x` before one member only the last counts, as in GNU
+//!   tar and bsdtar; of a repeated record also the last. An empty value deletes the record and what `g` said; an empty
 //!   xattr value is an empty xattr (F10).
-//! - A single zero block ends the archive as in GNU tar, but it is no end marker: see [`End`].
-//! - Access ACLs set the permission bits as extracting them would (E11), but not those of a symlink; three-entry ACLs are
-//!   nothing but these bits, and an ACL that is malformed as raw attribute stays what it is.
+//! - A single zero block ends the archive as in GNU tar, but it is not an end marker: see [`End`].
+//! - Access ACLs set the permission bits as extracting them would (E11), except for symlinks; ACLs of three entries are
+//!   nothing but these bits, and a malformed ACL in a raw attribute is kept as it is.
 
 pub mod acl;
 mod body;
@@ -63,34 +63,34 @@ pub use xattr::PaxXattrError;
 
 use crate::meta::{Entry, Metadata, Xattrs};
 
-/// Size of a block in bytes: headers are one block, data is padded to whole blocks.
+/// The size of a block in bytes: headers are one block, data is padded to whole blocks.
 pub const BLOCK: usize = 512;
 
-/// One file system object of the archive, everything but its data.
+/// A member of an archive, without its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Where in the stream its first header block stands, extended headers included; bytes.
+    /// The offset of its first header block in the stream, extended headers included; bytes.
     pub offset: u64,
-    /// Its name as stored: not normalised, never with a NUL in it.
+    /// Its name as stored: not normalised, but free of NULs.
     pub path: Vec<u8>,
     /// What it is. A symbolic link's target is never empty.
     pub entry: Entry<StoredFile>,
-    /// Its attributes. For hard links: what the header says, which is nobody's attributes.
+    /// Its attributes. Those of a hard link are as in the header, but meaningless.
     pub meta: Metadata,
     /// Its extended attributes, ACLs among them.
     pub xattrs: Xattrs,
 }
 
-/// A regular file as it stands in an archive.
+/// A regular file, as stored in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredFile {
     /// Its size in bytes, holes included.
     pub size: u64,
-    /// When it has holes: the data segments in ascending order, apart from each other, none empty.
+    /// If it has holes: its data segments, in ascending order, neither adjacent nor empty.
     pub sparse: Option<Vec<Segment>>,
-    /// Where in the stream the first byte of [`Reader::data`] stands.
+    /// The offset of the first byte of [`Reader::data`] in the stream.
     pub data_offset: u64,
-    /// How many bytes of data the archive holds: `size` without the holes.
+    /// The number of data bytes in the archive: `size` without the holes.
     pub stored: u64,
 }
 
@@ -102,50 +102,50 @@ impl StoredFile {
     }
 }
 
-/// How large a regular file is, and where it has data.
+/// The size of a regular file, and where it has data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileLayout<'a> {
-    /// Its size with its holes; bytes.
+    /// Its size in bytes, holes included.
     pub size: u64,
-    /// Its data segments if it has holes: ascending, apart from each other, within `size`.
+    /// Its data segments if it has holes: ascending, not adjacent, within `size`.
     pub sparse: Option<&'a [Segment]>,
 }
 
-/// A run of data in a file that has holes; bytes.
+/// A range of data in a file that has holes; in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// Where in the file it begins.
+    /// Its offset in the file.
     pub offset: u64,
-    /// How long it is.
+    /// Its length.
     pub len: u64,
 }
 
-/// What a member of a regular type ('0', NUL, '7') is whose name ends in a slash (I4).
+/// What a member of a regular type ('0', NUL, '7') is if its name ends in a slash (I4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrailingSlash {
-    /// A directory without a body, whatever its size says, as GNU tar and bsdtar have it.
+    /// A directory without a body, whatever its size, as in GNU tar and bsdtar.
     Directory,
-    /// That for type NUL, else a file, as containerd and Docker (Go) have it in layers.
+    /// A directory if its type is NUL, else a file, as containerd and Docker (Go) treat layers.
     AsInLayers,
 }
 
-/// How a stream ended. Only [`End::Marker`] tells that nothing was cut off (S1).
+/// How a stream ended. Only [`End::Marker`] shows that nothing was cut off (S1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// With two zero blocks.
+    /// Two zero blocks.
     Marker,
-    /// With one zero block, then the end of the stream or something else. GNU tar warns and succeeds.
+    /// One zero block, then the end of the stream or something else. GNU tar warns and succeeds.
     LoneZeroBlock,
-    /// With zero blocks that may be the body of a hard link, cut off.
+    /// Zero blocks that may be the truncated body of a hard link.
     PerhapsInBody,
-    /// After a whole member.
+    /// The end of the stream after a complete member.
     CleanEof,
 }
 
-/// Something skipped that the user may want to hear of.
+/// Something that was skipped, about which the user should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// Where the member's header stands in the stream; bytes.
+    /// The offset of the member's header in the stream, in bytes.
     pub offset: u64,
     /// The member's name.
     pub member: Vec<u8>,
@@ -158,11 +158,11 @@ pub struct Warning {
 pub enum Skipped {
     /// A member of this unknown type.
     Type(u8),
-    /// A modification time that is no number (`nan`).
+    /// A modification time that is not a number (`nan`).
     Time,
     /// An NFSv4 ACL (`SCHILY.acl.ace`), which ext4 cannot hold.
     Nfs4Acl,
-    /// An access ACL of a symbolic link that says no more than permission bits do.
+    /// An access ACL of a symbolic link that is equivalent to permission bits.
     SymlinkAcl,
 }
 

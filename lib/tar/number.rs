@@ -1,4 +1,4 @@
-//! Numbers as tar headers write them: octal text, base-256, and PAX's decimals.
+//! Numbers in tar headers: octal text, base-256, and PAX's decimals.
 
 use crate::meta::Timestamp;
 
@@ -6,22 +6,22 @@ use crate::meta::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NumberError {
-    /// It is no number in the field's notation.
+    /// It is not a number in the field's notation.
     #[error("is not a number")]
     Malformed,
-    /// It is a number that the field's meaning does not allow.
+    /// It is a number outside the field's range.
     #[error("is out of range")]
     Range,
 }
 
-/// A number field of a header block.
+/// Parses a number field of a header block.
 ///
-/// Octal digits after blanks, ended by a blank, a NUL or the field; or, with the top bit of the first byte set, GNU's
-/// and star's base-256: a two's complement big-endian number in all bits but that one. One NUL before the digits
-/// is allowed ("buggy tar of unknown vintage", says GNU tar); a field of nothing but NULs is 0.
+/// It holds octal digits after optional blanks, ended by a blank, a NUL or the end of the field; or, if the top bit of the
+/// first byte is set, the base-256 of GNU and star: a two's complement big-endian number in all other bits. One NUL before
+/// the digits is allowed ("buggy tar of unknown vintage", says GNU tar); a field of NULs is 0.
 ///
 /// # Errors
-/// [`NumberError::Malformed`] for anything else, blanks only included; [`NumberError::Range`] beyond `i64`.
+/// [`NumberError::Malformed`] for anything else, including only blanks; [`NumberError::Range`] beyond `i64`.
 pub(super) fn field(bytes: &[u8]) -> Result<i64, NumberError> {
     match bytes.first() {
         Some(first) if first & 0x80 != 0 => base256(bytes),
@@ -54,13 +54,13 @@ fn base256(bytes: &[u8]) -> Result<i64, NumberError> {
     let negative = bytes[0] & 0x40 != 0;
     let mut value: i64 = if negative { -1 } else { 0 };
     for (at, &byte) in bytes.iter().enumerate() {
-        let digit = if at == 0 && !negative { byte & 0x7f } else { byte }; // the marker is no part of the number
+        let digit = if at == 0 && !negative { byte & 0x7f } else { byte }; // the marker is not part of the number
         value = value.checked_mul(256).ok_or(NumberError::Range)? | i64::from(digit);
     }
     Ok(value)
 }
 
-/// A decimal number without sign, as in PAX records and sparse maps.
+/// Parses an unsigned decimal number, as in PAX records and sparse maps.
 ///
 /// # Errors
 /// [`NumberError::Malformed`] for anything but digits, [`NumberError::Range`] beyond `i64`: no file is larger.
@@ -79,9 +79,8 @@ pub(super) fn decimal(text: &[u8]) -> Result<u64, NumberError> {
     u64::try_from(value).map_err(|_| NumberError::Range)
 }
 
-/// A PAX time: seconds with any number of decimals, maybe negative, maybe with an exponent, as Python writes floating
-/// point numbers, `inf` among them. Beyond nanoseconds it is rounded down; what is later or earlier than can be said becomes the last or
-/// first moment that can.
+/// Parses a PAX time: seconds with any number of decimals, possibly negative, possibly with an exponent or `inf`, since
+/// Python writes floating point numbers. It is rounded down to nanoseconds; times that are out of range are clamped.
 ///
 /// # Errors
 /// [`NumberError::Malformed`] for anything else.
@@ -97,7 +96,7 @@ pub(super) fn timestamp(text: &[u8]) -> Result<Timestamp, NumberError> {
     if whole.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(NumberError::Malformed);
     }
-    // Where the point stands once the exponent has moved it; beyond the digits there are zeros.
+    // The position of the point after applying the exponent; beyond the digits there are zeros.
     let point = i64::try_from(whole.len()).unwrap_or(i64::MAX).saturating_add(exponent);
     let digit = |at: i64| usize::try_from(at).ok().and_then(|at| digits.get(at)).map_or(0, |digit| digit - b'0');
     let last = i64::try_from(digits.len()).unwrap_or(i64::MAX).saturating_add(20); // a 20th zero is out of range
@@ -119,7 +118,7 @@ pub(super) fn timestamp(text: &[u8]) -> Result<Timestamp, NumberError> {
     Ok(Timestamp { secs: -secs - 1, nanos: 1_000_000_000 - nanos })
 }
 
-/// `1.5` and `-7` of `1.5e-07`; beyond a thousand an exponent makes no difference.
+/// Splits `1.5e-07` into `1.5` and `-7`; exponents beyond a thousand make no difference.
 fn split_exponent(text: &[u8]) -> Result<(&[u8], i64), NumberError> {
     let Some(at) = text.iter().position(|b| matches!(b, b'e' | b'E')) else { return Ok((text, 0)) };
     let (sign, digits) = match &text[at + 1..] {

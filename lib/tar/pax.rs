@@ -1,4 +1,4 @@
-//! What the records of PAX extended headers say about a member (I2).
+//! Interprets the records of PAX extended headers (I2).
 
 use super::number::{self, NumberError};
 use super::pax_record::{PaxError, PaxRecord};
@@ -6,7 +6,7 @@ use super::sparse::MAX_SEGMENTS;
 use super::xattr::PaxXattrs;
 use crate::meta::Timestamp;
 
-/// What extended headers say about a member. `None`: they say nothing, the header block counts.
+/// The attributes in extended headers. `None` means that the header block counts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Attributes {
     /// `path`
@@ -21,24 +21,24 @@ pub(super) struct Attributes {
     pub gid: Option<u32>,
     /// `mtime`
     pub mtime: Option<Timestamp>,
-    /// `mtime` is there and no moment (`nan`): the header block's counts.
+    /// There is an `mtime`, but it is not a number (`nan`): the header block's counts.
     pub has_odd_mtime: bool,
     /// `SCHILY.devmajor`
     pub major: Option<u32>,
     /// `SCHILY.devminor`
     pub minor: Option<u32>,
-    /// `SCHILY.realsize`: size of an old sparse file with its holes
+    /// `SCHILY.realsize`: size of an old sparse file, holes included
     pub real_size: Option<u64>,
     /// `GNU.sparse.*`
     pub sparse: PaxSparse,
-    /// All that become extended attributes.
+    /// All records that become extended attributes.
     pub xattrs: PaxXattrs,
 }
 
 /// `GNU.sparse.*` records: formats 0.0, 0.1 and 1.0.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PaxSparse {
-    /// `GNU.sparse.name`: the member's name, before `path`
+    /// `GNU.sparse.name`: the member's name, with precedence over `path`
     pub name: Option<Vec<u8>>,
     /// `GNU.sparse.major`
     pub major: Option<u64>,
@@ -50,25 +50,25 @@ pub(super) struct PaxSparse {
     pub segments: Option<u64>,
     /// 0.0's `GNU.sparse.offset` and `GNU.sparse.numbytes`, in order, or 0.1's `GNU.sparse.map`
     pub map: Vec<u64>,
-    /// No pair of the current header was seen yet.
+    /// No pair of the current header has been seen yet.
     fresh: bool,
 }
 
 impl Attributes {
-    /// About how many bytes they hold.
+    /// Their approximate size in bytes.
     #[must_use]
     pub(super) fn size(&self) -> usize {
         self.size_without_xattrs() + self.xattrs.size()
     }
 
-    /// About how many bytes they hold besides extended attributes.
+    /// Their approximate size in bytes, without extended attributes.
     #[must_use]
     pub(super) fn size_without_xattrs(&self) -> usize {
         let names = [&self.path, &self.link_path, &self.sparse.name].into_iter().flatten().map(Vec::len);
         names.sum::<usize>() + self.sparse.map.len() * 8
     }
 
-    /// Adds what `record` says; of a keyword given twice, the last one counts. Unknown keywords say nothing.
+    /// Adds a record; of a repeated keyword, the last one counts. Unknown keywords are ignored.
     ///
     /// # Errors
     /// A value that its keyword does not allow.
@@ -80,7 +80,7 @@ impl Attributes {
             b"uid" => self.uid = id(record)?,
             b"gid" => self.gid = id(record)?,
             b"mtime" => {
-                // Python writes one of no time at all so, and GNU tar and bsdtar take the member.
+                // Python writes a missing time like this, and GNU tar and bsdtar accept the member.
                 let text = record.value.strip_prefix(b"-").unwrap_or(record.value);
                 self.has_odd_mtime = text.eq_ignore_ascii_case(b"nan");
                 self.mtime = if self.has_odd_mtime { None } else { value(record, number::timestamp)? };
@@ -88,7 +88,7 @@ impl Attributes {
             b"SCHILY.devmajor" => self.major = id(record)?,
             b"SCHILY.devminor" => self.minor = id(record)?,
             b"SCHILY.realsize" => self.real_size = decimal(record)?,
-            // Where data stands in another way, or in another volume.
+            // These change where the data is, or say that it is in another volume.
             b"SUN.holesdata" | b"GNU.volume.filename" | b"GNU.volume.size" | b"GNU.volume.offset" => {
                 return Err(PaxError::Unsupported(text(record.keyword)));
             }
@@ -103,7 +103,7 @@ impl Attributes {
         Ok(())
     }
 
-    /// The member's name, if it is given: `GNU.sparse.name` before `path`, which is a stand-in there.
+    /// The member's name, if given: `GNU.sparse.name` takes precedence over `path`, which is a stand-in then.
     #[must_use]
     pub(super) fn name(&self) -> Option<&[u8]> {
         self.sparse.name.as_deref().or(self.path.as_deref())
@@ -111,7 +111,7 @@ impl Attributes {
 }
 
 impl PaxSparse {
-    /// A new header: 0.0's pairs add up within one header only.
+    /// Begins a new header: the pairs of 0.0 only add up within one header.
     pub(super) fn begin(&mut self) {
         self.fresh = true;
     }
@@ -136,7 +136,7 @@ impl PaxSparse {
                 }
                 let second = keyword == b"numbytes";
                 if (self.map.len() % 2 == 1) != second {
-                    return Err(number_error(record, NumberError::Malformed)); // not in turn
+                    return Err(number_error(record, NumberError::Malformed)); // out of turn
                 }
                 self.map.extend(decimal(record)?);
                 return self.check_len();

@@ -1,9 +1,9 @@
-//! The records of PAX extended headers: `length keyword=value\n`, driven by their lengths (I2).
+//! The records of PAX extended headers: `length keyword=value\n`, delimited by their lengths (I2).
 
 use super::number::{self, NumberError};
 use super::sparse::MAX_SEGMENTS;
 
-/// What can be wrong with an extended header.
+/// What is wrong with an extended header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PaxError {
@@ -19,7 +19,7 @@ pub enum PaxError {
     /// A record has no `=` or nothing before it.
     #[error("record without a keyword")]
     Keyword,
-    /// A value is no number, or not one its keyword allows.
+    /// A value is not a number, or not one that its keyword allows.
     #[error("{keyword} \"{}\" {problem}", value.escape_ascii())]
     Number {
         /// The record's keyword.
@@ -32,18 +32,18 @@ pub enum PaxError {
     /// A sparse map has more segments than `MAX_SEGMENTS`.
     #[error("sparse map of more than {MAX_SEGMENTS} segments")]
     TooMany,
-    /// A path has a NUL byte in it.
+    /// A path contains a NUL byte.
     #[error("{0} has a NUL byte in it")]
     Nul(String),
-    /// Something that changes where data stands, and that this reader does not know.
+    /// A record that changes where data is, and that this reader does not support.
     #[error("{0} is not supported")]
     Unsupported(String),
 }
 
-/// One record. The value may hold anything, line feeds and NULs too.
+/// A record. The value may contain anything, including line feeds and NULs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PaxRecord<'a> {
-    /// Where the record begins in the header's body; bytes.
+    /// Its offset in the header's body, in bytes.
     pub at: usize,
     /// Its keyword; never empty.
     pub keyword: &'a [u8],
@@ -51,13 +51,13 @@ pub(super) struct PaxRecord<'a> {
     pub value: &'a [u8],
 }
 
-/// The records of an extended header's body. After the first error, which says where in the body, there are no more.
+/// The records of an extended header's body. The iterator ends after the first error, which comes with its offset.
 pub(super) fn records(body: &[u8]) -> impl Iterator<Item = Result<PaxRecord<'_>, (usize, PaxError)>> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let rest = body.get(at..)?;
         if rest.iter().all(|&b| b == 0) {
-            return None; // the end, or padding that some writers count in
+            return None; // the end, or padding that some writers include
         }
         match record(rest) {
             Ok((len, keyword, value)) => {

@@ -1,28 +1,28 @@
-//! Reading an archive from its first member to its end.
+//! Reads an archive from its first member to its end.
 
 use std::io::BufRead;
 
 use super::{Data, End, Error, Member, Reader, Warning};
 
-/// What becomes of the members of an archive: an index of them, an image.
+/// Takes the members of an archive, to make an index or an image of them.
 pub trait MemberSink<R> {
-    /// Why it goes no further.
+    /// Why reading stops.
     type Error: From<Error>;
 
-    /// Takes a member and as much of its data as it wants.
+    /// Takes a member and as much of its data as needed.
     ///
     /// # Errors
-    /// When the member is refused, or its data cannot be read or kept.
+    /// When the member is refused, or its data cannot be read or stored.
     fn member(&mut self, member: Member, data: Data<'_, R>) -> Result<(), Self::Error>;
 
-    /// Something was skipped. It comes before the member that follows.
+    /// Something was skipped before the next member.
     fn warning(&mut self, warning: &Warning);
 }
 
-/// Hands all members to `sink` and says how the archive ended; what stands behind its end is not read.
+/// Passes all members to `sink` and returns how the archive ended; what follows its end is not read.
 ///
 /// # Errors
-/// When the archive cannot be read, is cut or malformed, and what the sink says.
+/// When the archive cannot be read, is cut or malformed, and those of the sink.
 pub fn read_tar<R: BufRead, S: MemberSink<R>>(reader: &mut Reader<R>, sink: &mut S) -> Result<End, S::Error> {
     loop {
         let member = reader.next_member()?;
@@ -32,6 +32,6 @@ pub fn read_tar<R: BufRead, S: MemberSink<R>>(reader: &mut Reader<R>, sink: &mut
         let Some(member) = member else { break };
         sink.member(member, reader.data())?;
     }
-    // After its last member a reader knows how the archive ended.
+    // After the last member the reader knows how the archive ended.
     Ok(reader.end().unwrap_or(End::CleanEof))
 }

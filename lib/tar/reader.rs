@@ -23,23 +23,23 @@ use crate::meta::SharedXattrs;
 /// ```
 pub struct Reader<R> {
     pub(super) stream: Stream<R>,
-    /// Of the current member: its name, for errors in its data.
+    /// The current member's name, for errors in its data.
     pub(super) name: Vec<u8>,
-    /// Of the current member: data not yet read.
+    /// The current member's unread data, in bytes.
     pub(super) left: u64,
-    /// Of the current member: padding after its data.
+    /// The padding after the current member's data, in bytes.
     pub(super) padding: u64,
     /// The current member is a hard link that may have a body of this many bytes, padded.
     pub(super) link_body: u64,
     /// A hard link of this archive had a size and no body.
     links_have_no_body: bool,
-    /// What `g` members said.
+    /// The attributes from `g` members.
     pub(super) globals: Option<Box<Globals>>,
-    /// What a name of a file means that ends in a slash.
+    /// The meaning of a file name that ends in a slash.
     pub(super) trailing_slash: TrailingSlash,
     /// The attributes of members so far.
     pub(super) shared: SharedXattrs,
-    /// There was a header.
+    /// Whether there has been a header.
     has_header: bool,
     warnings: Vec<Warning>,
     warned: Vec<Skipped>,
@@ -48,7 +48,7 @@ pub struct Reader<R> {
 }
 
 impl<R: BufRead> Reader<R> {
-    /// A reader at the beginning of a tar stream, which is plain by now.
+    /// A reader at the beginning of an uncompressed tar stream.
     pub fn new(input: R) -> Self {
         Self {
             stream: Stream { input, offset: 0 },
@@ -68,18 +68,18 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// With another meaning of files' names that end in a slash.
+    /// Sets the meaning of file names that end in a slash.
     #[must_use]
     pub fn trailing_slash(mut self, meaning: TrailingSlash) -> Self {
         self.trailing_slash = meaning;
         self
     }
 
-    /// Skips what is left of the current member and reads the next one's headers; `None` at the end of the archive.
+    /// Skips the rest of the current member and reads the headers of the next; `None` at the end of the archive.
     ///
     /// # Errors
-    /// The stream cannot be read, is cut or malformed. After an error there is nothing more: `None`, and
-    /// [`Reader::end`] stays `None`.
+    /// When the stream cannot be read, is cut or malformed. After an error this returns `None`, and [`Reader::end`] stays
+    /// `None`.
     pub fn next_member(&mut self) -> Result<Option<Member>, Error> {
         if self.end.is_some() || self.failed {
             return Ok(None);
@@ -94,7 +94,7 @@ impl<R: BufRead> Reader<R> {
         self.end
     }
 
-    /// How far the stream has been read; bytes.
+    /// How far the stream has been read, in bytes.
     pub fn offset(&self) -> u64 {
         self.stream.offset
     }
@@ -142,7 +142,7 @@ impl<R: BufRead> Reader<R> {
             let body_at = self.stream.offset;
             let limit = if part == Part::LongName { MAX_NAME } else { MAX_PAX };
             if matches!(header.flag(), b'x' | b'X') {
-                extensions.pax = None; // it counts no longer, and takes no memory
+                extensions.pax = None; // superseded: free its memory
             }
             let body = self.body(size, limit, part).map_err(|e| e.of(&name))?;
             match header.flag() {
@@ -150,7 +150,7 @@ impl<R: BufRead> Reader<R> {
                 b'K' => extensions.link = Some(until_nul(body)),
                 b'g' => {
                     self.globals.get_or_insert_default().apply(&body, body_at).map_err(|e| e.of(&name))?;
-                    continue; // it is no part of the member that follows
+                    continue; // it does not belong to the next member
                 }
                 _ => extensions.pax = Some((body_at, body)),
             }
@@ -165,10 +165,11 @@ impl<R: BufRead> Reader<R> {
         skipped.map_err(|e| e.of(&self.name))
     }
 
-    /// The next header block; `None` at the end, which is then known. Decides whether a hard link has a body (I4).
+    /// The next header block; `None` at the end, which is then set. Decides whether a hard link has a body (I4).
     ///
-    /// Zeros after a hard link that says a size may be its body. They are an end marker only if they are more than that body
-    /// by two blocks, or if links of this archive are known to have none: else a stream cut inside the body would be whole.
+    /// Zeros after a hard link with a size may be its body. They are an end marker only if they exceed that body by two
+    /// blocks, or if links of this archive are known to have none: otherwise a stream cut inside the body would pass as
+    /// complete.
     fn next_header_block(&mut self) -> Result<Option<(u64, Block)>, Error> {
         let mut body = std::mem::take(&mut self.link_body).div_ceil(UNIT); // all counts are blocks
         let mut zeros = 0;
@@ -194,18 +195,18 @@ impl<R: BufRead> Reader<R> {
                     return Ok(None);
                 }
             } else if zeros == body {
-                return Ok(Some((at, block))); // no body to ask about, or one of zeros
+                return Ok(Some((at, block))); // no body, or one of zeros
             } else if zeros < body && header::verify(&block).is_err() {
                 let rest = (body - zeros - 1) * UNIT;
                 self.stream.skip(rest, Part::Data).map_err(|e| e.of(&self.name))?;
                 (body, zeros) = (0, 0);
             } else if zeros == 0 {
-                self.links_have_no_body = true; // as GNU tar has it
+                self.links_have_no_body = true; // as in GNU tar
                 return Ok(Some((at, block)));
             } else if !self.has_header {
                 return Err(empty::refuse(&mut self.stream, &block));
             } else {
-                // Within a body so far: two zero blocks before a header are an end marker and something behind it.
+                // Possibly within a body: two zero blocks before a header are an end marker with something after it.
                 let marker = if zeros < body { 2 } else { marker };
                 self.end = Some(if zeros >= marker { End::Marker } else { End::LoneZeroBlock });
                 return Ok(None);
@@ -213,7 +214,7 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// The body of an extension member of `size` bytes, padding skipped. Grows with what is there, not with `size`.
+    /// The body of an extension member of `size` bytes, without padding. Memory grows with what is there, not with `size`.
     fn body(&mut self, size: u64, limit: u64, part: Part) -> Result<Vec<u8>, Error> {
         if size > limit {
             let problem = Problem::TooLong { what: part, len: size, limit };
@@ -233,10 +234,10 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
-/// A block as the size of things in the stream; bytes.
+/// The block size, as a stream offset.
 pub(super) const UNIT: u64 = BLOCK as u64;
 
-/// Bytes from the end of `size` bytes of data to the next block.
+/// The number of padding bytes after `size` bytes of data.
 pub(super) fn padding(size: u64) -> u64 {
     (UNIT - size % UNIT) % UNIT
 }

@@ -11,10 +11,10 @@ pub(super) const MAX_SEGMENTS: usize = 1 << 20;
 
 /// The smallest piece of data that archivers store by itself, in bytes.
 const PIECE: u64 = BLOCK as u64;
-/// So many segments may be smaller.
+/// How many segments may be smaller.
 const SMALL_SEGMENTS: u64 = 4096;
 
-/// What can be wrong with a sparse map.
+/// What is wrong with a sparse map.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SparseError {
@@ -27,34 +27,34 @@ pub enum SparseError {
     /// An offset without its length, or not as many pairs as announced.
     #[error("it has {got} numbers in place of {wanted}")]
     Count {
-        /// Numbers that are there.
+        /// How many there are.
         got: u64,
-        /// Numbers that should be there.
+        /// How many there should be.
         wanted: u64,
     },
     /// More segments than `MAX_SEGMENTS`.
     #[error("it has more than {MAX_SEGMENTS} segments")]
     TooMany,
-    /// More segments than their data can fill, so that the map takes more memory than a real one.
+    /// More segments than their data can fill, so that the map would take more memory than a real one.
     #[error("it has more segments than their data can fill, {PIECE} bytes each")]
     TooThin,
     /// A number in the map is malformed.
     #[error("\"{0}\" {1}")]
     Number(String, NumberError),
-    /// A segment begins before the one before it ends, or ends beyond the file.
+    /// A segment begins before the end of the previous one, or ends beyond the file.
     #[error("segment of {len} bytes at {offset} is out of place")]
     Order {
-        /// Where in the file it begins.
+        /// Its offset in the file.
         offset: u64,
         /// Its length.
         len: u64,
     },
-    /// The segments are not what the archive holds.
+    /// The segments do not match the data in the archive.
     #[error("its segments hold {mapped} bytes, the archive {stored}")]
     Stored {
         /// The segments' total length.
         mapped: u64,
-        /// What the archive holds.
+        /// The number of data bytes in the archive.
         stored: u64,
     },
     /// The map is longer than the member.
@@ -62,7 +62,7 @@ pub enum SparseError {
     Unended,
 }
 
-/// A map while it is collected: checked for order, empty segments dropped, touching ones joined.
+/// A map under construction: checked for order, without empty segments, with adjacent ones joined.
 #[derive(Debug, Default)]
 pub(super) struct SparseMap {
     segments: Vec<Segment>,
@@ -74,7 +74,7 @@ impl SparseMap {
     /// Adds the next segment.
     ///
     /// # Errors
-    /// It lies before the end of the last one, or it is one too many.
+    /// When it begins before the end of the last one, or is one too many.
     pub(super) fn push(&mut self, offset: u64, len: u64) -> Result<(), SparseError> {
         let out_of_place = SparseError::Order { offset, len };
         let Some(end) = offset.checked_add(len).filter(|_| offset >= self.end) else { return Err(out_of_place) };
@@ -92,10 +92,10 @@ impl SparseMap {
         Ok(())
     }
 
-    /// The segments of a file of `size` bytes of which the archive holds `stored`; `None` when it has no hole.
+    /// The segments of a file of `size` bytes, `stored` of which are in the archive; `None` if it has no hole.
     ///
     /// # Errors
-    /// The map does not fit these sizes.
+    /// When the map does not match these sizes.
     pub(super) fn finish(self, size: u64, stored: u64) -> Result<Option<Vec<Segment>>, SparseError> {
         if self.end > size {
             let last = self.segments.last().copied().unwrap_or(Segment { offset: self.end, len: 0 });
@@ -107,8 +107,8 @@ impl SparseMap {
         Ok((self.mapped < size).then_some(self.segments))
     }
 
-    /// Adds the pairs of an old header or of one of its extension blocks: rows of two 12-byte number fields, up to
-    /// the first unused one. Returns whether the rows were used up, so that more may follow.
+    /// Adds the pairs of an old header or of one of its extension blocks: rows of two 12-byte number fields, up to the
+    /// first unused one. Returns whether all rows were used, so that more may follow.
     ///
     /// # Errors
     /// A malformed number or segment.
@@ -126,7 +126,7 @@ impl SparseMap {
     /// Adds the numbers of PAX 0.0 or 0.1.
     ///
     /// # Errors
-    /// Not `announced` pairs, or a segment out of place.
+    /// When there are not `announced` pairs, or a segment is out of place.
     pub(super) fn push_numbers(&mut self, numbers: &[u64], announced: Option<u64>) -> Result<(), SparseError> {
         let got = numbers.len() as u64;
         let wanted = announced.map_or(got + got % 2, |n| n.saturating_mul(2));
@@ -142,8 +142,8 @@ fn field(bytes: &[u8]) -> Result<u64, SparseError> {
     number.map_err(|e| SparseError::Number(bytes.escape_ascii().to_string(), e))
 }
 
-/// PAX 1.0's map, which stands in blocks before the data: decimal numbers, each ended by a line feed, first how many
-/// pairs there are, then the pairs.
+/// The map of PAX 1.0, in blocks before the data: decimal numbers, each followed by a line feed, first the number of pairs,
+/// then the pairs.
 #[derive(Debug, Default)]
 pub(super) struct TextMap {
     map: SparseMap,
@@ -153,7 +153,7 @@ pub(super) struct TextMap {
 }
 
 impl TextMap {
-    /// Reads the next block of the map; `Some` with the map when it ends there. What follows in the block is padding.
+    /// Reads the next block of the map; returns the map if it ends there. The rest of the block is padding.
     ///
     /// # Errors
     /// A malformed number or segment.
@@ -189,8 +189,8 @@ impl TextMap {
     }
 }
 
-/// `segments` widened to whole blocks but for the file's end, as GNU tar needs them in an archive (T3): what that adds
-/// are zeros of the holes. Segments that then touch are one.
+/// Widens `segments` to whole blocks except at the end of the file, as GNU tar needs them in an archive (T3), by adding
+/// zeros of the holes. Segments that then touch are joined.
 #[must_use]
 pub(super) fn widen(segments: &[Segment], size: u64) -> Vec<Segment> {
     const UNIT: u64 = BLOCK as u64;

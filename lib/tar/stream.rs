@@ -1,4 +1,4 @@
-//! The bytes under a reader: blocks, skips and the offset.
+//! The byte stream below a reader: blocks, skips and the offset.
 
 use std::io::{self, BufRead};
 
@@ -7,19 +7,19 @@ use super::header::Block;
 use super::{BLOCK, Error, Part, Problem};
 use crate::relay::fitting;
 
-/// A buffered stream that knows how far it has been read.
+/// A buffered stream that knows its offset.
 pub(super) struct Stream<R> {
     pub(super) input: R,
     pub(super) offset: u64,
 }
 
 impl<R: BufRead> Stream<R> {
-    /// What is buffered, at least one byte unless the stream is at its end.
+    /// The buffered bytes: at least one, except at the end of the stream.
     pub(super) fn fill(&mut self) -> Result<&[u8], Error> {
         loop {
-            // Asked twice, for the borrow of a slice that is returned from within a loop is not yet accepted.
+            // Called twice, because the borrow checker does not accept returning the slice from within the loop.
             match self.input.fill_buf() {
-                // At the end the source would be read again.
+                // At the end, a second call would read the source again.
                 Ok([]) => return Ok(&[]),
                 Ok(_) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -51,7 +51,7 @@ impl<R: BufRead> Stream<R> {
         match filled {
             0 => Ok(None),
             BLOCK => Ok(Some(block)),
-            // All that there is: it may be something else, and then nothing of it is missing.
+            // This is the whole stream: it may be another format, and then nothing is missing.
             _ => match foreign::known(&block).filter(|_| self.offset == filled as u64) {
                 Some(what) => Err(Error::new(None, 0, Problem::NotTar(what))),
                 None => Err(self.cut(part)),
@@ -59,7 +59,7 @@ impl<R: BufRead> Stream<R> {
         }
     }
 
-    /// Hands the next `len` bytes to `take` piece by piece.
+    /// Passes the next `len` bytes to `take` piece by piece.
     pub(super) fn pieces(&mut self, mut len: u64, part: Part, mut take: impl FnMut(&[u8])) -> Result<(), Error> {
         while len > 0 {
             let available = self.fill()?;

@@ -1,14 +1,14 @@
-//! Extended attributes and ACLs as PAX records carry them (I2).
+//! Extended attributes and ACLs in PAX records (I2).
 //!
 //! - `SCHILY.xattr.NAME=value` (star, GNU tar, bsdtar, Go): raw bytes. GNU tar writes `%` and `=` in names as `%25`
-//!   and `%3D`; bsdtar encodes them as in the next.
-//! - `LIBARCHIVE.xattr.NAME=value` (bsdtar): the name URL-encoded, the value in base64 without padding.
-//! - `RHT.security.selinux` (GNU tar): the SELinux context without the NUL that its attribute ends with.
+//!   and `%3D`; bsdtar encodes them as in the next kind.
+//! - `LIBARCHIVE.xattr.NAME=value` (bsdtar): the name is URL-encoded, the value base64 without padding.
+//! - `RHT.security.selinux` (GNU tar): the SELinux context without the trailing NUL of the attribute.
 //! - `SCHILY.acl.access`, `SCHILY.acl.default` (star, GNU tar, bsdtar): ACLs as text, see [`acl`].
 //!
-//! bsdtar writes both of the first two; then SCHILY wins. Where older ones wrote a name with an `=` in it, the SCHILY
-//! record reads as another attribute: that one is recognised and dropped. GNU tar's ACL texts have names without
-//! numbers; where it wrote the attribute itself too, that counts and the text does not.
+//! bsdtar writes both of the first two; then SCHILY wins. If an older bsdtar wrote a name that contains `=`, its SCHILY
+//! record looks like another attribute, which is recognised and dropped. GNU tar's ACL texts have names without
+//! numbers; if it also wrote the attribute itself, that counts and the text does not.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,11 +16,11 @@ use super::acl::{self, AclTextError};
 use super::pax_record::PaxRecord;
 use crate::meta::{Acl, Shown, Xattr, Xattrs};
 
-/// What can be wrong with an extended attribute.
+/// What is wrong with an extended attribute.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PaxXattrError {
-    /// It has no name, or a NUL in its name.
+    /// Its name is empty or contains a NUL.
     #[error("no valid name in {0}")]
     Name(String),
     /// Its value is not the base64 it should be.
@@ -29,12 +29,12 @@ pub enum PaxXattrError {
     /// More names than the kernel can list.
     #[error("more than {MAX_NAMES} bytes of names")]
     TooMany,
-    /// A value that Linux could not set.
+    /// A value that is longer than Linux allows.
     #[error("value of {name} has {len} bytes, {MAX_VALUE} are allowed")]
     TooLong {
         /// The attribute.
         name: String,
-        /// Bytes of its value.
+        /// The length of its value in bytes.
         len: usize,
     },
     /// An ACL is malformed.
@@ -42,10 +42,10 @@ pub enum PaxXattrError {
     Acl(&'static str, AclTextError),
 }
 
-/// The most bytes that the names of a file's attributes may take, NULs included: the kernel's `XATTR_LIST_MAX`.
+/// The limit on the total size of a file's attribute names, NULs included: the kernel's `XATTR_LIST_MAX`.
 const MAX_NAMES: usize = 65_536;
 
-/// The longest value of an attribute, in bytes: the kernel's `XATTR_SIZE_MAX`.
+/// The limit on the size of a value: the kernel's `XATTR_SIZE_MAX`.
 const MAX_VALUE: usize = 65_536;
 
 /// The name of a file's access ACL.
@@ -53,7 +53,7 @@ pub(super) const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
 /// The name of a directory's default ACL.
 pub(super) const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";
 
-/// The records of a member that become extended attributes, as they stand.
+/// The records of a member that become extended attributes, not yet decoded.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PaxXattrs {
     schily: Vec<Xattr>,
@@ -62,23 +62,23 @@ pub(super) struct PaxXattrs {
     access: Option<Box<[u8]>>,
     default: Option<Box<[u8]>>,
     nfs4: bool,
-    /// How many records there were, those that delete included.
+    /// The number of records, including those that delete.
     records: usize,
 }
 
-/// Extended attributes, and what an access ACL among them says.
+/// Extended attributes, and the permissions from an access ACL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct DecodedXattrs {
     /// The attributes.
     pub xattrs: Xattrs,
     /// The nine permission bits that the access ACL asks for.
     pub permissions: Option<u16>,
-    /// There was an ACL that only NFS knows, too.
+    /// There was also an NFSv4 ACL.
     pub has_nfs4_acl: bool,
 }
 
 impl DecodedXattrs {
-    /// What an access ACL makes of `mode` (E11).
+    /// Applies the access ACL to `mode` (E11).
     #[must_use]
     pub(super) fn mode(&self, mode: u16) -> u16 {
         self.permissions.map_or(mode, |permissions| (mode & !0o777) | permissions)
@@ -86,9 +86,9 @@ impl DecodedXattrs {
 }
 
 impl PaxXattrs {
-    /// Takes the record in if it is about an extended attribute.
+    /// Adds a record if it is about an extended attribute.
     pub(super) fn apply(&mut self, record: PaxRecord<'_>) {
-        let kept = || Some(record.value.into()); // an empty one deletes what was said before
+        let kept = || Some(record.value.into()); // an empty value deletes an earlier one
         self.records += 1;
         match record.keyword {
             b"RHT.security.selinux" => self.selinux = kept(),
@@ -108,13 +108,13 @@ impl PaxXattrs {
         }
     }
 
-    /// Whether no record was about an attribute.
+    /// Whether there are no records.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
         self.records == 0
     }
 
-    /// Adds records that come later.
+    /// Adds later records.
     pub(super) fn extend(&mut self, later: Self) {
         self.schily.extend(later.schily);
         self.libarchive.extend(later.libarchive);
@@ -125,7 +125,7 @@ impl PaxXattrs {
         self.records += later.records;
     }
 
-    /// About how many bytes these records hold.
+    /// The approximate size of the records in bytes.
     #[must_use]
     pub(super) fn size(&self) -> usize {
         let all = self.schily.iter().chain(&self.libarchive).map(|x| x.name.len() + x.value.len() + 64);
@@ -133,17 +133,17 @@ impl PaxXattrs {
         all.chain(rest).sum()
     }
 
-    /// The attributes themselves.
+    /// Decodes the attributes.
     ///
     /// # Errors
-    /// A malformed name or text.
+    /// When a name, a value or the text of an ACL is malformed or too long.
     pub(super) fn decode(self) -> Result<DecodedXattrs, PaxXattrError> {
         for list in [&self.schily, &self.libarchive] {
             if list.iter().map(|x| x.name.len() + 1).sum::<usize>() > MAX_NAMES {
                 return Err(PaxXattrError::TooMany);
             }
         }
-        let mut list = Vec::new(); // of two with one name the later wins
+        let mut list = Vec::new(); // of a repeated name, the last one wins
         if let Some(context) = self.selinux.filter(|context| !context.is_empty()) {
             let value = context.iter().copied().chain((context.last() != Some(&0)).then_some(0)).collect();
             list.push(Xattr { name: (*b"security.selinux").into(), value });
@@ -171,12 +171,12 @@ impl PaxXattrs {
     }
 }
 
-/// The attributes in `LIBARCHIVE.xattr.` records, which bsdtar writes besides those in `SCHILY.xattr.` records.
+/// The attributes in `LIBARCHIVE.xattr.` records, which bsdtar writes in addition to `SCHILY.xattr.` records.
 struct Twins {
     decoded: Vec<Xattr>,
-    /// Which one has a name, decoded or as written.
+    /// Their indexes by name, both decoded and as written.
     by_name: HashMap<Box<[u8]>, usize>,
-    /// What bsdtar's raw records make of those whose name has an `=`: keyword and value are cut at the first one.
+    /// What bsdtar's raw records look like if the name contains `=`: keyword and value are split at the first one.
     cut: HashSet<Xattr>,
 }
 
@@ -198,13 +198,13 @@ impl Twins {
         Ok(twins)
     }
 
-    /// A `SCHILY.xattr.` record as an attribute; `None` for what is another one, cut.
+    /// The attribute in a `SCHILY.xattr.` record; `None` if it is a wrongly split one.
     fn settle(&self, xattr: Xattr) -> Option<Xattr> {
         if self.cut.contains(&xattr) {
             return None;
         }
         let Xattr { name, value } = xattr;
-        // The name as its LIBARCHIVE twin has it, whether the two are written alike or this one is raw.
+        // Take the name from its LIBARCHIVE twin, whether that is written alike or this one is raw.
         let name = match self.by_name.get(&name) {
             Some(twin) => self.decoded[*twin].name.clone(),
             None => gnu_decode(&name).into(),
@@ -213,8 +213,8 @@ impl Twins {
     }
 }
 
-/// Takes an access ACL out that says nothing but permission bits, or nothing at all. A value that is none stays as it
-/// is, and says nothing about the mode.
+/// Removes an access ACL that is empty or equivalent to permission bits. A value that is not an ACL is kept, and does not
+/// affect the mode.
 fn settle_access_acl(xattrs: Xattrs) -> DecodedXattrs {
     let Some(Ok(acl)) = xattrs.get(ACL_ACCESS).map(Acl::parse) else {
         return DecodedXattrs { xattrs, ..DecodedXattrs::default() };
@@ -232,12 +232,12 @@ fn shown(name: &[u8]) -> String {
     Shown(name.get(..80).unwrap_or(name)).to_string()
 }
 
-/// GNU tar's names: `%3D` is `=`, `%25` is `%`, everything else is itself.
+/// Decodes a name as GNU tar does: `%3D` is `=`, `%25` is `%`, everything else is literal.
 fn gnu_decode(name: &[u8]) -> Vec<u8> {
     percent_decode(name, |byte| matches!(byte, b'=' | b'%'))
 }
 
-/// libarchive's names: any `%XX` is a byte, a `%` without two hexadecimal digits is itself.
+/// Decodes a name as libarchive does: any `%XX` is a byte, a `%` without two hexadecimal digits is literal.
 fn url_decode(name: &[u8]) -> Vec<u8> {
     percent_decode(name, |_| true)
 }
@@ -267,7 +267,7 @@ fn hex(digit: u8) -> Option<u8> {
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Base64 with or without padding; `None` where it is malformed.
+/// Decodes base64 with or without padding; `None` if it is malformed.
 #[must_use]
 pub(super) fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
     let end = text.iter().rposition(|&b| b != b'=').map_or(0, |last| last + 1);
@@ -295,7 +295,7 @@ pub(super) fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Base64 without padding, as libarchive writes it.
+/// Encodes base64 without padding, as libarchive does.
 #[must_use]
 pub(super) fn base64_encode(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
@@ -308,7 +308,7 @@ pub(super) fn base64_encode(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A name for a `LIBARCHIVE.xattr.` keyword.
+/// Encodes a name for a `LIBARCHIVE.xattr.` keyword.
 #[must_use]
 pub(super) fn url_encode(name: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(name.len());
@@ -322,7 +322,7 @@ pub(super) fn url_encode(name: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Whether all readers agree on the name in a `SCHILY.xattr.` keyword: no `=`, nothing that GNU tar would decode.
+/// Whether all readers agree on this name in a `SCHILY.xattr.` keyword: it has no `=`, and nothing that GNU tar decodes.
 #[must_use]
 pub(super) fn is_plain_name(name: &[u8]) -> bool {
     !name.contains(&b'=') && gnu_decode(name) == name

@@ -1,23 +1,23 @@
-//! What a tree may take that is not written out in its layers: directories that names only imply, the way that symlinks
-//! lead, and the bytes that longer paths cost the reader of the result.
+//! Limits on what a few bytes of a layer can cause: directories that names only imply, long ways through symlinks, and long
+//! paths in the result.
 //!
-//! Memory, time and output are to grow with the bytes read (S5), but a name of a few bytes may lead through symlinks to
-//! a path of 64 KiB, and a compressor makes nothing of a thousand missing parents. Each member adds what no real one
-//! needs; a start is given on top.
+//! Memory, time and output must not grow faster than the bytes read (S5), but a name of a few bytes may lead through
+//! symlinks to a path of 64 KiB, and a thousand missing parents compress to almost nothing. There is an initial
+//! allowance, to which each member adds more than any real one needs.
 
 use super::path::MAX_NAME;
 
-/// Missing parents: so many, and so many more for each member.
+/// How many missing parents are allowed, and how many more for each member.
 const DIRECTORIES: u64 = 1 << 16;
 const DIRECTORIES_BY_MEMBER: u64 = 8;
-/// Bytes of names in the result that stand in no layer.
+/// How many bytes of names in the result need not come from a layer.
 const OUTPUT: u64 = 256 << 20;
 const OUTPUT_BY_MEMBER: u64 = 8 << 10;
-/// Components of paths; those that stand in the layer come on top.
+/// How many path components may be walked, in addition to those in the layer.
 const STEPS: u64 = 1 << 20;
 const STEPS_BY_MEMBER: u64 = 64;
 
-/// What is left of it.
+/// What is left of the allowance.
 #[derive(Debug)]
 pub(super) struct Allowance {
     directories: u64,
@@ -25,7 +25,7 @@ pub(super) struct Allowance {
     steps: u64,
 }
 
-/// It is used up.
+/// Which part of the allowance is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exhausted {
     Directories,
@@ -38,27 +38,27 @@ impl Allowance {
         Self { directories: DIRECTORIES, output: OUTPUT, steps: STEPS }
     }
 
-    /// A member with so many bytes of names.
+    /// Adds the share of a member with `names` bytes of names.
     pub(super) fn member(&mut self, names: usize) {
         self.directories = self.directories.saturating_add(DIRECTORIES_BY_MEMBER);
         self.output = self.output.saturating_add(OUTPUT_BY_MEMBER);
         self.steps = self.steps.saturating_add(STEPS_BY_MEMBER).saturating_add(names as u64);
     }
 
-    /// Goes so many components.
+    /// Walks `steps` components.
     pub(super) fn steps(&mut self, steps: usize) -> Result<(), Exhausted> {
         spend(&mut self.steps, steps as u64, Exhausted::Steps)
     }
 
-    /// Makes a directory whose path has so many bytes.
+    /// Makes a directory with a path of `path` bytes.
     pub(super) fn directory(&mut self, path: usize) -> Result<(), Exhausted> {
         spend(&mut self.directories, 1, Exhausted::Directories)?;
-        // A header, and beyond what fits it a PAX header with the path.
+        // A header, and a PAX header if the path does not fit.
         let headers = if path <= 100 { 512 } else { 3 * 512 };
         spend(&mut self.output, headers + path as u64, Exhausted::Output)
     }
 
-    /// Gives something a path of so many bytes that has fewer in the layer.
+    /// Gives an entry a path of `path` bytes, of which `in_layer` come from the layer.
     pub(super) fn path(&mut self, path: usize, in_layer: usize) -> Result<(), Exhausted> {
         debug_assert!(path <= 2 * MAX_NAME, "paths are bounded before they are charged");
         spend(&mut self.output, path.saturating_sub(in_layer) as u64, Exhausted::Output)

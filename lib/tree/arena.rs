@@ -1,11 +1,11 @@
-//! Nodes and inodes in flat arrays, by number.
+//! Nodes and inodes in flat arrays, indexed by number.
 
 use std::hash::{BuildHasher, RandomState};
 
 use super::table::Table;
 use crate::meta::{Metadata, NodeKind, Xattrs};
 
-/// The number of a name. Directories have one name, so it stands for the directory too.
+/// The number of a name. A directory has only one name, so this also identifies the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NodeId(u32);
 
@@ -13,7 +13,7 @@ impl NodeId {
     pub(super) const ROOT: Self = Self(0);
 }
 
-/// The number of an inode's place.
+/// The index of an inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Slot(pub(super) u32);
 
@@ -24,14 +24,14 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Arena<C> {
     nodes: Vec<Node>,
     inodes: Vec<Inode<C>>,
-    /// All names one after the other; those of removed nodes stay.
+    /// All names, one after the other, including those of removed nodes.
     names: Vec<u8>,
     table: Table,
     free_node: u32,
     free_inode: u32,
-    /// Numbers of ended nodes are not given out again: something hidden still refers to them.
+    /// Numbers of removed nodes are not reused while hidden entries may refer to them.
     holds_numbers: bool,
-    /// Keyed at random: names come from strangers.
+    /// Randomly keyed, because names are untrusted.
     hasher: RandomState,
 }
 
@@ -41,37 +41,37 @@ struct Node {
     parent: u32,
     inode: u32,
     hash: u32,
-    /// The next and previous name in the same directory; of a free place, the next free one.
+    /// The next and previous name in the same directory; if free, the next free node.
     next: u32,
     prev: u32,
     name_len: u32,
     name_at: u64,
 }
 
-/// An inode's place.
+/// An inode, or a free slot for one.
 #[derive(Clone, Debug)]
 pub(super) struct Inode<C> {
     pub(super) meta: Metadata,
     pub(super) xattrs: Xattrs,
     pub(super) state: State<C>,
-    /// How many names lead here.
+    /// The number of its names.
     pub(super) names: u32,
-    /// A directory's first child; of a free place, the next free one.
+    /// A directory's first child; if free, the next free slot.
     child: u32,
 }
 
-/// What an inode's place holds.
+/// What a slot holds.
 #[derive(Clone, Debug)]
 pub(super) enum State<C> {
     /// An inode.
     Is(NodeKind<C>),
-    /// A hard link whose target nothing has shown yet (F8).
+    /// A hard link whose target has not been seen yet (F8).
     Pending,
     /// Nothing.
     Free,
 }
 
-/// There is no number left.
+/// No numbers are left.
 #[derive(Debug)]
 pub(super) struct NumbersExhausted;
 
@@ -117,7 +117,7 @@ impl<C> Arena<C> {
         self.inodes.len()
     }
 
-    /// What a name leads to; `None` for a link that is pending.
+    /// What a name refers to; `None` for a pending link.
     pub(super) fn kind(&self, id: NodeId) -> Option<&NodeKind<C>> {
         match &self.inode(self.slot(id)).state {
             State::Is(kind) => Some(kind),
@@ -129,14 +129,14 @@ impl<C> Arena<C> {
         matches!(self.kind(id), Some(NodeKind::Directory))
     }
 
-    /// The directory that holds this name; the root holds itself.
+    /// The directory that contains this name; the root contains itself.
     pub(super) fn parent(&self, id: NodeId) -> NodeId {
         NodeId(self.node(id).parent)
     }
 
     pub(super) fn name(&self, id: NodeId) -> &[u8] {
         let node = self.node(id);
-        // Both ends lie inside `names`, which is in memory, so they fit.
+        // Both ends are within `names`, which is in memory, so they fit.
         #[allow(clippy::cast_possible_truncation, reason = "see above")]
         let start = node.name_at as usize;
         &self.names[start..start + node.name_len as usize]
@@ -154,12 +154,12 @@ impl<C> Arena<C> {
         some(self.node(id).next)
     }
 
-    /// The name `name` in `dir`.
+    /// The entry `name` in `dir`.
     pub(super) fn child(&self, dir: NodeId, name: &[u8]) -> Option<NodeId> {
         self.find(&self.table, dir, name)
     }
 
-    /// Looks in another table of this arena's nodes.
+    /// Looks an entry up in another table of this arena's nodes.
     pub(super) fn find(&self, table: &Table, dir: NodeId, name: &[u8]) -> Option<NodeId> {
         let hash = self.hash(dir, name);
         let is_it = |id: u32| {
@@ -169,7 +169,7 @@ impl<C> Arena<C> {
         table.find(hash, is_it).map(NodeId)
     }
 
-    /// Puts a detached node into another table.
+    /// Adds a detached node to another table.
     pub(super) fn insert_into(&self, table: &mut Table, id: NodeId) {
         table.insert(id.0, |id| self.nodes[id as usize].hash);
     }
@@ -182,7 +182,7 @@ impl<C> Arena<C> {
         low
     }
 
-    /// A new inode without a name.
+    /// Adds an inode without a name.
     pub(super) fn add_inode(
         &mut self,
         meta: Metadata,
@@ -201,7 +201,7 @@ impl<C> Arena<C> {
         Ok(Slot(slot))
     }
 
-    /// Gives an inode the name `name` in `dir`, which must not have it.
+    /// Gives an inode the name `name` in `dir`, which must be free.
     pub(super) fn attach(&mut self, dir: NodeId, name: &[u8], slot: Slot) -> Result<NodeId, NumbersExhausted> {
         let name_len = u32::try_from(name.len()).map_err(|_| NumbersExhausted)?;
         let name_at = self.names.len() as u64;
@@ -221,7 +221,7 @@ impl<C> Arena<C> {
         Ok(id)
     }
 
-    /// A directory that no directory holds, for what must not be seen. Ended by [`Arena::release`].
+    /// Adds a directory without a parent, for entries that must stay invisible. It is removed by [`Arena::release`].
     pub(super) fn add_hidden_root(&mut self) -> Result<NodeId, NumbersExhausted> {
         let slot = self.add_inode(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, State::Is(NodeKind::Directory))?;
         self.inode_mut(slot).names = 1;
@@ -231,7 +231,7 @@ impl<C> Arena<C> {
         Ok(id)
     }
 
-    /// From here on, or no longer, a number once given to a node stays that node's.
+    /// Sets whether the numbers of removed nodes are reused.
     pub(super) fn hold_numbers(&mut self, hold: bool) {
         self.holds_numbers = hold;
     }
@@ -249,7 +249,7 @@ impl<C> Arena<C> {
         Ok(NodeId(id))
     }
 
-    /// Takes a name out of its directory. It and what is below it stay until [`Arena::release`].
+    /// Removes a name from its directory. The node and everything below it exist until [`Arena::release`].
     pub(super) fn detach(&mut self, id: NodeId) {
         let Node { parent, next, prev, .. } = *self.node(id);
         match some(prev) {
@@ -266,7 +266,7 @@ impl<C> Arena<C> {
         self.table.remove(id.0, |id| nodes[id as usize].hash);
     }
 
-    /// Ends a detached name and all names below it; inodes that have no other name end too.
+    /// Frees a detached name and all names below it, and inodes that have no other name.
     pub(super) fn release(&mut self, id: NodeId) {
         let mut ended = vec![id];
         while let Some(id) = ended.pop() {
@@ -288,7 +288,7 @@ impl<C> Arena<C> {
         }
     }
 
-    /// One name less for an inode.
+    /// Removes one name of an inode.
     pub(super) fn unlink(&mut self, slot: Slot) {
         let free = self.free_inode;
         let inode = self.inode_mut(slot);
@@ -306,7 +306,7 @@ impl<C> Arena<C> {
         self.release(id);
     }
 
-    /// Whether `id` still is the name of `slot`.
+    /// Whether `id` still refers to `slot`.
     pub(super) fn leads_to(&self, id: NodeId, slot: Slot) -> bool {
         self.node(id).inode == slot.0
     }
@@ -333,12 +333,12 @@ impl<C> Arena<C> {
         }
     }
 
-    /// The path of a name, without leading `/`, put into `path`.
+    /// Writes the path of a name, without leading `/`, into `path`.
     pub(super) fn path(&self, id: NodeId, path: &mut Vec<u8>) {
         path.clear();
         let mut at = id;
         while self.parent(at) != at {
-            // Backwards, to be turned around at the end.
+            // Backwards, reversed at the end.
             if !path.is_empty() {
                 path.push(b'/');
             }
@@ -359,7 +359,7 @@ fn some(id: u32) -> Option<NodeId> {
     (id != NONE).then_some(NodeId(id))
 }
 
-/// Bytes that one entry takes besides its name, hash table at its fullest included.
+/// The bytes that one entry takes besides its name, including a full hash table.
 #[cfg(test)]
 pub(super) const fn size_per_node<C>() -> usize {
     size_of::<Node>() + size_of::<Inode<C>>() + 6

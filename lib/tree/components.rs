@@ -1,25 +1,25 @@
-//! The components of a path that symlinks lengthen while it is followed.
+//! The components of a path, which grows as symlinks are followed.
 
 use std::borrow::Cow;
 
 use super::path;
 
-/// How many symlinks one path may lead through, as in Linux (F7).
+/// The limit on symlinks in one path, as in Linux (F7).
 pub(super) const MAX_SYMLINKS: u32 = 40;
 
-/// The longest target that a symlink on the way may have, in bytes: no file system holds a longer one.
+/// The longest target of a symlink that is followed, in bytes: no file system holds a longer one.
 pub(super) const MAX_TARGET: usize = 4096;
 
-/// What is left of a path.
+/// The rest of a path.
 #[derive(Debug)]
 pub(super) struct Components<'a> {
     text: Cow<'a, [u8]>,
     at: usize,
-    /// How many symlinks were followed.
+    /// How many symlinks have been followed.
     pub(super) followed: u32,
 }
 
-/// More than [`MAX_SYMLINKS`], or one that is too long to follow.
+/// More than [`MAX_SYMLINKS`] symlinks, or one that is too long to follow.
 #[derive(Debug)]
 pub(super) struct SymlinkLoop;
 
@@ -28,7 +28,7 @@ impl<'a> Components<'a> {
         Self { text: Cow::Borrowed(path), at: 0, followed: 0 }
     }
 
-    /// Passes over what is no component: `.` and nothing.
+    /// Skips `.` and empty components.
     pub(super) fn trim(&mut self) {
         while let Some(rest) = self.text.get(self.at..).filter(|rest| !rest.is_empty()) {
             match rest {
@@ -39,7 +39,7 @@ impl<'a> Components<'a> {
         }
     }
 
-    /// The next component; `..` is one.
+    /// The next component, which may be `..`.
     pub(super) fn next(&mut self) -> Option<&[u8]> {
         self.trim();
         let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
@@ -55,18 +55,18 @@ impl<'a> Components<'a> {
         path::components(rest).all(|c| matches!(c, b"" | b"."))
     }
 
-    /// Bytes of the path that are still to be gone.
+    /// The length of the rest in bytes.
     pub(super) fn left(&self) -> usize {
         self.text.len().saturating_sub(self.at)
     }
 
-    /// The part of the path that was returned so far; `None` once a symlink was followed.
+    /// The part of the path returned so far; `None` once a symlink has been followed.
     pub(super) fn passed(&self) -> Option<&[u8]> {
         let end = self.at.saturating_sub(1).min(self.text.len());
         (self.followed == 0).then(|| &self.text[..end])
     }
 
-    /// Puts a symlink's target in place of the component that was returned last.
+    /// Replaces the last component returned by the target of a symlink.
     pub(super) fn follow(&mut self, target: &[u8]) -> Result<(), SymlinkLoop> {
         if target.len() > MAX_TARGET {
             return Err(SymlinkLoop);
@@ -78,7 +78,7 @@ impl<'a> Components<'a> {
         Ok(())
     }
 
-    /// Goes on behind a symlink whose target is known, `symlinks` of them on the way.
+    /// Continues after a symlink whose destination is known, with `symlinks` symlinks on the way.
     pub(super) fn skip(&mut self, symlinks: u32) -> Result<(), SymlinkLoop> {
         self.count(symlinks)
     }

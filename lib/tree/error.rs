@@ -2,14 +2,14 @@ use super::components::{MAX_SYMLINKS, MAX_TARGET};
 use super::path::PathError;
 use crate::meta::Shown;
 
-/// Why an entry could not join the tree. Names are shown as they are: who prints them escapes them (S4).
+/// Why an entry could not be added to the tree.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The entry's own name is refused.
     #[error("{}: {why}", Shown(.name))]
     Name {
-        /// The name as it came.
+        /// The name as given.
         name: Box<[u8]>,
         /// What is wrong with it.
         why: PathError,
@@ -19,12 +19,12 @@ pub enum Error {
     Target {
         /// The link's name.
         link: Box<[u8]>,
-        /// The target as it came.
+        /// The target as given.
         target: Box<[u8]>,
         /// What is wrong with it.
         why: PathError,
     },
-    /// The root is something else than a directory.
+    /// The root is not a directory.
     #[error("{}: the root must be a directory", Shown(.0))]
     Root(Box<[u8]>),
     /// A symbolic link that no file system can hold.
@@ -35,7 +35,7 @@ pub enum Error {
         /// What is wrong with the target.
         why: PathError,
     },
-    /// Symbolic links on the way lead in circles (F7).
+    /// Symbolic links on the way form a loop (F7).
     #[error("{}: more than {MAX_SYMLINKS} symlinks on the way to it, or one with a target of more than {MAX_TARGET} bytes", Shown(.0))]
     Loop(Box<[u8]>),
     /// A hard link to a directory (F8).
@@ -60,10 +60,10 @@ pub enum Error {
     /// Names imply far more directories than there are entries.
     #[error("{}: too many missing parent directories, more than eight for each entry", Shown(.0))]
     TooManyImplied(Box<[u8]>),
-    /// Names of missing parents, and names behind symlinks, are far longer than what the layers hold.
+    /// The paths of missing parents and through symlinks are far longer than the names in the layers.
     #[error("{}: the paths of missing parents and behind symlinks are too long, more than 8 KiB for each entry", Shown(.0))]
     TooLongPaths(Box<[u8]>),
-    /// Symlinks lead through far more directories than names have.
+    /// Symlinks lead through far more directories than the names have.
     #[error("{}: the ways through symlinks are too long, more than 64 directories for each entry", Shown(.0))]
     TooManySteps(Box<[u8]>),
 }

@@ -1,7 +1,7 @@
-//! What the current layer has hidden, kept until it ends for the hard links that came before the whiteout (F8).
+//! The entries that the current layer hides, kept until its end for hard links that precede the whiteout (F8).
 //!
-//! A hidden name still stands in its directory, which may be visible, hidden too, or gone: so no node's number is given
-//! out again while there are any.
+//! A hidden name still refers to its directory, which may be visible, hidden too, or gone: so node numbers are not reused
+//! while there are hidden entries.
 
 use std::collections::HashMap;
 
@@ -16,17 +16,17 @@ use crate::meta::NodeKind;
 #[derive(Debug, Default)]
 pub(super) struct HiddenEntries {
     table: Table,
-    /// Each one with the position of what hid it: a link further up in the layer still sees it.
+    /// The position of the whiteout that hid each: links before it still see the entry.
     hidden_at: HashMap<NodeId, u32>,
-    /// There is a directory among them.
+    /// Whether there is a directory among them.
     directories: bool,
 }
 
-/// The position of what an entry of the layer itself has replaced: before all links.
+/// The position for entries that the layer itself has replaced: before all links.
 const REPLACED: u32 = 0;
 
 impl HiddenEntries {
-    /// Takes `node` out of the tree.
+    /// Removes `node` from the tree.
     pub(super) fn add<C>(&mut self, arena: &mut Arena<C>, node: NodeId, position: u32) {
         arena.detach(node);
         arena.insert_into(&mut self.table, node);
@@ -44,8 +44,8 @@ impl HiddenEntries {
         self.table.is_empty()
     }
 
-    /// A new entry `name` in `dir` replaces what an extractor would have had there: nothing shows it again, unless
-    /// both are directories and merge.
+    /// A new entry `name` in `dir` replaces what an extractor would have had there, for good, unless both are
+    /// directories and merge.
     pub(super) fn replace<C>(
         &mut self,
         arena: &mut Arena<C>,
@@ -69,7 +69,7 @@ impl HiddenEntries {
         Ok(())
     }
 
-    /// The hidden directories that stand at the same path as the visible `dir`.
+    /// The hidden directories with the same path as the visible `dir`.
     fn behind<C>(&self, arena: &Arena<C>, allowance: &mut Allowance, dir: NodeId) -> Result<Vec<NodeId>, ResolveError> {
         if !self.directories {
             return Ok(Vec::new());
@@ -93,7 +93,7 @@ impl HiddenEntries {
         Ok(behind)
     }
 
-    /// What `path` led to before the whiteouts behind `position` took effect.
+    /// What `path` led to before the whiteouts after `position` took effect.
     pub(super) fn find<C>(
         &self,
         arena: &Arena<C>,
@@ -103,7 +103,7 @@ impl HiddenEntries {
         position: u32,
     ) -> Result<Option<NodeId>, ResolveError> {
         let mut parts = Components::new(path);
-        // The directories that the path means so far, what is visible before what is hidden.
+        // The directories that the path may refer to so far, visible ones first.
         let mut here = vec![root];
         while let Some(name) = parts.next() {
             allowance.steps(here.len())?;
@@ -144,7 +144,7 @@ impl HiddenEntries {
         [visible, still].into_iter().flatten()
     }
 
-    /// The layer has ended: nothing refers to what it hid.
+    /// The layer has ended, so nothing refers to hidden entries any more.
     pub(super) fn end<C>(self, arena: &mut Arena<C>) {
         for node in self.hidden_at.into_keys() {
             arena.release(node);

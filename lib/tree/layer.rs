@@ -1,4 +1,4 @@
-//! Applying the entries of one layer, in their order.
+//! Applies the entries of one layer, in order.
 
 use super::allowance::Allowance;
 use super::arena::{Arena, NodeId, State};
@@ -10,24 +10,24 @@ use super::resolve::{PathResolver, ResolveError};
 use super::whiteouts::{WhiteoutFormat, Whiteouts};
 use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
 
-/// What becomes of a directory that is there already when a layer has an entry for it.
+/// What happens to an existing directory when a layer has a directory entry for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExistingDirectories {
-    /// It takes the entry's attributes; what only leads to a directory is replaced by one (F5).
+    /// It takes the entry's attributes; a symlink to a directory is replaced by one (F5).
     TakeAttributes,
-    /// Likewise, but a symlink that leads to a directory stays, and the directory behind it is meant (F16).
+    /// Likewise, but a symlink to a directory stays, and the entry applies to its target (F16).
     BehindSymlinks,
-    /// It stays as it is, also behind a symlink (F16).
+    /// It stays as it is, also when reached through a symlink (F16).
     Stay,
 }
 
-/// A layer that is being applied. It must be ended by [`LayerInProgress::finish`].
+/// A layer that is being applied. [`LayerInProgress::finish`] must be called at its end.
 #[derive(Debug)]
 pub struct LayerInProgress<'t, C> {
     place: Placement<'t, C>,
     links: Links,
     existing: ExistingDirectories,
-    /// How many members came before the next.
+    /// How many members have been applied.
     position: u32,
 }
 
@@ -44,17 +44,17 @@ impl<'t, C> LayerInProgress<'t, C> {
         Ok(Self { place, links: Links::default(), existing, position: 0 })
     }
 
-    /// Says what becomes of directories that are there already.
+    /// Sets what happens to existing directories.
     #[must_use]
     pub fn existing_directories(self, existing: ExistingDirectories) -> Self {
         Self { existing, ..self }
     }
 
-    /// Applies the next member of the layer; its name and a link's target are normalised here (F11). Whiteouts and opaque
-    /// markers among them have done their work already.
+    /// Applies the next member of the layer, after normalising its name and link target (F11). Whiteouts and opaque
+    /// markers are ignored: they have taken effect already.
     ///
     /// # Errors
-    /// When the entry breaks an F rule; the tree is of no use then.
+    /// When the entry breaks an F rule; the tree must not be used after that.
     pub fn apply(&mut self, member: Named<'_, C>) -> Result<(), Error> {
         let mut buffer = Vec::new();
         let refuse = |why: PathError| Error::Name { name: member.path.into(), why };
@@ -70,7 +70,7 @@ impl<'t, C> LayerInProgress<'t, C> {
         Ok(())
     }
 
-    /// Ends the layer: hard links that came before their targets find them now (F8).
+    /// Ends the layer: hard links that precede their targets are resolved now (F8).
     ///
     /// # Errors
     /// When a link's target is a directory or does not exist.
@@ -101,7 +101,7 @@ impl<'t, C> LayerInProgress<'t, C> {
         }
     }
 
-    /// AUFS bookkeeping: kept out of sight as the possible target of hard links, until the layer ends.
+    /// Adds AUFS bookkeeping: invisible, but a possible target of hard links until the layer ends.
     fn enter_bookkeeping(&mut self, path: &[u8], member: Named<'_, C>) -> Result<(), Error> {
         let root = match self.links.bookkeeping {
             Some(root) => root,

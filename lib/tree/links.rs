@@ -8,13 +8,13 @@ use super::path::{PathError, WhiteoutKind, normalise, whiteout_kind};
 use super::placement::Placement;
 use crate::meta::{Metadata, NodeKind, Xattrs};
 
-/// The hard links of a layer, those above all whose target has not come by yet.
+/// The hard links of a layer, in particular those whose target has not appeared yet.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    /// Holds AUFS bookkeeping files while the layer is applied (F4).
+    /// Contains AUFS bookkeeping files while the layer is applied (F4).
     pub(super) bookkeeping: Option<NodeId>,
     pending: Vec<PendingLink>,
-    /// Which link an inode stands in for.
+    /// The pending link for which an inode is a placeholder.
     by_slot: HashMap<Slot, usize>,
 }
 
@@ -23,7 +23,7 @@ struct PendingLink {
     node: NodeId,
     slot: Slot,
     target: Box<[u8]>,
-    /// AUFS bookkeeping: when it leads nowhere, nobody misses it (F4).
+    /// It is AUFS bookkeeping, and may lead nowhere (F4).
     unseen: bool,
 }
 
@@ -34,7 +34,7 @@ enum Target {
 }
 
 impl Links {
-    /// One more name for what `target` is at this moment; `position` is the link's place in the layer.
+    /// Adds a name for what `target` is at this moment; `position` is the link's position in the layer.
     pub(super) fn link<C>(
         &mut self,
         place: &mut Placement<'_, C>,
@@ -56,14 +56,14 @@ impl Links {
             Some(node) if place.arena.kind(node).is_some() => place.arena.slot(node),
             _ => return self.postpone(place, root, name, target),
         };
-        // Held by a name more, because the new name may replace the only one it has.
+        // Count one more name meanwhile, because the new name may replace the only one it has.
         place.arena.inode_mut(slot).names += 1;
         let put = place.put(root, name, slot);
         place.arena.unlink(slot);
         put.map(|_| ()).map_err(|error| error.at(name))
     }
 
-    /// What `target` leads to now: in the tree, or among what whiteouts further down in this layer hide.
+    /// What `target` leads to now: in the tree, or among entries hidden by later whiteouts of this layer.
     fn look_up<C>(
         &self,
         place: &mut Placement<'_, C>,
@@ -79,7 +79,7 @@ impl Links {
         place.find(root, target, position).map_err(|error| error.at(name))
     }
 
-    /// The name is taken at its place in the order (F9), by an inode that stands in for the target.
+    /// Adds the name now, in its place in the order (F9), with a placeholder for the target's inode.
     fn postpone<C>(
         &mut self,
         place: &mut Placement<'_, C>,
@@ -98,13 +98,13 @@ impl Links {
         Ok(())
     }
 
-    /// The layer has ended: links that came before their targets find them now.
+    /// At the end of the layer, resolves links that precede their targets.
     pub(super) fn resolve_pending<C>(&self, place: &mut Placement<'_, C>, position: u32) -> Result<(), Error> {
         for at in 0..self.pending.len() {
             if self.pending[at].unseen {
                 continue;
             }
-            // Links that wait for links that wait: the last of a chain comes first.
+            // Pending links to pending links: resolve the last of a chain first.
             let mut chain = vec![at];
             while let Some(&at) = chain.last() {
                 if !self.is_pending(place.arena, at) {
@@ -127,7 +127,7 @@ impl Links {
         Ok(())
     }
 
-    /// Whether the link was neither resolved nor replaced by a later entry.
+    /// Whether the link has been neither resolved nor replaced by a later entry.
     fn is_pending<C>(&self, arena: &Arena<C>, at: usize) -> bool {
         let link = &self.pending[at];
         arena.leads_to(link.node, link.slot)

@@ -8,7 +8,7 @@ use super::path;
 use super::sealed::Sealed;
 use super::whiteouts::Whiteouts;
 
-/// A tree that layers are applied to, bottom first. It starts as an empty root directory.
+/// A tree to which layers are applied, bottom first. It starts as an empty root directory.
 #[derive(Debug)]
 pub struct MergeTree<C> {
     arena: Arena<C>,
@@ -22,12 +22,12 @@ impl<C> MergeTree<C> {
         Self { arena: Arena::new(), allowance: Allowance::new() }
     }
 
-    /// Finds out which symlinks lead to what `whiteouts` name; see there.
+    /// Finds the symlinks on the way to what `whiteouts` name; see [`Whiteouts`].
     pub fn look_up(&self, whiteouts: &mut Whiteouts) {
         whiteouts.look_up(&self.arena);
     }
 
-    /// Begins the next layer: what its whiteouts hide is gone from here on.
+    /// Begins the next layer: what its whiteouts hide is removed at once.
     ///
     /// # Errors
     /// When a whiteout's directory cannot be resolved ([`Error::Loop`]).
@@ -35,9 +35,9 @@ impl<C> MergeTree<C> {
         LayerInProgress::begin(&mut self.arena, &mut self.allowance, whiteouts)
     }
 
-    /// Removes every name for which `keep` says no, with what is below it. The root is not asked about.
+    /// Removes every name for which `keep` returns false, with everything below it. The root is always kept.
     ///
-    /// `keep` gets the path without leading or trailing `/` and whether it is a directory's.
+    /// `keep` gets the path, without leading or trailing `/`, and whether it is a directory.
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], bool) -> bool) {
         let mut path = Vec::new();
         let mut next = self.arena.first_child(NodeId::ROOT);
@@ -69,7 +69,7 @@ impl<C> MergeTree<C> {
         }
     }
 
-    /// The tree as it is now, in its canonical order; more layers may follow.
+    /// The tree as it is now, in canonical order; more layers may follow.
     #[must_use]
     pub fn snapshot(&self) -> Sealed<C>
     where
@@ -78,7 +78,7 @@ impl<C> MergeTree<C> {
         Sealed::new(self.arena.clone())
     }
 
-    /// Puts the tree in its canonical order and numbers its inodes.
+    /// Puts the tree in canonical order and numbers its inodes.
     #[must_use]
     pub fn seal(self) -> Sealed<C> {
         Sealed::new(self.arena)

@@ -1,18 +1,18 @@
-//! The merge tree: layers of entries in, one tree out (F rules).
+//! The merge tree: merges layers of entries into one tree (F rules).
 //!
-//! This is what a correct extractor would leave on a disk, without a disk. It knows neither tar nor ext4: `C` says
-//! where a file's content stands, and nothing here looks inside.
+//! The result is what a correct extractor would leave on a disk. The tree knows neither tar nor ext4: the type `C`
+//! locates a file's content, and nothing here looks inside.
 //!
 //! ```text
 //!  MergeTree::new() -> tree.layer(whiteouts) -> apply(member)... -> finish() -> (next layer) -> tree.seal() -> Sealed
 //! ```
 //!
-//! Names and inodes are apart, as in a file system, so that the inode of a hard link outlives every single name (F8).
-//! Whiteouts take effect before any entry of their layer, because they act on lower layers only, wherever they stand
-//! (F1); what they hide stays reachable for hard links that came before them until the layer ends.
+//! Names and inodes are separate, as in a file system, so that an inode outlives any single one of its names (F8).
+//! Whiteouts take effect before all entries of their layer, because they only affect lower layers, wherever they are
+//! (F1); until the layer ends, hard links that precede them can still reach what they hide.
 //!
-//! Lookup, insertion and removal cost the same in a directory of ten and of a million names. A node takes about 140
-//! bytes besides its name. Nothing recurses, so depth is bounded by memory alone.
+//! Lookup, insertion and removal take constant time however many names a directory has. An entry takes about 140 bytes
+//! besides its name. Nothing recurses, so depth is bounded by memory alone.
 
 mod allowance;
 mod arena;

@@ -1,20 +1,20 @@
-//! Member names: normalised components, and what `.wh.` in them means.
+//! Member names: normalisation, components, and the meaning of `.wh.`.
 
-/// What marks a whiteout (OCI image spec, layer.md).
+/// The prefix of whiteouts (OCI image spec, layer.md).
 pub(super) const WHITEOUT: &[u8] = b".wh.";
-/// What marks AUFS bookkeeping (F4).
+/// The prefix of AUFS bookkeeping (F4).
 const BOOKKEEPING: &[u8] = b".wh..wh.";
 /// The opaque marker (F2).
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// The longest name, in bytes: sixteen times what Linux takes in one call.
+/// The longest name in bytes: sixteen times what Linux accepts in one call.
 pub const MAX_NAME: usize = 16 * 4096;
 
 /// What is wrong with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {
-    /// Nothing is no name.
+    /// It is empty.
     #[error("is empty")]
     Empty,
     /// It could leave the root.
@@ -26,38 +26,38 @@ pub enum PathError {
     /// No program could open it.
     #[error("is longer than {MAX_NAME} bytes")]
     TooLong,
-    /// `.wh.`, `.wh..` or `.wh...`: it would hide nothing, its own directory or the one above.
+    /// It is `.wh.`, `.wh..` or `.wh...`, which would hide nothing, its own directory or the parent.
     #[error("is a corrupt whiteout")]
     CorruptWhiteout,
-    /// A whiteout is no directory.
+    /// A whiteout cannot be a directory.
     #[error("lies below a whiteout")]
     BelowWhiteout,
-    /// A symlink leads to a directory that would have to be made and have the name of a whiteout.
+    /// A symlink leads to a missing directory with the name of a whiteout.
     #[error("leads through a symlink to a name that starts with '.wh.'")]
     ThroughWhiteout,
 }
 
-/// What a normalised name that starts with `.wh.` stands for in an OCI layer.
+/// The meaning of a normalised name that starts with `.wh.` in an OCI layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhiteoutKind<'a> {
-    /// Hides `name` in `dir`, both without slashes around them.
+    /// Hides `name` in `dir`, both without leading or trailing slashes.
     Whiteout {
         /// The directory.
         dir: &'a [u8],
         /// The hidden name in it.
         name: &'a [u8],
     },
-    /// Hides every lower child of this directory.
+    /// Hides all children that lower layers have in this directory.
     Opaque(&'a [u8]),
-    /// AUFS bookkeeping: no entry, but the target of hard links perhaps.
+    /// AUFS bookkeeping: not an entry, but possibly the target of hard links.
     Bookkeeping,
 }
 
 /// Normalises a member name (F11): no leading `/` or `./`, no empty or `.` component, no trailing `/`; the root is
-/// the empty name. `buffer` is used when the name does not already contain its normal form.
+/// the empty name. `buffer` is used if the name does not already contain its normal form.
 ///
 /// # Errors
-/// When the name is empty or too long, holds a NUL byte or a `..` component.
+/// When the name is empty or too long, or contains a NUL byte or a `..` component.
 pub fn normalise<'a>(raw: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8], PathError> {
     if raw.is_empty() {
         return Err(PathError::Empty);
@@ -96,10 +96,10 @@ pub fn normalise<'a>(raw: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8],
     Ok(buffer)
 }
 
-/// Says what a normalised name stands for in an OCI layer; `None` for an entry.
+/// The special meaning of a normalised name in an OCI layer; `None` for an ordinary entry.
 ///
 /// # Errors
-/// When it is a whiteout of nothing, or lies below a whiteout (F3).
+/// When it is a corrupt whiteout, or below a whiteout (F3).
 pub fn whiteout_kind(path: &[u8]) -> Result<Option<WhiteoutKind<'_>>, PathError> {
     let (dir, name) = split(path);
     if !name.starts_with(WHITEOUT) && !dir.starts_with(WHITEOUT) && !dir.windows(5).any(|w| w == b"/.wh.") {
@@ -117,12 +117,12 @@ pub fn whiteout_kind(path: &[u8]) -> Result<Option<WhiteoutKind<'_>>, PathError>
     }))
 }
 
-/// The components of a name; empty ones too.
+/// The components of a name, including empty ones.
 pub(super) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|byte| *byte == b'/')
 }
 
-/// How many components a normalised name has.
+/// The number of components of a normalised name.
 pub(super) fn depth(path: &[u8]) -> usize {
     if path.is_empty() { 0 } else { components(path).count() }
 }
@@ -140,7 +140,7 @@ pub(super) fn parent(path: &[u8]) -> &[u8] {
     split(path).0
 }
 
-/// Adds a component.
+/// Appends a component.
 pub(super) fn push(path: &mut Vec<u8>, name: &[u8]) {
     if !path.is_empty() {
         path.push(b'/');

@@ -1,4 +1,4 @@
-//! Putting entries where an extractor would put them.
+//! Puts entries where an extractor would.
 
 use super::allowance::Allowance;
 use super::arena::{Arena, NodeId, Slot, State};
@@ -19,14 +19,14 @@ pub(super) struct Placement<'t, C> {
 }
 
 impl<C> Placement<'_, C> {
-    /// The directory at `dir` (normalised), made with its parents where they are missing.
+    /// The directory at `dir` (normalised), created with its parents if missing.
     pub(super) fn make_directory(&mut self, root: NodeId, dir: &[u8]) -> Result<FoundDirectory, ResolveError> {
         let missing = Missing::Make { whiteout_names: self.whiteout_names };
         let found = self.resolver.directory(self.arena, self.allowance, root, dir, missing)?;
-        Ok(found.unwrap_or(FoundDirectory::root(root))) // what is missing was made
+        Ok(found.unwrap_or(FoundDirectory::root(root))) // cannot be missing
     }
 
-    /// The directory `name` in `dir`, which is at `path`; perhaps also one that a symlink of that name leads to.
+    /// The directory `name` in `dir`, at `path`; with `behind_symlinks`, also one to which a symlink of that name leads.
     pub(super) fn directory(
         &mut self,
         root: NodeId,
@@ -40,7 +40,7 @@ impl<C> Placement<'_, C> {
             Some(NodeKind::Directory) => Ok(Some(node)),
             Some(NodeKind::Symlink(_)) if behind_symlinks => {
                 match self.resolver.directory(self.arena, self.allowance, root, path, Missing::Stop) {
-                    // A symlink that leads in circles leads to no directory.
+                    // A symlink loop does not lead to a directory.
                     Err(ResolveError::Loop) => Ok(None),
                     found => Ok(found?.map(|directory| directory.node)),
                 }
@@ -49,8 +49,8 @@ impl<C> Placement<'_, C> {
         }
     }
 
-    /// What `path` (normalised) leads to; its last component is not followed. What whiteouts behind `position` hide is
-    /// still there.
+    /// What `path` (normalised) leads to, without following its last component. Entries hidden by whiteouts after
+    /// `position` are found too.
     pub(super) fn find(&mut self, root: NodeId, path: &[u8], position: u32) -> Result<Option<NodeId>, ResolveError> {
         let (dir, name) = path::split(path);
         let found = self.resolver.directory(self.arena, self.allowance, root, dir, Missing::Stop)?;
@@ -65,7 +65,7 @@ impl<C> Placement<'_, C> {
         self.hidden.find(self.arena, self.allowance, root, path, position)
     }
 
-    /// Gives an inode the name `path`, whatever had it before; `None` for the root, which keeps its own.
+    /// Gives an inode the name `path`, replacing what had it before; `None` for the root, which is never replaced.
     pub(super) fn put(&mut self, root: NodeId, path: &[u8], slot: Slot) -> Result<Option<NodeId>, ResolveError> {
         if path.is_empty() {
             return Ok(None);
@@ -76,7 +76,7 @@ impl<C> Placement<'_, C> {
         self.replace(dir.node, name, slot).map(Some)
     }
 
-    /// Gives an inode the name `name` in `dir`, whatever had it before.
+    /// Gives an inode the name `name` in `dir`, replacing what had it before.
     pub(super) fn replace(&mut self, dir: NodeId, name: &[u8], slot: Slot) -> Result<NodeId, ResolveError> {
         if let Some(old) = self.arena.child(dir, name) {
             if matches!(self.arena.kind(old), Some(NodeKind::Directory | NodeKind::Symlink(_))) {

@@ -1,4 +1,4 @@
-//! Finding and making the directories that a path names (F6, F7).
+//! Finds and makes the directories of a path (F6, F7).
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ pub(super) enum ResolveError {
     Exhausted(Exhausted),
     /// It would have the name of a whiteout.
     Whiteout,
-    /// Its path, all symlinks resolved, is too long.
+    /// Its path, with all symlinks resolved, is too long.
     TooLong,
 }
 
@@ -40,7 +40,7 @@ impl From<Exhausted> for ResolveError {
 }
 
 impl ResolveError {
-    /// The error for the entry `name`.
+    /// The error for entry `name`.
     pub(super) fn at(self, name: &[u8]) -> Error {
         let name = name.into();
         match self {
@@ -59,7 +59,7 @@ impl ResolveError {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FoundDirectory {
     pub(super) node: NodeId,
-    /// How long its path is, all symlinks resolved.
+    /// The length of its path, with all symlinks resolved.
     pub(super) path_len: usize,
 }
 
@@ -68,7 +68,7 @@ impl FoundDirectory {
         Self { node, path_len: 0 }
     }
 
-    /// How long the path of `name` in it is.
+    /// The length of the path of `name` in it.
     pub(super) fn path_len_of(&self, name: &[u8]) -> Result<usize, ResolveError> {
         let len = self.path_len + usize::from(self.path_len > 0) + name.len();
         if len > MAX_NAME { Err(ResolveError::TooLong) } else { Ok(len) }
@@ -83,44 +83,44 @@ impl FoundDirectory {
     }
 }
 
-/// What to do about a directory that is not there.
+/// What to do about a missing directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Missing {
-    /// Nothing: then the path leads nowhere.
+    /// Nothing: the path leads nowhere.
     Stop,
-    /// Make it, in place of what is there; `.wh.` names must not arise so where they are whiteouts.
+    /// Make it, replacing what is there; but `.wh.` names must not arise like this if they are whiteouts.
     Make {
-        /// Whether they are.
+        /// Whether `.wh.` names are whiteouts.
         whiteout_names: bool,
     },
 }
 
-/// Follows paths, and remembers where the last ones led.
+/// Follows paths, and remembers where recent ones led.
 #[derive(Debug, Default)]
 pub(super) struct PathResolver {
     last: LastDirectory,
-    /// The directories that symlinks lead to, by the symlink.
+    /// The directories to which symlinks lead.
     symlinks: HashMap<NodeId, LinkedDirectory>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct LinkedDirectory {
     directory: FoundDirectory,
-    /// How many symlinks are on the way, the first included.
+    /// How many symlinks are on the way, including the first.
     symlinks: u32,
 }
 
 /// A symlink whose target is being followed.
 struct FollowedSymlink {
     node: NodeId,
-    /// Bytes of the path that are left behind its target.
+    /// The length of the path after its target.
     left: usize,
-    /// Symlinks followed before it.
+    /// How many symlinks were followed before it.
     before: u32,
 }
 
 impl PathResolver {
-    /// A directory or a symlink has gone: what was remembered may have led through it.
+    /// A directory or symlink has been removed: remembered paths may have led through it.
     pub(super) fn forget(&mut self) {
         self.last.forget();
         if !self.symlinks.is_empty() {
@@ -128,8 +128,8 @@ impl PathResolver {
         }
     }
 
-    /// The directory at `dir` (normalised). A symlink is followed inside the root; what is missing there, and anything
-    /// that is neither, is `missing`.
+    /// The directory at `dir` (normalised). Symlinks are followed inside the root; `missing` says what to do if a
+    /// component is missing, or neither a directory nor a symlink.
     pub(super) fn directory<C>(
         &mut self,
         arena: &mut Arena<C>,
@@ -174,7 +174,7 @@ impl PathResolver {
                 }
                 (_, _, Missing::Stop) => return Ok(None),
                 (child, _, Missing::Make { whiteout_names }) => {
-                    // Only a symlink leads to such a name, and the result could not be told from a whiteout (T4).
+                    // Only a symlink can lead to such a name, and the result would look like a whiteout (T4).
                     if whiteout_names && root == NodeId::ROOT && name.starts_with(path::WHITEOUT) {
                         return Err(ResolveError::Whiteout);
                     }
@@ -199,9 +199,9 @@ fn implied<C>(arena: &mut Arena<C>, dir: NodeId, name: &[u8]) -> Result<NodeId, 
     arena.attach(dir, name, slot)
 }
 
-/// The directory that the last entry stood in or was, so that the next one need not start at the root.
+/// The directory that was the last entry or contained it, so that the next lookup need not start at the root.
 ///
-/// Every component of `path` is a directory itself, not a symlink to one.
+/// Every component of `path` is a directory, not a symlink to one.
 #[derive(Debug, Default)]
 struct LastDirectory {
     path: Vec<u8>,
@@ -214,8 +214,8 @@ impl LastDirectory {
         self.node = None;
     }
 
-    /// The deepest known directory on the way to `path`. It is the last one from here on: each step up pays for a step
-    /// down that was made before.
+    /// The deepest known directory on the way to `path`, which then becomes the last one: each step up is paid for by an
+    /// earlier step down.
     fn start<C>(&mut self, arena: &Arena<C>, path: &[u8]) -> Option<FoundDirectory> {
         let mut node = self.node?;
         let ends = |path: &[u8], at: usize| at == path.len() || path.get(at) == Some(&b'/');
@@ -232,7 +232,7 @@ impl LastDirectory {
         Some(FoundDirectory { node, path_len: common })
     }
 
-    /// `path` begins with what [`LastDirectory::start`] has left of the last one.
+    /// Sets the last directory; `path` begins with what [`LastDirectory::start`] left of the previous one.
     fn set(&mut self, path: &[u8], node: NodeId) {
         self.path.truncate(path.len());
         self.path.extend_from_slice(&path[self.path.len()..]);

@@ -3,16 +3,16 @@
 use super::arena::{Arena, NodeId, Slot, State};
 use crate::meta::{Metadata, NodeKind, Xattrs};
 
-/// A finished tree: children sorted by name byte-wise, inodes numbered 0, 1, 2... in the order in which a walk meets
-/// them first (T1). The root is 0.
+/// A finished tree: children are sorted byte-wise by name, inodes numbered 0, 1, 2... in the order in which a walk first
+/// meets them (T1). The root is 0.
 #[derive(Debug)]
 pub struct Sealed<C> {
     pub(super) arena: Arena<C>,
-    /// Place and first name of each inode. From here on the nodes hold inode numbers, not places.
+    /// Slot and first name of each inode. Nodes now hold inode numbers instead of slots.
     pub(super) inodes: Vec<(Slot, NodeId)>,
 }
 
-/// The number of an inode, dense from 0.
+/// The number of an inode, counting from 0 without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InodeId(pub u32);
 
@@ -21,7 +21,7 @@ impl InodeId {
     pub const ROOT: Self = Self(0);
 }
 
-/// An inode as it stands in the tree.
+/// An inode of the tree.
 #[derive(Debug)]
 pub struct InodeView<'t, C> {
     /// Its attributes.
@@ -30,7 +30,7 @@ pub struct InodeView<'t, C> {
     pub xattrs: &'t Xattrs,
     /// What it is.
     pub kind: &'t NodeKind<C>,
-    /// How many names it has; 1 for a directory, whatever is in it.
+    /// How many names it has; always 1 for a directory.
     pub names: u32,
 }
 
@@ -45,12 +45,12 @@ impl<C> Sealed<C> {
             next = after(&arena, node, |node| arena.first_child(node));
             let number = &mut numbers[slot.0 as usize];
             if *number == u32::MAX {
-                // There are at most as many inodes as places, and those have 32-bit numbers.
+                // There are at most as many inodes as slots, and those have 32-bit numbers.
                 *number = u32::try_from(inodes.len()).unwrap_or(u32::MAX);
                 inodes.push((slot, node));
             }
         }
-        // Only now, because the walk above goes from nodes to places.
+        // Only now, because the walk above needs the slots.
         let mut sealed = Self { arena, inodes };
         sealed.renumber(&numbers);
         sealed
@@ -59,7 +59,7 @@ impl<C> Sealed<C> {
     fn renumber(&mut self, numbers: &[u32]) {
         let mut next = Some(NodeId::ROOT);
         while let Some(node) = next {
-            // The next node is found through this one's place, so this comes before its number changes.
+            // Finding the next node needs this one's slot, so do it before the number replaces that.
             let following = after(&self.arena, node, |node| self.arena.first_child(node));
             if !self.arena.is_directory(node) {
                 let slot = self.arena.slot(node);
@@ -73,19 +73,19 @@ impl<C> Sealed<C> {
         }
     }
 
-    /// How many inodes there are; their numbers are all below.
+    /// The number of inodes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.inodes.len()
     }
 
-    /// Never: there always is a root.
+    /// Always false: there is always a root.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.inodes.is_empty()
     }
 
-    /// An inode by its number.
+    /// The inode with this number.
     ///
     /// # Panics
     /// When there is no such inode.
@@ -104,12 +104,12 @@ impl<C> Sealed<C> {
         self.id(self.arena.parent(self.inodes[id.0 as usize].1))
     }
 
-    /// The path of the inode's first name, without leading `/`, put into `path`.
+    /// Writes the path of the inode's first name, without leading `/`, into `path`.
     pub fn first_path(&self, id: InodeId, path: &mut Vec<u8>) {
         self.arena.path(self.inodes[id.0 as usize].1, path);
     }
 
-    /// The names in a directory and what they lead to, sorted byte-wise; nothing in anything else.
+    /// The names in a directory and their inodes, sorted byte-wise; empty for anything else.
     #[must_use]
     pub fn children(&self, dir: InodeId) -> Children<'_, C> {
         let is_dir = matches!(self.inode(dir).kind, NodeKind::Directory);
@@ -137,7 +137,7 @@ impl<C> Sealed<C> {
     }
 }
 
-/// The next node depth first: a child, else a sibling, else a sibling further up.
+/// The next node in depth-first order: a child, else a sibling, else a sibling of an ancestor.
 fn after<C>(arena: &Arena<C>, node: NodeId, first_child: impl Fn(NodeId) -> Option<NodeId>) -> Option<NodeId> {
     if let Some(child) = first_child(node) {
         return Some(child);

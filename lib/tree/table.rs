@@ -1,7 +1,7 @@
-//! A hash table of node numbers, keyed by what the nodes themselves hold.
+//! A hash table of node numbers; the keys are in the nodes themselves.
 
-/// Open addressing with linear probing; a free slot holds [`FREE`]. Removal shifts back, so there are no tombstones
-/// and a tree that loses as much as it gains does not slow down.
+/// It uses open addressing with linear probing; a free slot holds [`FREE`]. Removal shifts entries back, so there are no
+/// tombstones, and a tree that loses as much as it gains does not slow down.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     slots: Vec<u32>,
@@ -26,7 +26,7 @@ impl Table {
         }
     }
 
-    /// Adds a number that is not in the table. `hash_of` knows the hash of every number in it and of this one.
+    /// Adds a number that is not in the table. `hash_of` returns the hash of this or any other number in it.
     pub(super) fn insert(&mut self, number: u32, hash_of: impl Fn(u32) -> u32) {
         if (self.used + 1) * 4 > self.slots.len() * 3 {
             let larger = (self.slots.len() * 2).max(16);
@@ -39,7 +39,7 @@ impl Table {
         self.used += 1;
     }
 
-    /// Takes a number out; does nothing when it is not there.
+    /// Removes a number if it is there.
     pub(super) fn remove(&mut self, number: u32, hash_of: impl Fn(u32) -> u32) {
         if self.slots.is_empty() {
             return;
@@ -59,7 +59,7 @@ impl Table {
             if next == FREE {
                 break;
             }
-            // `next` may move into the hole unless its home lies between the hole (excluded) and where it stands.
+            // `next` may move into the hole unless its home is between the hole (exclusive) and its position.
             let home = self.home(hash_of(next));
             let mask = self.slots.len() - 1;
             if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(hole) & mask) {

@@ -1,4 +1,4 @@
-//! Walking a finished tree.
+//! Walks a finished tree.
 
 use super::arena::NodeId;
 use super::path;
@@ -10,23 +10,23 @@ pub struct Walk<'t, C> {
     tree: &'t Sealed<C>,
     next: Option<NodeId>,
     path: Vec<u8>,
-    /// The directory that `path` without its last component is.
+    /// The node that `path` names.
     dir: NodeId,
 }
 
-/// One name.
+/// A name met on a walk.
 #[derive(Clone, Copy, Debug)]
 pub struct Visit<'w> {
-    /// The whole path without leading or trailing `/`; empty for the root.
+    /// Its full path without leading or trailing `/`; empty for the root.
     pub path: &'w [u8],
-    /// What it leads to.
+    /// Its inode.
     pub inode: InodeId,
     /// Whether the walk meets the inode for the first time (T2).
     pub is_first: bool,
 }
 
 impl<C> Sealed<C> {
-    /// Every name in canonical order, parents first (T1).
+    /// All names in canonical order, parents first (T1).
     #[must_use]
     pub fn walk(&self) -> Walk<'_, C> {
         Walk { tree: self, next: Some(NodeId::ROOT), path: Vec::new(), dir: NodeId::ROOT }
@@ -39,7 +39,7 @@ impl<C> Walk<'_, C> {
         let node = self.next?;
         let arena = &self.tree.arena;
         if node != NodeId::ROOT {
-            // `path` holds the node visited last: go up to the directory both are under, then down.
+            // `path` is that of the previous node: go up to the common directory, then down.
             let parent = arena.parent(node);
             while self.dir != parent {
                 self.path.truncate(path::parent(&self.path).len());

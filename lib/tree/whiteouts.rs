@@ -1,4 +1,4 @@
-//! What a layer hides of the layers below it (F1-F4, F15).
+//! What a layer hides in the layers below it (F1-F4, F15).
 
 use std::collections::HashMap;
 
@@ -11,72 +11,72 @@ use super::path::{self, PathError, WhiteoutKind, normalise, whiteout_kind};
 use super::resolve::ResolveError;
 use crate::meta::NodeKind;
 
-/// How a layer says what it hides.
+/// How a layer marks what it hides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhiteoutFormat {
-    /// By names that start with `.wh.`, as OCI and AUFS have it (F1-F4).
+    /// By names that start with `.wh.`, as in OCI and AUFS (F1-F4).
     Names,
-    /// By other means, or not at all: such names are ordinary (I5, F15).
+    /// By other means, or not at all: `.wh.` names are ordinary (I5, F15).
     Other,
 }
 
 /// The whiteouts and opaque markers of one layer, collected before the layer is applied.
 ///
-/// First every member of the layer is shown to [`Whiteouts::collect`], or what is hidden is told to [`Whiteouts::hide`]
-/// and [`Whiteouts::opaque`]. `MergeTree::look_up` then finds the symlinks of lower layers that lead to what they name. If
-/// there are any ([`Whiteouts::lead_through_symlinks`]), the members are shown to [`Whiteouts::see`], because a layer
-/// that replaces a symlink by a directory of its own does not mean what that symlink led to.
+/// First, call [`Whiteouts::collect`] for every member of the layer, or [`Whiteouts::hide`] and [`Whiteouts::opaque`] for
+/// whatever is hidden. Then `MergeTree::look_up` finds the symlinks of lower layers on the way to what they name. If there
+/// are any ([`Whiteouts::lead_through_symlinks`]), call [`Whiteouts::see`] for every member, because if the layer replaces
+/// a symlink by a directory of its own, its whiteouts do not refer to what that symlink led to.
 #[derive(Debug)]
 pub struct Whiteouts {
     format: WhiteoutFormat,
     list: Vec<Whiteout>,
     /// All their paths, one after the other.
     paths: Vec<u8>,
-    /// The first symlink of a lower layer on the way to each, and whether this layer has a directory in its place.
+    /// The first symlink of a lower layer on the way to each, and whether this layer replaces it by a directory.
     symlinks: HashMap<Box<[u8]>, bool>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Whiteout {
-    /// How many members of the layer are applied before it.
+    /// How many members of the layer precede it.
     position: u32,
-    /// How many bytes the directory and the name in it have; without a name every name in the directory is meant.
+    /// The lengths of the directory and of the name in it; without a name it refers to all names in the directory.
     dir_len: u32,
     name_len: u32,
-    /// Where its path starts in `paths`.
+    /// The start of its path in `paths`.
     at: u64,
 }
 
 impl Whiteouts {
-    /// None yet.
+    /// An empty collection.
     #[must_use]
     pub fn new(format: WhiteoutFormat) -> Self {
         Self { format, list: Vec::new(), paths: Vec::new(), symlinks: HashMap::new() }
     }
 
-    /// Bytes that they take.
+    /// The memory that they take, in bytes.
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {
         self.list.capacity() * size_of::<Whiteout>() + self.paths.capacity()
     }
 
-    /// How the layer says what it hides.
+    /// How the layer marks what it hides.
     #[must_use]
     pub fn format(&self) -> WhiteoutFormat {
         self.format
     }
 
-    /// Whether nothing is hidden.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Looks at a member's name and takes it down when it is a whiteout or an opaque marker, whatever the member's type
-    /// (F3). Says whether it was. `position` is how many members come to `LayerInProgress::apply` before it.
+    /// Adds a member if its name is that of a whiteout or an opaque marker, whatever its type (F3); returns whether it is.
+    /// `position` is the number of members that `LayerInProgress::apply` gets before it.
     ///
     /// # Errors
-    /// When the name is refused.
+    /// When the name is invalid.
     pub fn collect(&mut self, position: u32, name: &[u8]) -> Result<bool, Error> {
         let mut buffer = Vec::new();
         let refuse = |why: PathError| Error::Name { name: name.into(), why };
@@ -89,13 +89,13 @@ impl Whiteouts {
         Ok(true)
     }
 
-    /// Hides what lower layers have at `path` (normalised).
+    /// Hides the lower entry at `path` (normalised).
     pub fn hide(&mut self, position: u32, path: &[u8]) {
         let (dir, name) = path::split(path);
         self.add(position, dir, name);
     }
 
-    /// Hides every child that lower layers have in `dir` (normalised).
+    /// Hides all lower children of `dir` (normalised).
     pub fn opaque(&mut self, position: u32, dir: &[u8]) {
         self.add(position, dir, b"");
     }
@@ -110,19 +110,19 @@ impl Whiteouts {
     }
 
     fn parts(&self, whiteout: Whiteout) -> (&[u8], &[u8]) {
-        // All ends lie inside `paths`, which is in memory, so they fit.
+        // All positions are within `paths`, which is in memory, so they fit.
         let at = usize::try_from(whiteout.at).unwrap_or(usize::MAX);
         let path = &self.paths[at..][..whiteout.dir_len as usize + whiteout.name_len as usize];
         path.split_at(whiteout.dir_len as usize)
     }
 
-    /// Whether the layer's own directories must be known; see [`Whiteouts::see`].
+    /// Whether [`Whiteouts::see`] must be called for the layer's members.
     #[must_use]
     pub fn lead_through_symlinks(&self) -> bool {
         !self.symlinks.is_empty()
     }
 
-    /// Looks at a member of the layer, in the order of the layer. Whiteouts may be shown too.
+    /// Takes note of a member of the layer, in order. Whiteouts may be included.
     pub fn see(&mut self, name: &[u8], is_directory: bool) {
         let mut buffer = Vec::new();
         let Ok(path) = normalise(name, &mut buffer) else { return };
@@ -131,7 +131,7 @@ impl Whiteouts {
         }
     }
 
-    /// Finds the symlinks in what lower layers left that lead to what is named.
+    /// Finds the symlinks of lower layers on the way to what is named.
     pub(super) fn look_up<C>(&mut self, arena: &Arena<C>) {
         let mut symlinks = HashMap::new();
         for whiteout in &self.list {
@@ -155,10 +155,10 @@ impl Whiteouts {
         self.symlinks = symlinks;
     }
 
-    /// Takes everything hidden out of the tree; what the tree holds is all from lower layers.
+    /// Removes everything hidden from the tree, which at this point contains only lower layers.
     pub(super) fn apply<C>(mut self, arena: &mut Arena<C>, allowance: &mut Allowance) -> Result<HiddenEntries, Error> {
         let mut hidden = HiddenEntries::default();
-        // Upper directories first: what is below a hidden symlink is not what that symlink led to.
+        // Upper directories first: paths through a hidden symlink do not refer to its target.
         let mut list = std::mem::take(&mut self.list);
         list.sort_by_cached_key(|whiteout| (path::depth(self.parts(*whiteout).0), whiteout.position));
         for whiteout in list {
@@ -177,8 +177,8 @@ impl Whiteouts {
         Ok(hidden)
     }
 
-    /// The directory that `dir` means, looked up in what the lower layers left (F1), perhaps one that is hidden further
-    /// down in the layer; nothing is made on the way (F2).
+    /// The directory `dir`, looked up in the lower layers (F1), including entries that the layer hides; nothing is
+    /// created on the way (F2).
     fn directory<C>(
         &self,
         arena: &Arena<C>,
@@ -188,7 +188,7 @@ impl Whiteouts {
     ) -> Result<Option<NodeId>, ResolveError> {
         let mut parts = Components::new(dir);
         let mut here = NodeId::ROOT;
-        // How many directories, up from here, are hidden. Symlinks in there lead nowhere.
+        // How many directories, from here up, are hidden. Symlinks in hidden directories lead nowhere.
         let mut hidden = 0_usize;
         while let Some(name) = parts.next() {
             allowance.steps(1)?;

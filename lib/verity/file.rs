@@ -1,4 +1,4 @@
-//! Trees of files and devices.
+//! Hash trees over files and devices.
 
 use std::fs::File;
 use std::io;
@@ -10,10 +10,10 @@ use super::superblock::{SUPERBLOCK_BYTES, Superblock};
 use super::{BLOCK, BLOCK_BYTES, Hash};
 use crate::sys;
 
-/// Bytes gathered before they are written.
+/// How many bytes are gathered before they are written.
 const GATHER: usize = 1 << 20;
 
-/// A file from this byte on.
+/// A file from some offset on.
 #[derive(Clone, Copy, Debug)]
 pub struct FileFrom<'f> {
     /// The file or block device.
@@ -34,8 +34,8 @@ impl Data for FileFrom<'_> {
     }
 }
 
-/// Hashes the data that `superblock` describes, and writes superblock and tree to `to`, the superblock last. Where old
-/// bytes stand there (`in_place`), the tree is on the disk before it, and it is when this returns.
+/// Hashes the data that `superblock` describes, and writes superblock and tree to `to`, the superblock last. If it replaces
+/// old content (`in_place`), the tree is synced before the superblock is written, and that before this returns.
 ///
 /// # Errors
 /// As the files report them.
@@ -58,11 +58,11 @@ pub fn write_tree(data: FileFrom<'_>, to: FileFrom<'_>, superblock: &Superblock,
     Ok(root)
 }
 
-/// Joins blocks that follow each other.
+/// Joins adjacent blocks.
 struct Gathered<'f> {
     to: FileFrom<'f>,
     bytes: Vec<u8>,
-    /// Where they go, in bytes of the tree.
+    /// Where they go: an offset in the tree, in bytes.
     at: u64,
 }
 
@@ -87,7 +87,7 @@ impl Gathered<'_> {
         Ok(())
     }
 
-    /// Writes as many of `count` copies as fill whole buffers; tells how many.
+    /// Writes as many of `count` copies as fill whole buffers; returns how many.
     fn repeat(&mut self, block: &[u8; BLOCK], count: u64) -> io::Result<u64> {
         let buffer = block.repeat(GATHER / BLOCK);
         let buffers = count / (GATHER / BLOCK) as u64;

@@ -1,20 +1,20 @@
-//! How many blocks each level of a tree has, and where they stand: arithmetic.
+//! The arithmetic of the levels of a tree: how many blocks each has, and where they are.
 
 use super::{BLOCK, BLOCK_BYTES, HASH};
 
-/// Hashes in a block.
+/// The number of hashes in a block.
 const FANOUT: u64 = (BLOCK / HASH) as u64;
 
-/// The levels of the tree over so many blocks of data.
+/// The levels of a tree over a number of data blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Levels {
-    /// First block and number of blocks of each level, the lowest first; blocks are counted from the tree's first.
+    /// First block and number of blocks of each level, lowest level first; blocks are counted from the start of the tree.
     levels: Vec<(u64, u64)>,
     data_blocks: u64,
 }
 
 impl Levels {
-    /// Of a tree over `data_blocks` blocks.
+    /// The levels of a tree over `data_blocks` blocks.
     #[must_use]
     pub fn new(data_blocks: u64) -> Self {
         let mut counts = Vec::new();
@@ -23,7 +23,7 @@ impl Levels {
             below = below.div_ceil(FANOUT);
             counts.push(below);
         }
-        // The highest level stands first.
+        // The highest level comes first.
         let mut levels = Vec::with_capacity(counts.len());
         let mut before: u64 = counts.iter().sum();
         for count in counts {
@@ -33,30 +33,30 @@ impl Levels {
         Self { levels, data_blocks }
     }
 
-    /// Blocks of data.
+    /// The number of data blocks.
     #[must_use]
     pub fn data_blocks(&self) -> u64 {
         self.data_blocks
     }
 
-    /// Blocks of all levels.
+    /// The number of blocks in all levels.
     #[must_use]
     pub fn blocks(&self) -> u64 {
         self.levels.iter().map(|(_, count)| count).sum()
     }
 
-    /// Bytes of superblock and levels.
+    /// The size of superblock and levels in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         (1 + self.blocks()) * BLOCK_BYTES
     }
 
-    /// First block and number of blocks of a level, 0 being the hashes of the data.
+    /// First block and number of blocks of a level; level 0 holds the hashes of the data.
     pub(super) fn level(&self, level: usize) -> Option<(u64, u64)> {
         self.levels.get(level).copied()
     }
 
-    /// The most blocks of data for which data, superblock and tree fit into `blocks` blocks.
+    /// The highest number of data blocks such that data, superblock and tree fit into `blocks` blocks.
     #[must_use]
     pub fn most_data(blocks: u64) -> u64 {
         let fits = |data: u64| data.checked_add(1 + Self::new(data).blocks()).is_some_and(|all| all <= blocks);

@@ -1,12 +1,12 @@
-//! dm-verity hash trees (rule E12): what lets a kernel, or `veritysetup verify`, see that no byte of a file system changed.
+//! dm-verity hash trees (rule E12), by which the kernel or `veritysetup verify` detect any change to a file system.
 //!
 //! Format: the kernel's `Documentation/admin-guide/device-mapper/verity.rst` and cryptsetup's on-disk format of dm-verity,
-//! version 1. Here the hash is SHA-256 and all blocks have 4096 bytes. A block's hash is that of the salt and the block;
-//! 128 hashes make a block of the level above, until one is left, whose hash is the root hash. On disk the
-//! `superblock` comes first, then the levels, the highest first (`levels`).
+//! version 1. Here the hash is SHA-256 and all blocks have 4096 bytes. A block's hash covers the salt and the block; 128
+//! hashes make a block of the next level, until one block is left, whose hash is the root hash. On disk the `superblock`
+//! comes first, then the levels, highest first (`levels`).
 //!
-//! [`hash`] reads data, calls back with the tree's blocks and gives the root hash. All processors hash, the memory is
-//! some MiB whatever the size, and what is a hole is not read: equal blocks are hashed once a level (`tree`).
+//! [`hash`] reads the data, passes the blocks of the tree to a callback and returns the root hash. It uses all processors
+//! and a few MiB of memory whatever the size, and does not read holes: equal blocks are hashed once per level (`tree`).
 
 mod file;
 mod levels;
@@ -20,11 +20,11 @@ pub use parallel::{Data, hash};
 pub use superblock::{SUPERBLOCK_BYTES, Superblock};
 pub use tree::Salt;
 
-/// Bytes of a block, of data and of the tree alike.
+/// The size of data blocks and tree blocks in bytes.
 pub const BLOCK_BYTES: u64 = 4096;
-/// The same, to index with.
+/// The same, for indexing.
 const BLOCK: usize = 4096;
-/// Bytes of a hash.
+/// The size of a hash in bytes.
 const HASH: usize = 32;
 
 /// A SHA-256 hash.

@@ -1,4 +1,4 @@
-//! Hashing data on all processors, in the order of the blocks.
+//! Hashes data on all processors, and delivers the hashes in the order of the blocks.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,33 +10,33 @@ use std::thread;
 use super::tree::{BlockHasher, HashTree, Salt};
 use super::{BLOCK, BLOCK_BYTES, Hash};
 
-/// Bytes that a processor takes at once.
+/// The number of bytes that a processor takes at once.
 const PIECE: u64 = 1 << 20;
-/// Pieces that wait for each processor, or for their turn when they are hashed.
+/// The number of pieces per processor that wait to be hashed, or for their turn afterwards.
 const AHEAD: usize = 4;
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
-/// What is hashed.
+/// The data to hash.
 pub trait Data: Sync {
     /// Fills `buffer` with the bytes at `offset`.
     ///
     /// # Errors
-    /// As the underlying file reports them, or when it ends before.
+    /// As the underlying file reports them, or when it ends early.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// The next range of bytes, from `offset` on and up to `end`, that does not read as zeros as far as is known. None
-    /// when all the rest does.
+    /// The next range of bytes from `offset` up to `end` that may contain anything but zeros; `None` if everything up to
+    /// `end` reads as zeros.
     ///
     /// # Errors
     /// As the underlying file reports them.
     fn next_data(&self, offset: u64, end: u64) -> io::Result<Option<Range<u64>>>;
 }
 
-/// Hashes `data_blocks` blocks of `data` and gives the root hash. `sink` gets the blocks of the tree: which one, counted
-/// from the tree's first, its bytes, and how many times it follows itself; in order within a level.
+/// Hashes `data_blocks` blocks of `data` and returns the root hash. `sink` gets the blocks of the tree: the number of the
+/// block, counted from the start of the tree, its bytes, and how many times it is repeated; in order within a level.
 ///
 /// # Errors
-/// Those of `data` and of `sink`; when there is no thread to be had.
+/// Those of `data` and of `sink`, and when a thread cannot be started.
 pub fn hash(
     data: &impl Data,
     data_blocks: u64,
@@ -59,7 +59,7 @@ pub fn hash(
                 Some(Piece::Zeros(blocks)) => waiting.push_back(Due::Zeros(blocks)),
                 Some(Piece::Data(range)) => {
                     let worker = turns.next().unwrap_or(0);
-                    // It is there to hash until its orders end.
+                    // A worker lives until its orders end.
                     let _ = workers[worker].orders.send(range);
                     waiting.push_back(Due::From(worker));
                 }
@@ -86,11 +86,11 @@ fn next_is_end<D: Data>(pieces: &Pieces<'_, D>) -> bool {
     pieces.at >= pieces.end
 }
 
-/// What comes next into the tree.
+/// What is to be added to the tree next.
 enum Due {
-    /// So many blocks of zeros.
+    /// This many blocks of zeros.
     Zeros(u64),
-    /// What this worker has hashed.
+    /// The hashes of a piece from this worker.
     From(usize),
 }
 
@@ -107,7 +107,7 @@ impl Worker {
         hasher: &BlockHasher,
         zero: Hash,
     ) -> io::Result<Self> {
-        // Each can hold all that is due from one worker, so that neither side ever waits for the other in a circle.
+        // Each channel can hold everything that is due from one worker, so that there is no deadlock.
         let (orders, taken) = sync_channel::<Range<u64>>(AHEAD + 1);
         let (done, hashes) = sync_channel(AHEAD + 1);
         let hasher = hasher.clone();
@@ -120,7 +120,7 @@ impl Worker {
                     buffer.chunks_exact(BLOCK).map(hash).collect()
                 });
                 if done.send(hashes).is_err() {
-                    return; // another piece went wrong
+                    return; // another piece has failed
                 }
             }
         })?;
@@ -138,7 +138,7 @@ struct Pieces<'d, D> {
     data: &'d D,
     at: u64,
     end: u64,
-    /// A range of data that is not handed out whole yet.
+    /// A range of data that has not been handed out completely.
     known: Range<u64>,
 }
 

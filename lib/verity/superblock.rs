@@ -1,24 +1,24 @@
-//! The block that describes a tree, before it: cryptsetup's `struct verity_sb`.
+//! The block before a tree that describes it: cryptsetup's `struct verity_sb`.
 
 use super::BLOCK;
 use super::tree::Salt;
 
-/// Bytes that are taken for it, a whole block.
+/// Its size in bytes: a whole block.
 pub const SUPERBLOCK_BYTES: usize = BLOCK;
 
-/// What it says.
+/// Its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Superblock {
-    /// Tells this tree from others.
+    /// Identifies this tree.
     pub uuid: [u8; 16],
-    /// Blocks of data.
+    /// The number of data blocks.
     pub data_blocks: u64,
-    /// What all blocks are hashed with.
+    /// The salt of all hashes.
     pub salt: Salt,
 }
 
 impl Superblock {
-    /// As it stands on disk; integers are little-endian.
+    /// Its on-disk form; integers are little-endian.
     #[must_use]
     pub fn encode(&self) -> [u8; SUPERBLOCK_BYTES] {
         let mut bytes = [0; SUPERBLOCK_BYTES];

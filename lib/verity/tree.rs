@@ -1,4 +1,4 @@
-//! The tree from its lowest hashes up: one partial block a level.
+//! Builds the tree from the lowest hashes up, with one partial block per level.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::levels::Levels;
 use super::{BLOCK, HASH, Hash};
 
-/// What all blocks are hashed with: random, so that nobody can prepare blocks of equal hash.
+/// The salt of all hashes: random, so that nobody can prepare blocks with equal hashes.
 pub type Salt = [u8; 32];
 
 /// Hashes blocks.
@@ -24,22 +24,22 @@ impl BlockHasher {
     }
 }
 
-/// A level's block that is not full yet.
+/// The block of a level that is not full yet.
 struct PartialBlock {
     block: Box<[u8; BLOCK]>,
     filled: usize,
-    /// Where it goes, in blocks of the tree.
+    /// Its number, counted from the start of the tree.
     next: u64,
 }
 
-/// Takes the hashes of the data in order, and hands out the blocks of the tree: where they stand in the tree, the block,
-/// and how many times it follows itself. Within a level they come in order.
+/// Takes the hashes of the data in order and passes the blocks of the tree to `sink`: number, bytes, and how many times the
+/// block is repeated. Within a level they come in order.
 pub(super) struct HashTree<F> {
     hasher: BlockHasher,
     levels: Levels,
     partial: Vec<PartialBlock>,
     sink: F,
-    /// The last hash that came to the top: when all came, the root hash.
+    /// The last hash that reached the top: the root hash, once all data is in.
     root: Hash,
 }
 
@@ -51,16 +51,16 @@ impl<F: FnMut(u64, &[u8; BLOCK], u64) -> io::Result<()>> HashTree<F> {
         Self { hasher: BlockHasher::new(salt), levels, partial, sink, root: [0; HASH] }
     }
 
-    /// The next `count` blocks of data have this hash.
+    /// Adds the hash of the next `count` data blocks.
     pub(super) fn push(&mut self, hash: &Hash, count: u64) -> io::Result<()> {
         self.push_to(0, hash, count)
     }
 
-    /// All hashes came: the root hash.
+    /// Returns the root hash once all hashes have been added.
     pub(super) fn finish(mut self) -> io::Result<Hash> {
         for level in 0..self.partial.len() {
             if self.partial[level].filled > 0 {
-                self.full(level)?; // zeros follow
+                self.full(level)?; // the rest of the block is zeros
             }
         }
         Ok(self.root)
@@ -76,7 +76,7 @@ impl<F: FnMut(u64, &[u8; BLOCK], u64) -> io::Result<()>> HashTree<F> {
             let partial = &mut self.partial[level];
             let whole = left / (BLOCK / HASH) as u64;
             if partial.filled == 0 && whole > 0 {
-                // Equal hashes make equal blocks, which have equal hashes.
+                // Equal hashes make equal blocks, which in turn have equal hashes.
                 for place in partial.block.chunks_exact_mut(HASH) {
                     place.copy_from_slice(hash);
                 }
@@ -98,7 +98,7 @@ impl<F: FnMut(u64, &[u8; BLOCK], u64) -> io::Result<()>> HashTree<F> {
         Ok(())
     }
 
-    /// The level's block gets no more hashes.
+    /// Completes the current block of a level.
     fn full(&mut self, level: usize) -> io::Result<()> {
         let partial = &mut self.partial[level];
         let above = self.hasher.hash(&partial.block[..]);
