@@ -1,4 +1,4 @@
-//! What a server answered: its headers, its body in pieces or whole, its own words about an error.
+//! A server's answer: its headers, its body in pieces or whole, and its own words about an error.
 
 use std::io::Read;
 use std::ops::Deref;
@@ -14,30 +14,30 @@ use super::runtime::Runtime;
 use super::url::{self, Url};
 use super::{Error, retry};
 
-/// Most bytes of a server's error text that are read, and most characters of it that are shown.
+/// How many bytes of a server's error text are read, and how many characters of it are shown.
 const MAX_ERROR_BODY: usize = 64 << 10;
 const MAX_MESSAGE: usize = 400;
 
-/// An answer, and where it came from.
+/// An answer and its origin.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub response: Response,
-    /// The last address, after redirects.
+    /// The final address, after redirects.
     pub url: Url,
-    /// Whether it came from another host than was asked.
+    /// Whether a redirect led to another host.
     pub redirected: bool,
     /// The server that was asked.
     pub sender: Referrer,
     pub(super) runtime: Arc<Runtime>,
-    /// Longest time between two pieces of the body.
+    /// The longest time to wait for the next piece of the body.
     pub(super) silence: Duration,
 }
 
 /// A body that was read to its end, clean or not.
 pub(super) struct Body {
-    /// What came.
+    /// The bytes as they came.
     bytes: Vec<u8>,
-    /// The same with its encoding undone, where it had one that was not asked for.
+    /// The same, decompressed, if the server used an encoding that was not requested.
     decoded: Option<Vec<u8>>,
     end: Result<(), Error>,
 }
@@ -59,7 +59,7 @@ impl Answer {
         }
     }
 
-    /// Reads a body of at most `max` bytes, for `patience` at most.
+    /// Reads a body of at most `max` bytes, for at most `patience`.
     pub(super) fn body(mut self, max: u64, patience: Duration) -> Result<Body, Error> {
         let shown = url::shown(&self.url);
         let long = || Error::Protocol { url: shown.clone(), what: format!("the answer is longer than {max} bytes") };
@@ -89,7 +89,7 @@ impl Answer {
         Ok(Body { bytes, decoded, end })
     }
 
-    /// A header's value, if it is text.
+    /// The value of a header, if it is text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers().get(name)?.to_str().ok()
     }
@@ -99,14 +99,14 @@ impl Answer {
         Some(value.trim()).filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
     }
 
-    /// What to add to the news that the bytes are wrong: an encoding that nobody asked for is the likely cause. Bytes
-    /// that are right are taken whatever it says, since some stores of blobs say it of every file that is compressed.
+    /// An addition to the message that the bytes are wrong: an encoding that was not requested is the likely cause. Correct
+    /// bytes are accepted whatever the header says, since some blob stores set it for every file that is compressed.
     pub(super) fn encoding(&self) -> String {
         let named = self.encoded().map(|name| name.chars().take(20).collect::<String>());
         named.map(|name| format!(" (sent with Content-Encoding {name}, which was not asked for)")).unwrap_or_default()
     }
 
-    /// The error that an answer without success stands for.
+    /// Turns an unsuccessful answer into an error.
     pub(super) fn into_error(self) -> Error {
         let status = self.status();
         let retry_after = self.header("retry-after").and_then(retry::retry_after);
@@ -120,7 +120,7 @@ impl Answer {
     }
 
     fn body_start(mut self) -> Vec<u8> {
-        // An error's text is a bonus: what of it arrives is enough, and it may not take long.
+        // The text of an error is a bonus: whatever arrives is enough, and it may not take long.
         let deadline = Instant::now() + self.silence;
         let mut bytes = Vec::new();
         while bytes.len() < MAX_ERROR_BODY && Instant::now() < deadline {
@@ -135,11 +135,10 @@ impl Answer {
 }
 
 impl Body {
-    /// The bytes, as sent or with their encoding undone, if they are `right`. Then they are whole too, however the
-    /// connection ended.
+    /// The bytes, as sent or decompressed, if they are `right`. Then they are complete, however the connection ended.
     ///
     /// # Errors
-    /// What broke off, else `wrong` of what came.
+    /// Why the body broke off, else `wrong` of the bytes.
     pub(super) fn right(
         self,
         right: impl Fn(&[u8]) -> bool,
@@ -156,7 +155,7 @@ impl Body {
     }
 }
 
-/// `bytes` decompressed, if they are gzip and not longer than `max` then.
+/// Decompresses `bytes`, if they are gzip and the result is not longer than `max`.
 fn gunzip(bytes: &[u8], max: u64) -> Option<Vec<u8>> {
     let mut decoded = Vec::new();
     let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(max.saturating_add(1));
@@ -164,7 +163,7 @@ fn gunzip(bytes: &[u8], max: u64) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-/// The server's own words: the distribution spec's error list, OAuth2's fields, else a text that is no HTML.
+/// The server's own words: the error list of the distribution spec, the fields of OAuth2, else any text that is not HTML.
 fn message(body: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct ServerError {

@@ -1,4 +1,4 @@
-//! The proof of who we are that goes with every request to one endpoint.
+//! Authentication to an endpoint: the `Authorization` header for every request.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -10,7 +10,7 @@ use super::credentials;
 use super::token::{self, Route, Token, TokenRequest};
 use super::transport::Transport;
 
-/// Authentication to one endpoint, shared by its parallel downloads.
+/// The authentication state of an endpoint, shared by parallel downloads.
 pub(super) struct Auth {
     registry: String,
     repository: String,
@@ -20,12 +20,12 @@ pub(super) struct Auth {
 
 #[derive(Default)]
 struct State {
-    /// What the server asked for last.
+    /// The server's last challenge.
     challenge: Option<Challenge>,
-    /// Looked up at the first challenge: `Some(None)` is nobody in particular.
+    /// Looked up at the first challenge; `Some(None)` is anonymous.
     credential: Option<Option<Credential>>,
     header: Option<Authorization>,
-    /// Counts headers, so that of several downloads whose token expired only one renews it.
+    /// Incremented with every header, so that of several downloads whose token has expired only one renews it.
     generation: u64,
 }
 
@@ -34,7 +34,7 @@ struct Authorization {
     until: Option<Instant>,
 }
 
-/// The header to send, and which it is.
+/// The header to send, and its generation.
 #[derive(Clone)]
 pub(super) struct Proof {
     pub header: Option<Vec<u8>>,
@@ -42,12 +42,12 @@ pub(super) struct Proof {
 }
 
 impl Auth {
-    /// For a repository, by the names under which its credentials are kept.
+    /// Authentication for a repository; the names are those under which credentials are kept.
     pub(super) fn new(registry: &str, repository: &str, mirror: bool) -> Self {
         Self { registry: registry.into(), repository: repository.into(), mirror, state: Mutex::default() }
     }
 
-    /// What to send with the next request; a token about to expire is renewed first.
+    /// The header for the next request; a token that is about to expire is renewed first.
     pub(super) fn proof(&self, route: Route<'_>) -> Result<Proof, Error> {
         let mut state = self.lock();
         let expired = state.header.as_ref().and_then(|h| h.until).is_some_and(|until| until <= Instant::now());
@@ -58,8 +58,7 @@ impl Auth {
         Ok(Proof { header: state.header.as_ref().map(|h| h.value.clone()), generation: state.generation })
     }
 
-    /// The server refused `used` with `challenge` and, in words, with `error`: finds a better proof, or says why there
-    /// is none.
+    /// The server refused `used` with `challenge` and `error`: finds a better proof, or fails with the reason.
     pub(super) fn refused(
         &self,
         used: &Proof,
@@ -69,7 +68,7 @@ impl Auth {
     ) -> Result<(), Error> {
         let mut state = self.lock();
         if state.generation != used.generation {
-            return Ok(()); // Another download renewed it meanwhile.
+            return Ok(()); // another download has renewed it meanwhile
         }
         if challenge.is_some() {
             state.challenge = challenge;
@@ -77,7 +76,7 @@ impl Auth {
         if state.challenge.is_none() {
             return Err(error);
         }
-        // A helper may hand out short-lived passwords, so it is asked again.
+        // A helper may return short-lived passwords, so ask it again.
         if used.header.is_some() {
             let before = state.credential.take().flatten();
             self.credential(&mut state, route.transport)?;
@@ -99,7 +98,8 @@ impl Auth {
         Ok(state.credential.as_ref().is_some_and(Option::is_some))
     }
 
-    /// Makes the first proof, for a registry that asks everyone with `challenge`. Its scope is not the repository's.
+    /// Makes the first proof, for a registry that challenges everyone with `challenge`, whose scope is not the
+    /// repository's.
     pub(super) fn introduce(&self, mut challenge: Challenge, route: Route<'_>) -> Result<(), Error> {
         if let Challenge::Bearer { scope, .. } = &mut challenge {
             *scope = None;
@@ -109,7 +109,7 @@ impl Auth {
         self.renew(&mut state, route)
     }
 
-    /// The error of a proof, just made, that does not open the door.
+    /// The error when a new proof is not accepted.
     pub(super) fn denied(&self, error: Error) -> Error {
         let known = self.lock().credential.as_ref().is_some_and(Option::is_some);
         denied(error, known, &self.registry)

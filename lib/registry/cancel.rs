@@ -1,7 +1,7 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Lets one thread's failure end the others' downloads and waits.
+/// Lets the failure of one thread end the downloads and waits of the others.
 #[derive(Debug, Default)]
 pub struct Cancel {
     cancelled: Mutex<bool>,
@@ -9,19 +9,19 @@ pub struct Cancel {
 }
 
 impl Cancel {
-    /// Ends what looks at this.
+    /// Cancels everything that checks this.
     pub fn cancel(&self) {
         *self.cancelled.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
     }
 
-    /// Whether it was cancelled.
+    /// Whether [`Cancel::cancel`] has been called.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         *self.cancelled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for so long, or until it is cancelled; tells which: `true` is cancelled.
+    /// Waits for `time`, or until cancelled; returns whether it was cancelled.
     pub fn wait(&self, time: Duration) -> bool {
         let guard = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(guard, time, |cancelled| !*cancelled);

@@ -1,28 +1,28 @@
-//! What a server asks for with `WWW-Authenticate` (RFC 9110, 11.6.1; distribution spec `token.md`).
+//! Challenges in `WWW-Authenticate` headers (RFC 9110, 11.6.1; distribution spec `token.md`).
 //!
-//! Read as generously as Go's clients read it, by this grammar, in which nothing is an error:
+//! They are parsed as generously as by Go's clients, by this grammar, in which nothing is an error:
 //!
 //! ```text
 //! header    = *( challenge | separator )
 //! challenge = word *( separator | parameter )            ; the word is the scheme
 //! parameter = word blanks "=" blanks value
-//! value     = quoted | words                             ; words go on to a separator, or to the next parameter's name
+//! value     = quoted | words                             ; words end at a separator, or at the next parameter's name
 //! quoted    = DQUOTE *( any but DQUOTE | "\\" any ) [ DQUOTE ]
 //! separator = blank | "," | ";"
 //! ```
 
-/// A challenge that can be answered.
+/// A challenge that we can answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
-    /// User and password with every request.
+    /// User name and password with every request.
     Basic,
     /// A token from a token server.
     Bearer {
-        /// Address of the token server.
+        /// The address of the token server.
         realm: String,
-        /// What the server calls itself.
+        /// The server's name for itself.
         service: Option<String>,
-        /// What the token must allow, as scopes.
+        /// The scopes that the token must have.
         scope: Option<String>,
         /// Why the last token was refused (`invalid_token`, `insufficient_scope`).
         error: Option<String>,
@@ -30,7 +30,7 @@ pub enum Challenge {
 }
 
 impl Challenge {
-    /// The best of the challenges in the values of a response's headers: Bearer before Basic.
+    /// The best of the challenges in a response's headers: Bearer rather than Basic.
     #[must_use]
     pub fn best<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut basic = None;
@@ -75,7 +75,7 @@ fn challenges(header: &str) -> Vec<Raw<'_>> {
                 if !word.is_empty() {
                     found.push((word, Vec::new()));
                 }
-                // What ends a word and is no separator, a stray quotation mark, is passed over.
+                // Skip what ends a word but is not a separator: a stray quotation mark.
                 let stray = if word.is_empty() { after.chars().next().map_or(0, char::len_utf8) } else { 0 };
                 rest = &after[stray..];
             }
@@ -85,7 +85,7 @@ fn challenges(header: &str) -> Vec<Raw<'_>> {
     found
 }
 
-/// A parameter's value, and what follows it.
+/// The value of a parameter, and the text after it.
 fn value(text: &str) -> (String, &str) {
     if let Some(text) = text.strip_prefix('"') {
         let (mut value, mut escaped) = (String::new(), false);
@@ -101,7 +101,7 @@ fn value(text: &str) -> (String, &str) {
         return (value, "");
     }
     let ends = text.find([',', ';']).unwrap_or(text.len());
-    // A word before an equals sign is the next parameter's name.
+    // A word before an equals sign is the name of the next parameter.
     let mut end = 0;
     while end < ends {
         let word = &text[end..ends];

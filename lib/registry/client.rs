@@ -1,4 +1,4 @@
-//! One HTTP client for each host: its certificates, its proxy, its name's addresses, its connections.
+//! One HTTP client per host: certificates, proxy, name resolution, connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,24 +13,24 @@ use super::url::{self, Url};
 use super::versions::Versions;
 use super::{Error, Options, failure, proxy, tls};
 
-/// How long a handshake may take where plain HTTP would do: on loopback, and elsewhere with `--insecure`.
+/// How long a handshake may take if plain HTTP is an alternative: on loopback, and elsewhere with `--insecure`.
 const TLS_PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
-/// Most lines of headers that are read. Servers are known to send more than a hundred.
+/// The limit on header lines. Some servers send more than a hundred.
 const MAX_HEADERS: usize = 1000;
 
-/// Most connections of a host that are thought to be idle.
+/// The limit on connections per host that are assumed to be idle.
 const MAX_IDLE: usize = 64;
 
-/// Bytes of a body that a server of HTTP/2 may send before they were read, and of all bodies on a connection together: what
-/// a long line holds, and little memory.
+/// How many unread bytes of a body an HTTP/2 server may send, and of all bodies on a connection together: enough for a long
+/// fat pipe, but little memory.
 const WINDOW: u32 = 4 << 20;
 const WINDOW_OF_ALL: u32 = 16 << 20;
 
-/// The longest headers of an answer by HTTP/2, in bytes; HTTP/1.1 has a bound of its own.
+/// The limit on the headers of an HTTP/2 answer, in bytes; HTTP/1.1 has its own.
 const MAX_HEADER_LIST: u32 = 256 << 10;
 
-/// What a connection may lack.
+/// Which safeguards a connection may do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Security {
     /// Plain HTTP is allowed off loopback.
@@ -39,24 +39,24 @@ pub(super) struct Security {
     pub any_certificate: bool,
 }
 
-/// The way to one host.
+/// The client for one host.
 #[derive(Clone, Debug)]
 pub(super) struct Host {
     pub client: Client,
-    /// Another machine asks for us.
+    /// Whether requests go through a proxy.
     pub is_proxied: bool,
     versions: Versions,
-    /// It has answered.
+    /// Whether it has answered.
     is_met: Arc<AtomicBool>,
-    /// Connections that may be idle, and may have been closed at the other end.
+    /// The number of connections that may be idle, and may have been closed by the other end.
     idle: Arc<AtomicUsize>,
 }
 
 impl Host {
-    /// The way to `url`'s host. `is_named`: the user named it; `sender`: a server sent us there.
+    /// The client for the host of `url`. `is_named` says that the user named it, `sender` that a server sent us there.
     ///
     /// # Errors
-    /// When certificates or the proxy's address cannot be used.
+    /// When certificates or the address of the proxy cannot be used.
     pub(super) fn new(
         url: &Url,
         security: Security,
@@ -68,7 +68,7 @@ impl Host {
         let unusable = |what| Error::Transport { url: url::shown(url), what, kind: ConnectFailure::Permanent };
         let plain = url.scheme() == "http";
         let sent = sender.map(|sender| (url.host_str().unwrap_or_default().to_owned(), sender));
-        // What Go's clients take from servers is taken here too: folded headers, and many.
+        // Accept what Go's clients accept: folded headers, and many of them.
         let mut builder = Client::builder()
             .user_agent(concat!("oci-fetch/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -89,13 +89,13 @@ impl Host {
                 .http2_max_header_list_size(MAX_HEADER_LIST),
         };
         if !plain && (security.plain_http || url::is_loopback(url)) {
-            // A server of plain HTTP may wait for the end of a line that TLS does not send.
+            // A plain HTTP server may wait for a line break that TLS does not send.
             let patience = if url::is_loopback(url) { TLS_PATIENCE.0 } else { TLS_PATIENCE.1 };
             builder = builder.connect_timeout(patience.min(options.timeout / 2));
         }
         let proxy = proxy::on_the_way(url)?;
         if let Some(proxy) = &proxy {
-            // The texts of the library may hold the address, and with it a password.
+            // The library's message may contain the address, and with it a password.
             let proxy = Proxy::all(proxy.clone()).map_err(|_| unusable("the proxy cannot be used".into()))?;
             builder = builder.proxy(proxy);
         }
@@ -110,19 +110,19 @@ impl Host {
         Ok(Self { client, is_proxied: proxy.is_some(), versions, is_met: Arc::default(), idle: Arc::default() })
     }
 
-    /// Whether the server at `url` may speak no version of HTTP that it was offered.
+    /// Whether the server at `url` may need a version of HTTP that it was not offered.
     pub(super) fn may_speak_other(&self, url: &Url) -> bool {
         self.versions == Versions::One && url.scheme() == "https" && !self.is_met.load(Ordering::Relaxed)
     }
 
-    /// A request was answered: its connection may be idle from now on.
+    /// A request has been answered: its connection may be idle from now on.
     pub(super) fn answered(&self) {
         self.is_met.store(true, Ordering::Relaxed);
         let more = |idle: usize| Some((idle + 1).min(MAX_IDLE));
         let _ = self.idle.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
-    /// A connection was cut before the answer: whether it may have been an idle one, of which there is one less now.
+    /// A connection was cut before the answer: returns whether it may have been an idle one, and counts one less.
     pub(super) fn lost_idle(&self) -> bool {
         let less = |idle: usize| idle.checked_sub(1);
         self.idle.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()

@@ -1,25 +1,25 @@
-//! Who we are to a registry.
+//! Credentials for a registry.
 
 use super::Secret;
 
-/// What proves who we are.
+/// The credentials for a registry.
 #[derive(Clone, Debug)]
 pub(super) enum Credential {
     /// A user name and a password.
     Basic {
-        /// The user.
+        /// The user name.
         user: Vec<u8>,
         /// The password.
         password: Secret,
     },
-    /// A refresh token, which a token server changes for an access token.
+    /// A refresh token, which a token server exchanges for an access token.
     Identity(Secret),
-    /// An access token that needs no token server.
+    /// An access token that works without a token server.
     Bearer(Secret),
 }
 
 impl Credential {
-    /// What must not be shown of it.
+    /// The secret part.
     pub(super) fn secret(&self) -> &Secret {
         match self {
             Self::Basic { password, .. } => password,

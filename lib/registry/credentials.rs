@@ -1,4 +1,4 @@
-//! Where credentials are looked for, and in which order (R3).
+//! Looks for credentials in all the usual places, in order (R3).
 
 use std::path::PathBuf;
 
@@ -6,8 +6,9 @@ use super::credential::Credential;
 use super::docker_config::DockerConfig;
 use super::{Error, Options};
 
-/// The credentials for a repository: those of the command line, then `--authfile`, then the files of Podman and Docker.
-/// Those of the command line are for the registry the user named, so not for its mirrors. None where none are to be used.
+/// The credentials for a repository: from the command line, then `--authfile`, then the files of Podman and Docker.
+/// Those of the command line are for the registry that the user named, not for its mirrors. `None` if none are to be
+/// used.
 ///
 /// # Errors
 /// When `--authfile` cannot be read.
@@ -35,14 +36,14 @@ pub(super) fn lookup(
                     return Ok(Some(found));
                 }
             }
-            // Most images need no credentials: a broken file alone is no reason to stop.
+            // Most images need no credentials: a broken file is no reason to stop.
             Err(error) => log::warn!("{error}"),
         }
     }
     Ok(None)
 }
 
-/// What `--authfile` holds. It was asked for, so it must be there, also where no credentials are needed in the end.
+/// The content of `--authfile`. The user asked for it, so it must exist even if no credentials are needed in the end.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -52,7 +53,7 @@ pub(super) fn authfile(options: &Options) -> Result<Option<DockerConfig>, Error>
     DockerConfig::read(path, options.timeout)?.ok_or_else(missing).map(Some)
 }
 
-/// The files of Podman and Docker that there may be, in the order in which they count.
+/// The possible files of Podman and Docker, in order of precedence.
 fn files() -> Vec<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = set("HOME");

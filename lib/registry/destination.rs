@@ -1,37 +1,37 @@
-//! Where a server may send us (R8): token realms, redirects and foreign `urls` are judged here and nowhere else.
+//! Where a server may send us (R8): this is the only place that judges token realms, redirects and foreign `urls`.
 //!
-//! A registry that came by HTTPS leads nowhere by plain HTTP. None leads to this machine, to a link-local address or to
-//! what clouds tell their machines at, unless the registry itself stands there: whoever runs a registry would make us ask
-//! what only this machine can. Addresses are judged by what they reach, however they are written; names by what they
-//! resolve to, at the moment of the connection (`resolver.rs`).
+//! A registry that was reached by HTTPS may not send us to plain HTTP. None may send us to this machine, to a link-local
+//! address or to the metadata service of a cloud, unless the registry itself is there: its operator could make us request
+//! what only this machine can reach. Addresses are judged by what they reach, however they are written; names by what they
+//! resolve to at the moment of the connection (`resolver.rs`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::url::{self, Url};
 
-/// What kind of place an address is.
+/// The kind of place that an address leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Zone {
     /// This machine.
     Loopback,
-    /// Whatever is on the same wire: on clouds, the service that tells a machine who it is.
+    /// The same link: in clouds, that includes the metadata service.
     LinkLocal,
-    /// Addresses of such services that are not link-local.
+    /// Metadata services that are not link-local.
     Metadata,
     /// Anything else.
     Elsewhere,
 }
 
-/// The server that sends us on.
+/// The server that sends us somewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Referrer {
-    /// It was spoken to by HTTPS.
+    /// Whether it was reached by HTTPS.
     pub secure: bool,
-    /// Where it stands.
+    /// Where it is.
     pub zone: Zone,
 }
 
-/// Services for cloud machines that are not link-local: of AWS, GCP, Alibaba and Oracle.
+/// The metadata services of AWS, GCP, Alibaba and Oracle that are not link-local.
 const METADATA: [IpAddr; 4] = [
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
@@ -59,7 +59,7 @@ impl Zone {
     }
 
     fn of_v4(v4: Ipv4Addr) -> Self {
-        // What is sent to 0.0.0.0 arrives here.
+        // 0.0.0.0 reaches this machine.
         if v4.is_loopback() || v4.octets()[0] == 0 {
             Self::Loopback
         } else if v4.is_link_local() {
@@ -69,7 +69,7 @@ impl Zone {
         }
     }
 
-    /// Where `url` leads, as far as its text tells: a name may resolve to anything.
+    /// Where `url` leads, judging by its text: a name may resolve to anything.
     pub(super) fn of_url(url: &Url) -> Self {
         let host = url.host_str().unwrap_or_default();
         let name = host.strip_suffix('.').unwrap_or(host);
@@ -80,7 +80,7 @@ impl Zone {
     }
 }
 
-/// The IPv4 address within an IPv6 one: mapped, compatible, 6to4, NAT64.
+/// The IPv4 address embedded in an IPv6 one: mapped, compatible, 6to4, NAT64.
 fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = v6.segments();
     let from = |high: u16, low: u16| {
@@ -96,12 +96,12 @@ fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
 }
 
 impl Referrer {
-    /// Whether it may send us to where there is `zone`.
+    /// Whether it may send us to an address in `zone`.
     pub(super) fn reaches(self, zone: Zone) -> bool {
         zone == Zone::Elsewhere || zone == self.zone
     }
 
-    /// Whether it may send us to `url`, as far as the text tells.
+    /// Whether it may send us to `url`, judging by its text.
     ///
     /// # Errors
     /// Why not.

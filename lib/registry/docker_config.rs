@@ -1,5 +1,5 @@
-//! `config.json` of Docker and `auth.json` of Podman: one format, two ways to write its keys
-//! (containers-auth.json(5), docker-login(1)).
+//! Docker's `config.json` and Podman's `auth.json`: one format with two ways to write its keys (containers-auth.json(5),
+//! docker-login(1)).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,13 +14,13 @@ use super::{Error, Secret, helper};
 use crate::image::DEFAULT_REGISTRY;
 use crate::sys::{Pipes, read_small_file};
 
-/// Longest file that is read, in bytes.
+/// The limit on the size of the file, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
-/// The server name under which Docker keeps the credentials of its own registry.
+/// The server name under which Docker keeps the credentials for its own registry.
 const DOCKER_SERVER: &str = "https://index.docker.io/v1/";
 
-/// One file of credentials. No `Debug`: it is full of secrets.
+/// A file of credentials. Not `Debug`: it is full of secrets.
 #[derive(Default)]
 pub(super) struct DockerConfig {
     auths: BTreeMap<String, AuthEntry>,
@@ -52,14 +52,14 @@ impl DockerConfig {
         Ok(Some(config))
     }
 
-    /// What a file holds, and what of it makes no sense, in words without secrets.
+    /// Parses a file; also returns descriptions of malformed parts, without secrets.
     fn parse(bytes: &[u8]) -> Result<(Self, Vec<String>), String> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let (mut config, mut odd) = (Self::default(), Vec::new());
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok((config, odd));
         }
-        // The parser's own text may quote a secret: its place alone is shown.
+        // The parser's message may quote a secret, so show only the position.
         let place = |e: serde_json::Error| format!("not valid credentials at line {} column {}", e.line(), e.column());
         let root: Map<String, Value> = serde_json::from_slice(bytes).map_err(place)?;
         let mut entries = |name: &'static str| match go_json::field(&root, name) {
@@ -91,8 +91,9 @@ impl DockerConfig {
         Ok((config, odd))
     }
 
-    /// The credentials for a repository. Helpers named for it go first, then entries of their own, the most exact one,
-    /// then the general helper. Helpers are asked for what the file calls the registry, as whoever wrote it told them.
+    /// The credentials for a repository: from a helper for it, else from the most specific entry, else from the general
+    /// helper. Helpers are asked for the name that the file uses for the registry, since that is what they were told
+    /// when it was written.
     pub(super) fn lookup(&self, registry: &str, repository: &str) -> Option<Credential> {
         let wanted = keys(registry, repository);
         let server = if registry == DEFAULT_REGISTRY { DOCKER_SERVER } else { registry };
@@ -116,7 +117,7 @@ fn ask(name: &str, server: &str) -> Option<Credential> {
     })
 }
 
-/// The most exact key, as it is written, and its value.
+/// The most specific key, as written, and its value.
 fn best<'a, T>(map: &'a BTreeMap<String, T>, wanted: &[String]) -> Option<(&'a str, &'a T)> {
     wanted.iter().find_map(|key| {
         let exact = map.get_key_value(key);
@@ -124,7 +125,7 @@ fn best<'a, T>(map: &'a BTreeMap<String, T>, wanted: &[String]) -> Option<(&'a s
     })
 }
 
-/// Keys that fit a repository, the most exact first: `host/a/b`, `host/a`, `host`.
+/// The keys that match a repository, most specific first: `host/a/b`, `host/a`, `host`.
 fn keys(registry: &str, repository: &str) -> Vec<String> {
     let mut keys = vec![format!("{registry}/{repository}")];
     while let Some((shorter, _)) = keys.last().and_then(|key| key.rsplit_once('/')) {
@@ -134,7 +135,7 @@ fn keys(registry: &str, repository: &str) -> Vec<String> {
     keys
 }
 
-/// A key as Podman writes it: Docker writes addresses, with a scheme and the API's version.
+/// Converts a key to Podman's form: Docker writes URLs, with a scheme and an API version.
 fn normal(key: &str) -> String {
     let rest = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
     let key = match rest {
@@ -185,7 +186,7 @@ impl AuthEntry {
     }
 }
 
-/// User and password of an `auth`. They may be in any encoding, and base64(1) breaks long lines.
+/// Decodes user and password from an `auth`. They may be in any encoding, and base64(1) breaks long lines.
 fn decode(auth: &str) -> Option<Credential> {
     let engine = base64::engine::GeneralPurpose::new(
         &base64::alphabet::STANDARD,

@@ -1,4 +1,4 @@
-//! Blobs, over as many connections as it takes (R2).
+//! Downloads blobs, over as many connections as it takes (R2).
 
 use std::time::{Duration, Instant};
 
@@ -10,54 +10,54 @@ use super::retry::Attempts;
 use super::{Cancel, Error, failure, url};
 use crate::relay::PageBuffer;
 
-/// Most bytes handed over at once: what the HTTP library reads from the network at once fits.
+/// The most bytes passed on at once: what the HTTP library reads from the network at once fits.
 const BUFFER: usize = 512 << 10;
 
-/// An attempt that came so many bytes further than all before it restores the further attempts.
+/// An attempt that gets this many bytes further than all earlier ones resets the number of attempts.
 const PROGRESS: u64 = 1 << 20;
 
-/// A server that gives the rest in smaller parts than these is asked for the whole.
+/// A server that sends the rest in smaller parts than this is asked for the whole blob.
 const SMALLEST_PART: u64 = 64 << 10;
 
-/// What a sink can fail with.
+/// The error of a sink.
 type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Where a blob goes: it knows the blob's size and digest and how much of it has arrived.
+/// The destination of a blob, which knows its size and digest and how much of it has arrived.
 pub trait BlobSink {
-    /// Bytes of the whole blob.
+    /// The size of the whole blob in bytes.
     fn size(&self) -> u64;
-    /// Bytes that have arrived.
+    /// How many bytes have arrived.
     fn position(&self) -> u64;
-    /// Adds what `buffer` holds; returns a buffer for the next bytes, of any state.
+    /// Appends the content of `buffer`; returns a buffer to reuse, in any state.
     ///
     /// # Errors
-    /// When they cannot be stored.
+    /// When the bytes cannot be stored.
     fn write(&mut self, buffer: PageBuffer) -> Result<PageBuffer, SinkError>;
-    /// Throws away what has arrived.
+    /// Discards what has arrived.
     ///
     /// # Errors
     /// When that fails.
     fn restart(&mut self) -> Result<(), SinkError>;
-    /// Whether all bytes are there and right.
+    /// Checks that all bytes are there and correct.
     ///
     /// # Errors
-    /// How they differ.
+    /// What is wrong.
     fn verify(&mut self) -> Result<(), String>;
 }
 
-/// How a download is made.
+/// How to make a download.
 pub(super) struct Download<'a> {
-    /// How long it may take in all.
+    /// How long it may take altogether.
     pub patience: Option<Duration>,
     pub cancel: &'a Cancel,
-    /// Asks for the blob with these headers.
+    /// Requests the blob with these headers.
     pub open: &'a dyn Fn(&HeaderMap) -> Result<Answer, Error>,
 }
 
 impl Download<'_> {
-    /// Fills `sink` until it is whole and right.
+    /// Fills `sink` until the blob is complete and correct.
     pub(super) fn run(&self, sink: &mut dyn BlobSink, mut attempts: Attempts) -> Result<(), Error> {
-        // What an earlier run left is whole already, or as long but wrong.
+        // What an earlier run left may be complete already, or have the right size but be wrong.
         if sink.position() == sink.size() {
             match sink.verify() {
                 Ok(()) => return Ok(()),
@@ -88,13 +88,13 @@ impl Download<'_> {
                     farthest = 0;
                 }
                 Err(error) => {
-                    // A server that cannot resume and breaks off here and there must not be asked for ever.
+                    // A server that cannot resume and keeps breaking off must not be asked for ever.
                     if sink.position().saturating_sub(farthest) >= PROGRESS {
                         attempts.progressed();
                     }
                     farthest = farthest.max(sink.position());
                     match attempts.after(error, self.cancel) {
-                        // What it always says to a part it may not say to the whole.
+                        // What it always answers to a part, it may not answer to the whole.
                         Err(error @ Error::Status { .. }) if asks_for_part => {
                             log::info!("{error}: asking for the whole");
                             parts = false;
@@ -106,13 +106,13 @@ impl Download<'_> {
         }
     }
 
-    /// Asks once: for what is missing, or for the whole.
+    /// Makes one request: for the rest, or for the whole blob.
     fn attempt(&self, sink: &mut dyn BlobSink, part: bool, deadline: Option<Deadline>) -> Result<Attempt, Error> {
         let from = if part { sink.position() } else { 0 };
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if part {
-            // The last byte is known, and there are servers that know no open range.
+            // Give the last byte, because some servers do not support open ranges.
             let value = HeaderValue::from_str(&format!("bytes={from}-{}", sink.size().saturating_sub(1)));
             headers.insert(RANGE, value.map_err(|_| Error::Forbidden("no range".into()))?);
         }
@@ -141,7 +141,7 @@ impl Download<'_> {
                 if !part && sink.position() > 0 {
                     sink.restart()?;
                 }
-                // A server may give less than it was asked for (RFC 9110, 15.3.7).
+                // A server may send less than requested (RFC 9110, 15.3.7).
                 if let Some((_, Some(last), _)) = range.filter(|_| part) {
                     until = until.min(last.saturating_add(1));
                 }
@@ -162,7 +162,7 @@ impl Download<'_> {
             return Ok(Attempt::NoPart(Error::Wrong { url: shown, what }));
         }
         match self.copy(&mut answer, sink, &shown, deadline) {
-            // The connection may end as it likes behind the last byte of a part.
+            // After the last byte of a part, the connection may end in any way.
             Ok(()) | Err(Error::Transport { .. }) if until < sink.size() && sink.position() == until => {
                 Ok(Attempt::Part)
             }
@@ -185,7 +185,7 @@ impl Download<'_> {
     ) -> Result<(), Error> {
         let mut buffer = PageBuffer::default();
         loop {
-            // One piece more than none shows whether the server sends too much.
+            // Reading on when nothing is due shows whether the server sends too much.
             let due = sink.size().saturating_sub(sink.position());
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
@@ -193,7 +193,8 @@ impl Download<'_> {
             let piece = match answer.chunk() {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
-                // All bytes are here, and their digest tells whether they are right: how the connection ends is no matter.
+                // All bytes have arrived, and the digest will tell whether they are correct: ignore how the connection
+                // ends.
                 Err(error) if due == 0 => {
                     log::debug!("an unclean end: {error}");
                     break;
@@ -221,30 +222,31 @@ impl Download<'_> {
     }
 }
 
-/// The moment, and how long it was to it.
+/// The moment, and the time that was allowed.
 type Deadline = (Instant, Duration);
 
-/// What one attempt came to.
+/// The outcome of an attempt.
 enum Attempt {
-    /// The blob is whole and right.
+    /// The blob is complete and correct.
     Whole,
-    /// All of the part that the server gives has come, and more of the blob is due.
+    /// The part that the server chose to send is complete, and more of the blob is due.
     Part,
-    /// The server does not give a part of it, and says this.
+    /// The server does not send parts; this is its answer.
     NoPart(Error),
 }
 
-/// Whether a server that answers a Range header so will give no part later either. One that is busy or broken may.
+/// Whether a server that answers a Range header like this will never send a part; one that is busy or broken may do so
+/// later.
 fn refuses_part(error: &Error) -> bool {
     matches!(error, Error::Status { code: 300..=407 | 409..=424 | 426..=428 | 430..=499 | 501 | 505.., .. })
 }
 
-/// First byte, last byte and total length of `bytes 5-9/10`.
+/// Parses first byte, last byte and total length of `bytes 5-9/10`.
 fn content_range(value: &str) -> Option<(u64, Option<u64>, Option<u64>)> {
     let (range, total) = value.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
     let (start, last) = range.split_once('-')?;
     let start = start.trim().parse().ok()?;
-    // One that lies before the first is none.
+    // A last byte before the first is ignored.
     let last = last.trim().parse().ok().filter(|last| *last >= start);
     let total = match total.trim() {
         "*" => None,

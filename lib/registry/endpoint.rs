@@ -1,4 +1,4 @@
-//! One host that serves the repository.
+//! A host that serves the repository.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,21 +17,21 @@ use super::transport::{self, Request, Transport};
 use super::url::{self, Url};
 use super::{Error, Options};
 
-/// What the first answer tells of a host.
+/// What the first answer reveals about a host.
 #[derive(Clone, Copy)]
 struct KnownHost {
     scheme: &'static str,
     sender: Referrer,
 }
 
-/// A host, its repository, and how to get in.
+/// A host, the repository on it, and how to access it.
 pub(super) struct Endpoint {
     host: String,
     repository: String,
     security: Security,
-    /// Found out by the first request.
+    /// Set by the first request.
     met: Mutex<Option<KnownHost>>,
-    /// Whether the registry was asked how it wants to be shown the credentials that there are.
+    /// Whether the registry has been asked for the way in which it wants credentials.
     introduced: Mutex<bool>,
     auth: Auth,
     transport: Arc<Transport>,
@@ -53,7 +53,7 @@ impl Endpoint {
         }
     }
 
-    /// The host, for people.
+    /// The host, for messages.
     pub(super) fn host(&self) -> &str {
         &self.host
     }
@@ -62,7 +62,7 @@ impl Endpoint {
         self.security
     }
 
-    /// Who sends us on from here; `None` before the first answer.
+    /// This host as a referrer; `None` before the first answer.
     pub(super) fn sender(&self) -> Option<Referrer> {
         self.met().map(|met| met.sender)
     }
@@ -75,8 +75,8 @@ impl Endpoint {
         Route { transport: &self.transport, security: self.security, sender: self.sender() }
     }
 
-    /// Requests `kind/target` of the repository (`manifests/latest`), with a token where one is asked for. The answer is
-    /// any but one that asks for authentication.
+    /// Requests `kind/target` of the repository (`manifests/latest`), with a token if one is required. Returns any
+    /// answer except a demand for authentication.
     pub(super) fn request(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Answer, Error> {
         let path = format!("{}/{path}", self.repository);
         self.introduce()?;
@@ -96,7 +96,7 @@ impl Endpoint {
             let asks = match code {
                 401 => !answer.redirected,
                 400 | 403 if proof.header.is_some() => !answer.redirected,
-                // Repositories can be hidden from those who do not say who they are.
+                // Repositories may be hidden from anonymous users.
                 403 | 404 => !answer.redirected && challenge.is_some() && self.auth.is_known(&self.transport)?,
                 _ => false,
             };
@@ -115,8 +115,8 @@ impl Endpoint {
         }
     }
 
-    /// Asks how credentials are to be shown, where there are any: a registry may hide what it has from the anonymous and
-    /// say that it is not there. Whoever has none is spared the request.
+    /// If there are credentials, asks how they are to be presented: a registry may hide a repository from anonymous
+    /// users and answer that it does not exist. Without credentials, the request is saved.
     fn introduce(&self) -> Result<(), Error> {
         let mut introduced = self.introduced.lock().unwrap_or_else(PoisonError::into_inner);
         if *introduced {
@@ -132,7 +132,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Sends by HTTPS, or by plain HTTP where that is allowed and the other side does not speak TLS (R5). What the first
+    /// Sends a request by HTTPS, or by plain HTTP if that is allowed and the server does not speak TLS (R5). What the first
     /// request finds out holds for the rest of the run.
     fn send(&self, request: impl Fn(Url) -> Result<Request, Error>, path: &str) -> Result<Answer, Error> {
         let by = |scheme: &'static str| -> Result<Answer, Error> {
@@ -163,7 +163,7 @@ impl Endpoint {
         }
         log::debug!("{}: no HTTPS ({what}), trying plain HTTP", self.host);
         let answer = by("http")?;
-        // A server of HTTPS that is slow to shake hands says this to plain HTTP.
+        // This is how an HTTPS server that is slow to shake hands answers plain HTTP.
         if *kind == ConnectFailure::Silent && answer.status() == StatusCode::BAD_REQUEST {
             *self.met.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return Err(error);
@@ -172,13 +172,13 @@ impl Endpoint {
     }
 }
 
-/// What an answer asks for.
+/// The challenge in an answer.
 fn challenge(answer: &Answer) -> Option<Challenge> {
     let values: Vec<String> = answer.headers().get_all(WWW_AUTHENTICATE).iter().map(transport::text).collect();
     Challenge::best(values.iter().map(String::as_str))
 }
 
-/// Some registries answer 400 or 403 to an expired token (R2).
+/// Whether an error is about an expired token, for which some registries use 400 or 403 (R2).
 fn says_expired(error: &Error) -> bool {
     let Error::Status { message: Some(message), .. } = error else { return false };
     let message = message.to_ascii_lowercase();

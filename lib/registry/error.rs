@@ -1,40 +1,40 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why a registry did not give what was asked for.
+/// Why a request to a registry failed.
 ///
-/// The texts of other libraries are copied into it, not chained: a broken connection to a registry must not look like
-/// a broken pipe of ours, and an address in them could hold a secret.
+/// The messages of other libraries are copied into it, not chained: a broken connection to a registry must not look like a
+/// broken pipe of ours, and an address in a message could contain a secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server answered, but not with what was asked for.
+    /// The server answered with an error status.
     #[error("{url}: {status}{}{}", said(.message.as_deref()), asked(*.retry_after))]
     Status {
         /// The address, without secrets.
         url: String,
-        /// Number and name of the status.
+        /// The number and name of the status.
         status: String,
-        /// The number alone.
+        /// The number.
         code: u16,
-        /// What the server says, bounded.
+        /// The server's own message, shortened.
         message: Option<String>,
-        /// How long the server asks to wait.
+        /// How long the server asks us to wait.
         retry_after: Option<Duration>,
-        /// The answer came from where the registry redirected to.
+        /// Whether the answer came from a host to which the registry redirected.
         redirected: bool,
     },
-    /// No answer, or one that broke off.
+    /// There was no answer, or it broke off.
     #[error("{url}: {what}")]
     Transport {
         /// The address, without secrets.
         url: String,
         /// What happened.
         what: String,
-        /// Which kind of failure.
+        /// The kind of failure.
         kind: ConnectFailure,
     },
-    /// Access was refused to somebody without credentials, or cannot be asked for.
+    /// Anonymous access was refused, or authentication is not possible.
     #[error("{url}: {what}")]
     Auth {
         /// The address, without secrets.
@@ -42,15 +42,15 @@ pub enum Error {
         /// Why.
         what: String,
     },
-    /// Access was refused to credentials that were shown.
+    /// The credentials were refused.
     #[error("{url}: {what}")]
     BadCredentials {
         /// The address, without secrets.
         url: String,
-        /// What the server says.
+        /// The server's message.
         what: String,
     },
-    /// The answer is not what the protocol says.
+    /// The answer violates the protocol.
     #[error("{url}: {what}")]
     Protocol {
         /// The address, without secrets.
@@ -58,7 +58,7 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
-    /// The bytes are not what their digest or size says (R1).
+    /// The bytes do not match their digest or size (R1).
     #[error("{url}: {what}")]
     Wrong {
         /// The address, without secrets.
@@ -77,10 +77,10 @@ pub enum Error {
     /// The configuration forbids it.
     #[error("{0}")]
     Forbidden(String),
-    /// What has arrived cannot be stored.
+    /// The bytes cannot be stored.
     #[error(transparent)]
     Sink(#[from] Box<dyn std::error::Error + Send + Sync>),
-    /// The system gives no more threads.
+    /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     /// Another download failed first.
@@ -92,28 +92,28 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectFailure {
-    /// The other side does not speak TLS: plain HTTP may be tried where it is allowed.
+    /// The server does not speak TLS: plain HTTP may be tried if it is allowed.
     NotTls,
-    /// Nobody listens where TLS would be, now: plain HTTP may be tried where it is allowed.
+    /// Nobody listens on the TLS port: plain HTTP may be tried if it is allowed.
     Refused,
-    /// A certificate or another part of TLS is wrong: trying again changes nothing.
+    /// A certificate or something else about TLS is wrong: trying again does not help.
     Tls,
-    /// This machine trusts no authority at all, so no certificate can be checked.
+    /// This machine has no trusted authorities, so certificates cannot be checked.
     NoAuthorities,
-    /// The other side accepts connections and is silent: it may be waiting for plain HTTP.
+    /// The server accepts connections but is silent: it may be waiting for plain HTTP.
     Silent,
-    /// The connection could not be made or broke: it may go better next time.
+    /// The connection could not be made, or broke: trying again may help.
     Transient,
-    /// No byte came for as long as was waited: it may go better next time.
+    /// No byte came in time: trying again may help.
     TimedOut,
-    /// A document came too slowly to be waited for.
+    /// A document came too slowly.
     Slow,
-    /// There is no such host, or the address or the proxy settings make no sense.
+    /// There is no such host, or the address or the proxy settings are invalid.
     Permanent,
 }
 
 impl Error {
-    /// Whether another attempt may succeed, and how long the server asks to wait before it.
+    /// If another attempt may succeed: how long the server asks us to wait before it.
     pub(super) fn retry(&self) -> Option<Option<Duration>> {
         match self {
             Self::Status { code: 408 | 425 | 429 | 500..=599, retry_after, .. } => Some(*retry_after),
@@ -128,7 +128,7 @@ impl Error {
 }
 
 impl Error {
-    /// Whether a signed address that a redirect led to may have expired before it was asked.
+    /// Whether a redirect may have led to a signed address that has expired.
     pub(super) fn may_have_expired(&self) -> bool {
         matches!(self, Self::Status { code: 400 | 401 | 403, redirected: true, .. })
     }

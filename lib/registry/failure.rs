@@ -1,4 +1,4 @@
-//! What went wrong on the wire, in words and as a kind.
+//! Turns network errors into messages and kinds.
 
 use std::error::Error as StdError;
 use std::io;
@@ -12,27 +12,27 @@ use super::resolver::LookupError;
 use super::roots::NoAuthorities;
 use super::url::{self, Url};
 
-/// Nothing came for so long.
+/// No byte came for `silence`.
 pub(super) fn stalled(url: &Url, silence: Duration) -> Error {
     let what = format!("stalled: no byte for {} s", silence.as_secs());
     Error::Transport { url: url::shown(url), what, kind: ConnectFailure::TimedOut }
 }
 
-/// A request was not answered for so long.
+/// A request was not answered within `patience`.
 pub(super) fn unanswered(url: &Url, patience: Duration) -> Error {
     let what = format!("no answer for {} s", patience.as_secs());
     Error::Transport { url: url::shown(url), what, kind: ConnectFailure::TimedOut }
 }
 
-/// A document did not come to its end in so long.
+/// A document was not complete within `patience`.
 pub(super) fn slow(url: &Url, patience: Duration) -> Error {
     let what = format!("the answer is not whole after {} s", patience.as_secs());
     Error::Transport { url: url::shown(url), what, kind: ConnectFailure::Slow }
 }
 
-/// A body ended before its end.
+/// A body broke off.
 pub(super) fn broken_off(url: &Url, error: &reqwest::Error) -> Error {
-    // The texts of reqwest hold the address, those beneath do not.
+    // reqwest's own messages contain the address, those of its sources do not.
     let what = match error.source() {
         Some(source) => format!("the connection broke off: {}", words(source)),
         None => "the connection broke off".into(),
@@ -40,7 +40,7 @@ pub(super) fn broken_off(url: &Url, error: &reqwest::Error) -> Error {
     Error::Transport { url: url::shown(url), what, kind: ConnectFailure::Transient }
 }
 
-/// Whether a connection ended before a byte of the answer came, as one does that the server closed while it was idle.
+/// Whether a connection ended before a byte of the answer came, as happens if the server closed it while it was idle.
 pub(super) fn is_cut_before_the_answer(error: &reqwest::Error) -> bool {
     use io::ErrorKind as Kind;
     let http = find::<hyper::Error>(error);
@@ -52,7 +52,7 @@ pub(super) fn is_cut_before_the_answer(error: &reqwest::Error) -> bool {
     !error.is_connect() && !error.is_timeout() && (is_cut || is_reset)
 }
 
-/// Whether a server that has TLS does not speak HTTP/1.1 in it, as far as its first words tell.
+/// Whether a TLS server does not seem to speak HTTP/1.1, judging by its first bytes.
 pub(super) fn is_no_http1(error: &reqwest::Error) -> bool {
     let refuses = find::<rustls::Error>(error).is_some_and(|error| {
         matches!(
@@ -61,12 +61,12 @@ pub(super) fn is_no_http1(error: &reqwest::Error) -> bool {
                 | rustls::Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol)
         )
     });
-    // Others begin with the settings of HTTP/2, or hang up.
+    // Some begin with HTTP/2 settings, or hang up.
     let is_strange = find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse);
     refuses || is_strange || is_cut_before_the_answer(error)
 }
 
-/// A request that could not be sent, or was not answered.
+/// A request could not be sent, or was not answered.
 pub(super) fn unsent(url: &Url, error: reqwest::Error, patience: Duration) -> Error {
     let error = error.without_url();
     if let Some((what, kind)) = unresolved(url, &error) {
@@ -94,7 +94,7 @@ pub(super) fn unsent(url: &Url, error: reqwest::Error, patience: Duration) -> Er
     Error::Transport { url: url::shown(url), what, kind }
 }
 
-/// What the resolver says of the host.
+/// The resolver's error about the host.
 fn unresolved(url: &Url, error: &(dyn StdError + 'static)) -> Option<(String, ConnectFailure)> {
     let host = url.host_str().unwrap_or_default();
     match find::<LookupError>(error)? {
@@ -106,7 +106,7 @@ fn unresolved(url: &Url, error: &(dyn StdError + 'static)) -> Option<(String, Co
     }
 }
 
-/// What the errors beneath say about TLS.
+/// The kind of TLS error among the sources.
 fn tls_failure(error: &(dyn StdError + 'static)) -> Option<ConnectFailure> {
     Some(match find::<rustls::Error>(error)? {
         rustls::Error::InvalidMessage(_) => ConnectFailure::NotTls,
@@ -115,14 +115,14 @@ fn tls_failure(error: &(dyn StdError + 'static)) -> Option<ConnectFailure> {
     })
 }
 
-/// `error` or the first beneath it that is a `T`.
+/// The first `T` among `error` and its sources.
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<T>() {
             return Some(found);
         }
-        // An io::Error hands out its inner error's source, not the inner error.
+        // The source of an io::Error is that of its inner error, not the inner error itself.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         if let Some(found) = inner.and_then(|inner| find::<T>(inner)) {
             return Some(found);
@@ -132,7 +132,7 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     None
 }
 
-/// An error with its causes, each once, without the layers of libraries that only say that something beneath failed.
+/// An error with its sources, each once, without library layers that only say that something below them failed.
 pub(super) fn words(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -1,8 +1,8 @@
-//! JSON as Go's `encoding/json` reads it into a struct: names of fields in any case of letters, the exact one first.
+//! JSON as Go's `encoding/json` reads it into a struct: field names match in any case, with preference for an exact match.
 
 use serde_json::{Map, Value};
 
-/// The value of a field; `null` is none.
+/// The value of a field; `null` counts as missing.
 pub(super) fn field<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     let exact = object.get(name);
     let found =
@@ -10,10 +10,10 @@ pub(super) fn field<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'
     found.filter(|value| !value.is_null())
 }
 
-/// The text of a field; an empty one is none.
+/// The text of a field; an empty one counts as missing.
 ///
 /// # Errors
-/// When it is no text.
+/// When it is not text.
 pub(super) fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, NoText> {
     match field(object, name) {
         None => Ok(None),
@@ -22,6 +22,6 @@ pub(super) fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Result<Opt
     }
 }
 
-/// A field is something else than text.
+/// A field is not text.
 #[derive(Debug)]
 pub(super) struct NoText;

@@ -10,15 +10,15 @@ use serde_json::{Map, Value};
 use super::credential::Credential;
 use super::{Secret, go_json};
 
-/// A helper may ask a person for a passphrase, but not for ever.
+/// A helper may ask the user for a passphrase, but not for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Longest answer that is read, in bytes.
+/// The limit on an answer, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
 
-/// Asks a helper for the credentials of `server`; `None` when it has none.
+/// Asks a helper for the credentials of `server`; `None` if it has none.
 ///
-/// What the helper prints is never shown: it may be a secret.
+/// The helper's output is never shown: it may contain secrets.
 pub(super) fn get(helper: &str, server: &str) -> Result<Option<Credential>, String> {
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     if helper.is_empty() || !helper.bytes().all(word) {
@@ -50,7 +50,7 @@ fn run(program: &str, server: &str) -> Result<(bool, Vec<u8>), String> {
     command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|e| e.to_string())?;
     if let Some(mut input) = child.stdin.take() {
-        // A helper that does not read its input has said so by its exit status.
+        // If a helper does not read its input, its exit status will tell.
         let _ = input.write_all(server.as_bytes());
     }
     let output = child.stdout.take();
@@ -78,7 +78,7 @@ fn run(program: &str, server: &str) -> Result<(bool, Vec<u8>), String> {
             }
         }
     };
-    // A helper can leave a child behind that keeps the pipe open.
+    // A helper may leave behind a child that keeps the pipe open.
     while !reader.is_finished() {
         if Instant::now() >= deadline {
             return Err(format!("no end of its answer in {} s", PATIENCE.as_secs()));

@@ -1,4 +1,4 @@
-//! Mirrors and other places of a repository, as containers-registries.conf(5) chooses them.
+//! Mirrors and other locations of a repository, chosen as in containers-registries.conf(5).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use super::Error;
 use super::registries_conf::{self, Pull, Registry, plain};
 use crate::image::{DEFAULT_REGISTRY, Reference};
 
-/// The host behind the name `docker.io`.
+/// The host that serves `docker.io`.
 pub(super) const DOCKER_HOST: &str = "registry-1.docker.io";
 
-/// One place where the repository can be found.
+/// A location of the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Location {
-    /// Host and port, or `docker.io`.
+    /// The host, with its port, or `docker.io`.
     pub registry: String,
-    /// Path of the repository there.
+    /// The path of the repository there.
     pub repository: String,
     /// Plain HTTP and any certificate are allowed.
     pub insecure: bool,
-    /// Not what the user named.
+    /// Whether it is not the registry that the user named.
     pub is_mirror: bool,
-    /// What may be asked of it.
+    /// What may be pulled from it.
     pub pull: Pull,
 }
 
@@ -32,21 +32,21 @@ impl Location {
     }
 }
 
-/// Where to look for a repository, in order: its mirrors, then the place itself. Settings that come by a pipe are waited for
-/// so long.
+/// Where to look for a repository, in order: its mirrors, then the registry itself. Settings that come by a pipe are
+/// waited for so long.
 ///
 /// # Errors
-/// When a settings file cannot be understood, or forbids the registry.
+/// When a settings file is invalid, or blocks the registry.
 pub(super) fn locations(reference: &Reference, patience: Duration) -> Result<Vec<Location>, Error> {
     choose(&by_prefix(registries_conf::entries(patience)?), reference)
 }
 
-/// The entries of all files, each under its prefix; a later one takes the place of an earlier one.
+/// The entries of all files by prefix; later ones replace earlier ones.
 fn by_prefix(entries: Vec<Registry>) -> BTreeMap<String, Registry> {
     entries.into_iter().map(|registry| (comparable(registry.name()), registry)).collect()
 }
 
-/// A name as it is compared: hosts are the same in any case of letters, and Docker Hub has several.
+/// A name in the form for comparisons: the case of hosts does not matter, and Docker Hub has several.
 fn comparable(name: &str) -> String {
     let (host, path) = name.split_at(name.find('/').unwrap_or(name.len()));
     let host = match host.to_ascii_lowercase().as_str() {
@@ -74,7 +74,7 @@ fn choose(registries: &BTreeMap<String, Registry>, reference: &Reference) -> Res
     if registry.blocked {
         return Err(Error::Forbidden(format!("{name}: registries.conf blocks {prefix}")));
     }
-    // An entry for one image may repeat its tag or digest behind its locations.
+    // An entry for a single image may repeat its tag or digest after its locations.
     let one = prefix.strip_prefix(&*comparable(&name)).unwrap_or_default();
     let parse = |location: &str| parse(location.strip_suffix(one).unwrap_or(location), rest);
     let mut places = Vec::new();
@@ -93,8 +93,8 @@ fn choose(registries: &BTreeMap<String, Registry>, reference: &Reference) -> Res
     Ok(places)
 }
 
-/// What follows `prefix` in `name`, if it fits: at a border of the path, by `*.domain` with or without a port and a path, or
-/// with the reference's tag or digest behind the whole name. A host that is blocked is blocked at every port.
+/// The rest of `name` after `prefix`, if the prefix matches: at a path boundary, by `*.domain` with or without port and
+/// path, or with the tag or digest of the reference after the whole name. A blocked host is blocked at every port.
 fn matched<'a>(prefix: &str, entry: &Registry, reference: &Reference, name: &'a str) -> Option<&'a str> {
     let host = name.find('/').unwrap_or(name.len());
     let lower = name[..host].to_ascii_lowercase() + &name[host..];
@@ -122,7 +122,7 @@ fn parse(location: &str, rest: &str) -> Result<(String, String), Error> {
     let text = format!("{}{rest}", plain(location));
     let bad = || Error::Forbidden(format!("registries.conf: {location:?} is no location for the image"));
     let (host, repository) = text.split_once('/').ok_or_else(bad)?;
-    // A host of one word is a host here, though not in an image's name.
+    // A host of a single word is valid here, unlike in an image name.
     let probe: Reference = format!("{host}/{repository}").parse().map_err(|_| bad())?;
     if probe.digest.is_some() || probe.tag.as_deref() != Some("latest") || repository.ends_with(":latest") {
         return Err(bad());

@@ -1,14 +1,15 @@
-//! Registries over HTTP (OCI distribution spec): challenge, token, credentials, mirrors, retry and resume (R rules).
+//! Registries over HTTP (OCI distribution spec): challenges, tokens, credentials, mirrors, retries and resumption (R
+//! rules).
 //!
 //! ```text
-//! Repository   one image's repository: its endpoints (mirrors first), retries
+//! Repository   an image's repository: its endpoints (mirrors first), retries
 //!   Endpoint   one host: HTTPS or plain HTTP, authentication
-//!     Transport    requests, redirects, proxies, certificates; Destination judges where servers send us
+//!     Transport    requests, redirects, proxies, certificates; `destination` judges where servers send us
 //!       Host         one host's client and connections: with Transport and Answer the users of reqwest
 //! ```
 //!
-//! Addresses are shown without user and query, secrets have no `Debug` text. What a server may repeat of a secret is taken
-//! out of messages where they leave ([`scrub`]).
+//! Addresses are shown without user and query, and secrets are not shown by `Debug`. If a server repeats a secret, it is
+//! removed from messages before they are printed ([`scrub`]).
 
 mod answer;
 mod auth;
@@ -52,31 +53,31 @@ pub use error::{ConnectFailure, Error};
 pub use repository::{Fetched, Found, Repository};
 pub use secret::{Secret, scrub};
 
-/// How registries are talked to.
+/// How to talk to registries.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Longest time without a byte; a first byte may take five times as long, a document or a token ten times in all.
+    /// The longest time without a byte; a first byte may take five times as long, a whole document or token ten times.
     pub timeout: Duration,
-    /// Further attempts after a failed one.
+    /// The number of further attempts after a failed one.
     pub retries: u32,
     /// Plain HTTP is allowed off loopback too.
     pub insecure: bool,
     /// Any certificate is accepted.
     pub tls_no_verify: bool,
-    /// Certificate authorities to trust beside the system's (PEM).
+    /// Certificate authorities to trust in addition to the system's (PEM).
     pub ca_cert: Option<PathBuf>,
-    /// Client certificate and its key (PEM), for the registry that the image names; others have theirs in `certs.d`.
+    /// Client certificate and key (PEM) for the registry that the image names; those of others are in `certs.d`.
     pub identity: Option<(PathBuf, PathBuf)>,
     /// User name and password for the registry.
     pub user: Option<(String, Secret)>,
-    /// File of credentials to look into first.
+    /// A file of credentials to check first.
     pub authfile: Option<PathBuf>,
-    /// No credentials are looked for.
+    /// Use no credentials.
     pub anonymous: bool,
 }
 
 impl Default for Options {
-    /// As the filter has it without flags: 30 seconds, 5 further attempts, HTTPS with the system's authorities.
+    /// The defaults of the filter: 30 seconds, 5 further attempts, HTTPS with the system's authorities.
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(30),

@@ -1,8 +1,7 @@
-//! The curve P-521, which ring does not have: signatures of certificates, of handshakes, and those of our own keys
-//! (SEC 1; FIPS 186-5).
+//! The curve P-521, which ring lacks: signatures of certificates and handshakes, and those by our own keys (SEC 1;
+//! FIPS 186-5).
 //!
-//! Few servers use it, and those that do are private authorities made with it. So it is checked by portable code, which
-//! takes a millisecond or two.
+//! It is rare, used mostly by private authorities, so portable code that takes a millisecond or two will do.
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,12 +15,12 @@ use rustls::sign::{Signer, SigningKey};
 use rustls::{Error, SignatureAlgorithm, SignatureScheme};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-/// ring's cryptography with P-521 beside.
+/// ring's cryptography, with P-521 added.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         let ring = ring::default_provider();
         let WebPkiSupportedAlgorithms { all, mapping } = ring.signature_verification_algorithms;
-        // They are wanted for as long as the process lives, and made once.
+        // Made once, and needed as long as the process lives.
         let all: &'static [_] = Vec::leak([all, &ALL[..]].concat());
         let mapping: &'static [_] = Vec::leak([mapping, &[HANDSHAKE]].concat());
         let signature_verification_algorithms = WebPkiSupportedAlgorithms { all, mapping };
@@ -36,11 +35,11 @@ static SHA512: P521 = P521 { hash: |message| Sha512::digest(message).to_vec(), i
 
 const ALL: [&dyn SignatureVerificationAlgorithm; 3] = [&SHA256, &SHA384, &SHA512];
 
-/// What a server proves with that it has its key.
+/// The signatures in handshakes.
 const HANDSHAKE: (SignatureScheme, &[&dyn SignatureVerificationAlgorithm]) =
     (SignatureScheme::ECDSA_NISTP521_SHA512, &[&SHA512]);
 
-/// Bytes of a number of the field.
+/// The size of a field element in bytes.
 const FIELD: usize = 66;
 
 /// ECDSA on the curve, with one hash.
@@ -54,7 +53,7 @@ impl SignatureVerificationAlgorithm for P521 {
     fn verify_signature(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
         let key = VerifyingKey::from_sec1_bytes(key).map_err(|_| InvalidSignature)?;
         let signature = Signature::from_der(signature).map_err(|_| InvalidSignature)?;
-        // A hash is a number; the library wants it at its full length.
+        // The library wants the hash at the length of a field element.
         let hash = (self.hash)(message);
         let mut number = [0; FIELD];
         number[FIELD - hash.len()..].copy_from_slice(&hash);
@@ -70,7 +69,7 @@ impl SignatureVerificationAlgorithm for P521 {
     }
 }
 
-/// Keys of client certificates.
+/// Loads the keys of client certificates.
 #[derive(Debug)]
 struct Keys;
 

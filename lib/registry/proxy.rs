@@ -1,5 +1,5 @@
-//! Which proxy leads to a host: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, read as Go's `httpproxy` reads them and so
-//! Docker, Podman, skopeo and crane do; `ALL_PROXY` where there is neither, as curl has it.
+//! Chooses the proxy for a host: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` work as in Go's `httpproxy` and thus in Docker,
+//! Podman, skopeo and crane; otherwise `ALL_PROXY`, as in curl.
 
 use std::net::IpAddr;
 
@@ -7,13 +7,13 @@ use super::destination::Zone;
 use super::url::{self, Url};
 use super::{Error, Secret};
 
-/// Schemes that a proxy can be spoken to by.
+/// The schemes of supported proxies.
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 
-/// The proxy on the way to `to`; `None` is the direct way.
+/// The proxy for `to`; `None` for a direct connection.
 ///
 /// # Errors
-/// When the variable that counts is no address of a proxy: going past it would not be what was asked for.
+/// When the variable that applies is not the address of a proxy: ignoring it would not be what the user asked for.
 pub(super) fn on_the_way(to: &Url) -> Result<Option<Url>, Error> {
     choose(to, &|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
 }
@@ -23,7 +23,7 @@ fn choose(to: &Url, variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<
     let first = |names: [&'static str; 2]| names.into_iter().find_map(filled);
     let own = match to.scheme() {
         "https" => first(["HTTPS_PROXY", "https_proxy"]),
-        // Where programs run for web servers, clients set this variable by a header `Proxy` (CVE-2016-5385).
+        // In a CGI program, clients can set this variable by a header `Proxy` (CVE-2016-5385).
         _ if variable("REQUEST_METHOD").is_some() => filled("http_proxy"),
         _ => first(["HTTP_PROXY", "http_proxy"]),
     };
@@ -34,14 +34,14 @@ fn choose(to: &Url, variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<
     }
     match parse(address.trim()) {
         Some(proxy) => Ok(Some(proxy)),
-        // It may hold a password.
+        // Its value may contain a password.
         None => Err(Error::Forbidden(format!("the environment's {name} is no address of a proxy"))),
     }
 }
 
 fn parse(address: &str) -> Option<Url> {
     let usable = |url: &Url| SCHEMES.contains(&url.scheme()) && url.host_str().is_some_and(|host| !host.is_empty());
-    // What stands before the first colon of `host:port` reads as a scheme.
+    // The host in `host:port` would be parsed as a scheme.
     let parsed = address.parse::<Url>().ok().filter(|_| address.contains("://"));
     let url = match parsed {
         Some(url) => url,
@@ -49,13 +49,13 @@ fn parse(address: &str) -> Option<Url> {
         None => format!("http://{address}").parse().ok()?,
     };
     if let Some(password) = url.password() {
-        // Messages are to know it, that is all.
+        // Only to have it removed from messages.
         let _ = Secret::new(password);
     }
     usable(&url).then_some(url)
 }
 
-/// Whether no proxy is asked for `to`: this machine never, then what the list says.
+/// Whether to use no proxy for `to`: never for this machine, else as the list says.
 fn is_exempt(to: &Url, list: &str) -> bool {
     if Zone::of_url(to) == Zone::Loopback {
         return true;
@@ -87,7 +87,7 @@ fn is_exempt(to: &Url, list: &str) -> bool {
     })
 }
 
-/// `host:port`, `[v6]:port`, or neither with a port.
+/// Splits `host:port` or `[v6]:port`; the port is optional.
 fn split_port(entry: &str) -> (&str, Option<&str>) {
     if let Some((host, rest)) = entry.strip_prefix('[').and_then(|entry| entry.split_once(']')) {
         return (host, rest.strip_prefix(':'));

@@ -1,6 +1,6 @@
-//! `registries.conf`: containers-registries.conf(5), version 2, and of version 1 what it forbids.
+//! `registries.conf`: containers-registries.conf(5), version 2, and the blocked and insecure registries of version 1.
 //!
-//! What cannot be read or understood is an error: it could be what forbids a registry.
+//! Anything that cannot be read or understood is an error, because it might block a registry.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,16 +13,16 @@ use serde::Deserialize;
 use super::Error;
 use crate::sys::{Pipes, read_small_file, uninterrupted};
 
-/// What a mirror is for (`pull-from-mirror`).
+/// What may be pulled from a mirror (`pull-from-mirror`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Pull {
     /// Everything.
     #[default]
     All,
-    /// Images by digest.
+    /// Only images by digest.
     DigestOnly,
-    /// Images by tag.
+    /// Only images by tag.
     TagOnly,
 }
 
@@ -68,31 +68,31 @@ pub(super) struct Mirror {
     pub(super) pull_from_mirror: Option<Pull>,
 }
 
-/// Longest settings file that is read, in bytes.
+/// The limit on the size of a settings file, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
-/// The entries of all files, in the order in which later ones replace earlier ones. A pipe in place of the first is waited
+/// The entries of all files; later ones replace earlier ones. A pipe in place of the first is waited
 /// for so long.
 ///
 /// # Errors
-/// When a file cannot be read or understood.
+/// When a file cannot be read or parsed.
 pub(super) fn entries(patience: Duration) -> Result<Vec<Registry>, Error> {
     let read: Vec<Vec<Registry>> = files(patience)?.iter().map(read).collect::<Result<_, _>>()?;
     Ok(read.into_iter().flatten().collect())
 }
 
-/// The entries of one text.
+/// Parses the entries of a file.
 ///
 /// # Errors
-/// Why it cannot be understood.
+/// Why it cannot be parsed.
 pub(super) fn parse(text: &str) -> Result<Vec<Registry>, String> {
     let told = |e: toml::de::Error| e.message().to_owned();
     let table: toml::Table = toml::from_str(text).map_err(told)?;
     in_small_letters(table).try_into::<File>().map_err(told)?.entries()
 }
 
-/// The same with all keys in small letters: the library that Podman reads the file with takes them in any, and `Blocked`
-/// must not forbid nothing. Of two spellings the small one counts.
+/// Converts all keys to lower case: Podman's parser ignores case, and `Blocked` must not be without effect. Of two
+/// spellings, the lower-case one counts.
 fn in_small_letters(table: toml::Table) -> toml::Table {
     let mut small = toml::Table::new();
     for (key, value) in table {
@@ -113,7 +113,7 @@ fn values_in_small_letters(value: toml::Value) -> toml::Value {
 }
 
 impl File {
-    /// The entries of either version.
+    /// The entries, from either version of the format.
     fn entries(self) -> Result<Vec<Registry>, String> {
         let Version1 { search, insecure, block } = self.registries;
         let is_version1 = [&search, &insecure, &block].iter().any(|hosts| !hosts.registries.is_empty());
@@ -127,7 +127,7 @@ impl File {
             entries.push(Registry { location: Some(host.clone()), insecure, blocked, ..Registry::default() });
         }
         entries.iter().try_for_each(Registry::check)?;
-        // Of two entries the later one counts, so that it would lift what the first forbids.
+        // The later of two entries counts, so it would lift the block of an earlier one.
         let mut blocks = HashMap::new();
         for entry in &entries {
             if *blocks.entry(entry.name()).or_insert(entry.blocked) != entry.blocked {
@@ -139,14 +139,14 @@ impl File {
 }
 
 impl Registry {
-    /// What it is for: a name that images begin with.
+    /// The name prefix of the images that it applies to.
     pub(super) fn name(&self) -> &str {
         let filled = |name: &'_ Option<String>| name.as_deref().map(plain).filter(|name| !name.is_empty()).is_some();
         let name = if filled(&self.prefix) { &self.prefix } else { &self.location };
         name.as_deref().map(plain).unwrap_or_default()
     }
 
-    /// An entry that fits no image would forbid nothing, without a word.
+    /// Refuses an entry that matches no image: it would silently block nothing.
     fn check(&self) -> Result<(), String> {
         let name = self.name();
         if name.is_empty() {
@@ -159,7 +159,7 @@ impl Registry {
     }
 }
 
-/// A prefix or location without the slash that some write at its end.
+/// A prefix or location without a trailing slash.
 pub(super) fn plain(name: &str) -> &str {
     name.trim_end_matches('/')
 }
@@ -167,10 +167,10 @@ pub(super) fn plain(name: &str) -> &str {
 /// A settings file, whether it must be there, and whether it may be a pipe.
 type Settings = (PathBuf, bool, Pipes);
 
-/// The settings files that there are, in the order in which later ones replace earlier ones.
+/// The settings files; later ones replace earlier ones.
 ///
 /// # Errors
-/// When a directory of them cannot be read: it could hold what forbids the registry.
+/// When a directory of them cannot be read: a file in it might block the registry.
 fn files(patience: Duration) -> Result<Vec<Settings>, Error> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
@@ -200,7 +200,7 @@ fn files(patience: Duration) -> Result<Vec<Settings>, Error> {
     Ok(files)
 }
 
-/// Whether nothing is there; what cannot be looked at may be.
+/// Whether something does not exist; if it cannot be examined, it may.
 fn is_absent<T>(found: io::Result<T>) -> bool {
     found.is_err_and(|e| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
 }

@@ -1,4 +1,4 @@
-//! One image's repository, wherever it can be found.
+//! The repository of an image, wherever it can be found.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,25 +29,25 @@ pub struct Repository {
 
 struct Source {
     endpoint: Endpoint,
-    /// It did not answer: later requests leave it out.
+    /// It did not answer: later requests skip it.
     down: AtomicBool,
 }
 
-/// A document as the registry sent it, verified where its digest was known.
+/// A document as the registry sent it, verified if its digest was known.
 #[derive(Debug)]
 pub struct Fetched {
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// What the registry says it is.
+    /// The media type, according to the registry.
     pub media_type: Option<String>,
-    /// Its digest, as the registry says or by SHA-256.
+    /// Its digest: the one stated by the registry, if correct, else the SHA-256.
     pub digest: Digest,
 }
 
-/// What a HEAD request tells of a tag.
+/// The result of a HEAD request for a tag.
 #[derive(Debug)]
 pub struct Found {
-    /// The digest of what the tag points at, if the registry says.
+    /// The digest of what the tag points at, if the registry states it.
     pub digest: Option<Digest>,
 }
 
@@ -55,7 +55,7 @@ impl Repository {
     /// The repository of `reference`; nothing is sent yet.
     ///
     /// # Errors
-    /// When `registries.conf` cannot be understood or blocks the registry.
+    /// When `registries.conf` is invalid or blocks the registry.
     pub fn new(reference: &Reference, options: &Options, cancel: &Arc<Cancel>) -> Result<Self, Error> {
         credentials::authfile(options)?;
         let places = mirrors::locations(reference, options.timeout)?;
@@ -74,7 +74,7 @@ impl Repository {
         Ok(Self { sources, transport, options: options.clone(), cancel: cancel.clone() })
     }
 
-    /// Asks what a tag points at, with one HEAD request; `None` when the registry does not answer such requests.
+    /// Finds out what a tag points at, with one HEAD request; `None` if the registry does not answer such requests.
     ///
     /// # Errors
     /// When the registry cannot be reached or refuses.
@@ -84,24 +84,24 @@ impl Repository {
                 let answer = endpoint.request(&Method::HEAD, &format!("manifests/{tag}"), &accept())?;
                 match answer.status() {
                     status if status.is_success() => Ok(Some(Found { digest: content_digest(&answer) })),
-                    // A server that does not know the method says so in many ways; GET has attempts of its own.
+                    // Servers that do not support the method answer in many ways; GET has its own attempts.
                     status if status.is_server_error() => Ok(None),
                     _ => Err(answer.into_error()),
                 }
             })
         });
         match found {
-            // GET will say it better, or better answer.
+            // GET will give a better error, or succeed.
             Err(Error::Status { code: 400..=499, .. }) => Ok(None),
             other => other,
         }
     }
 
-    /// Fetches the index or manifest that a tag points at. What the registry says of its digest is no more than a hint: a tag
+    /// Fetches the index or manifest that a tag points at. The digest stated by the registry is only a hint: the tag
     /// stands for whatever comes.
     ///
     /// # Errors
-    /// When it cannot be had or is too long.
+    /// When it cannot be fetched or is too long.
     pub fn manifest_by_tag(&self, tag: &str) -> Result<Fetched, Error> {
         self.each(|endpoint, attempts| {
             self.attempts(attempts, || {
@@ -109,7 +109,7 @@ impl Repository {
                 let (stated, shown) = (content_digest(&answer), url::shown(&answer.url));
                 let media_type = answer.header("content-type").map(str::to_owned);
                 let is_stated = |bytes: &[u8]| stated.as_ref().is_some_and(|d| digest(bytes, d.algorithm()) == *d);
-                // A document of JSON says itself where it ends.
+                // A JSON document shows by itself whether it is complete.
                 let is_whole = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
                 let encoding = answer.encoding();
                 let body = answer.body(MAX_DOCUMENT, self.transport.document_patience())?;
@@ -132,7 +132,7 @@ impl Repository {
     /// Fetches an index or manifest by its digest and verifies it.
     ///
     /// # Errors
-    /// When it cannot be had, is too long, or is not what its digest says.
+    /// When it cannot be fetched, is too long, or does not match its digest.
     pub fn manifest_by_digest(&self, wanted: &Digest) -> Result<Fetched, Error> {
         self.each(|endpoint, attempts| {
             self.attempts(attempts, || {
@@ -148,15 +148,15 @@ impl Repository {
         })
     }
 
-    /// Fetches a blob into `sink`: from the registry, for foreign layers then from where their descriptor says (R4).
+    /// Fetches a blob into `sink`: from the registry, or a foreign layer from the addresses in its descriptor (R4).
     ///
     /// # Errors
-    /// When no place gives the whole and right blob.
+    /// When no source has the complete and correct blob.
     pub fn blob(&self, descriptor: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), Error> {
         self.blob_within(descriptor, sink, None)
     }
 
-    /// The same for an image's config, a document that may not take for ever.
+    /// The same for an image's config, for which the time is limited.
     ///
     /// # Errors
     /// As [`blob`](Self::blob).
@@ -184,7 +184,7 @@ impl Repository {
             }
             let Ok(url) = place.parse::<url::Url>() else { continue };
             let Some(endpoint) = self.sources.last().map(|source| &source.endpoint) else { break };
-            // Who was never met is not known to stand anywhere.
+            // Without any answer yet, we do not know where the registry is.
             let Some(sender) = endpoint.sender().or_else(|| self.sources.iter().find_map(|s| s.endpoint.sender()))
             else {
                 break;
@@ -216,7 +216,7 @@ impl Repository {
         }
     }
 
-    /// Tries the places in turn; the error is that of the last one, the registry itself.
+    /// Tries the sources in turn; the error is that of the last one, the registry itself.
     fn each<T>(&self, mut at: impl FnMut(&Endpoint, Attempts) -> Result<T, Error>) -> Result<T, Error> {
         let last = self.sources.len().saturating_sub(1);
         for (index, source) in self.sources.iter().enumerate() {
@@ -243,7 +243,7 @@ impl Repository {
     }
 }
 
-/// Whether the failure is the place's own.
+/// Whether another source may succeed.
 fn may_try_elsewhere(error: &Error) -> bool {
     !matches!(error, Error::Sink(_) | Error::Cancelled | Error::Forbidden(_))
 }

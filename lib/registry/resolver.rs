@@ -1,4 +1,4 @@
-//! Names to addresses, by the system's resolver.
+//! Resolves names by the system's resolver.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -9,26 +9,26 @@ use tokio::sync::oneshot;
 
 use super::destination::{Referrer, Zone};
 
-/// Looks names up. Of the host that a server sent us to only such addresses come out as it may send us to (R8): what is
-/// judged is what is connected to, so that no second answer of a name server can differ.
+/// Resolves names. For a host that a server sent us to, it returns only addresses that this server may send us to (R8): the
+/// addresses that are judged are those that are connected to, so that a second DNS answer cannot differ.
 #[derive(Debug)]
 pub(super) struct Resolver {
-    /// The host of the client, and who sent us there. The resolver is asked for the names of proxies too.
+    /// The host of this client, and who sent us there. (The names of proxies are resolved here too.)
     pub sent: Option<(String, Referrer)>,
 }
 
-/// Why a name leads nowhere.
+/// Why a name cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LookupError {
-    /// The name server says that there is no such name, or cannot be asked.
+    /// There is no such name, or the name server cannot be reached.
     #[error("{what}")]
     Lookup {
-        /// The resolver's words.
+        /// The resolver's message.
         what: String,
-        /// It may know later.
+        /// Trying again may help.
         is_temporary: bool,
     },
-    /// It leads where a server may not send us.
+    /// It leads to where a server may not send us.
     #[error("leads to {}", .0.described())]
     Forbidden(Zone),
 }
@@ -44,9 +44,9 @@ impl Resolve for Resolver {
         let (name, sender) = (name.as_str().to_owned(), self.sender(name.as_str()));
         Box::pin(async move {
             let (give, found) = oneshot::channel();
-            // The system's resolver blocks, for seconds where a name server is silent.
+            // The system's resolver blocks, for seconds if a name server is silent.
             let look = move || {
-                // Whoever asked may have lost patience.
+                // The request may have timed out.
                 let _ = give.send(lookup(&name, sender));
             };
             thread::Builder::new().name("dns".into()).spawn(look)?;

@@ -1,53 +1,53 @@
-//! When to try again (R2).
+//! Decides when to try again (R2).
 
 use std::time::{Duration, SystemTime};
 
 use super::error::ConnectFailure;
 use super::{Cancel, Error};
 
-/// The longest time between two attempts that is waited, also when the server asks for more.
+/// The longest wait between two attempts, even if the server asks for more.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// The same at a mirror.
+/// The same for a mirror.
 const LONGEST_AT_MIRROR: Duration = Duration::from_secs(2);
 
-/// Attempts at one thing.
+/// The attempts at one thing.
 #[derive(Debug)]
 pub(super) struct Attempts {
     retries: u32,
     left: u32,
-    /// Behind this place stands another one, which may answer at once.
+    /// Whether it is a mirror, after which there is another source that may answer at once.
     mirror: bool,
-    /// A signed address was asked for again once.
+    /// Whether a new signed address has been requested.
     renewed: bool,
 }
 
 impl Attempts {
-    /// One attempt and so many more.
+    /// One attempt and `retries` more.
     pub(super) fn new(retries: u32) -> Self {
         Self { retries, left: retries, mirror: false, renewed: false }
     }
 
-    /// Attempts at a mirror: one more at most, none where nobody answers, and no long wait.
+    /// Attempts at a mirror: at most one more, none if nobody answers, and no long wait.
     pub(super) fn at_mirror(retries: u32) -> Self {
         let retries = retries.min(1);
         Self { retries, left: retries, mirror: true, renewed: false }
     }
 
-    /// The last attempt got somewhere: all further ones are there again.
+    /// The last attempt made progress: resets the number of further ones.
     pub(super) fn progressed(&mut self) {
         self.left = self.retries;
         self.renewed = false;
     }
 
-    /// Takes one of the further attempts without waiting; `false` when none is left.
+    /// Uses up one further attempt without waiting; `false` if none is left.
     pub(super) fn take(&mut self) -> bool {
         let some = self.left > 0;
         self.left = self.left.saturating_sub(1);
         some
     }
 
-    /// After `error`: waits and returns, so that another attempt is made; or gives the error back.
+    /// After `error`, waits and returns if another attempt is to be made, else returns the error.
     pub(super) fn after(&mut self, error: Error, cancel: &Cancel) -> Result<(), Error> {
         if error.may_have_expired() && !self.renewed {
             log::info!("{error}; asking for another address");
@@ -71,7 +71,7 @@ impl Attempts {
     }
 }
 
-/// Half a second, doubled with every attempt up to half a minute; of it a random part between a half and the whole.
+/// Half a second, doubled with every attempt up to half a minute, and randomised down to half of that.
 fn backoff(done: u32) -> Duration {
     let full = Duration::from_millis(500).saturating_mul(1 << done.min(6)).min(Duration::from_secs(30));
     full / 2 + jitter(full / 2)
@@ -85,7 +85,7 @@ fn jitter(most: Duration) -> Duration {
 pub(super) fn retry_after(value: &str) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        // More than the type holds is as good as for ever.
+        // A number that does not fit is as good as for ever.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;

@@ -1,4 +1,4 @@
-//! The authorities whose certificates are trusted.
+//! Which certificates are trusted.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -15,8 +15,8 @@ use rustls_platform_verifier::Verifier;
 use super::self_signed;
 use crate::sys::{Pipes, SmallFileError, kind_in_words, read_small_file};
 
-/// Trusts the system's authorities and `named`, which a server may show itself. The former, hundreds of files, are read when
-/// a server first shows a certificate: one of plain HTTP never does, and then there need not be any.
+/// Trusts the system's authorities and `named`, which a server may show itself. The former, hundreds of files, are read
+/// when a server first shows a certificate: one of plain HTTP never does, and then there need not be any.
 #[derive(Debug)]
 pub(super) struct Roots {
     named: Vec<CertificateDer<'static>>,
@@ -27,7 +27,7 @@ pub(super) struct Roots {
 /// What names another file of authorities than the system's.
 const SYSTEM_FILE: &str = "SSL_CERT_FILE";
 
-/// There is no authority to trust.
+/// There are no trusted authorities.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(super) struct NoAuthorities(Error);
@@ -80,8 +80,8 @@ impl ServerCertVerifier for Roots {
     }
 }
 
-/// The library that reads the authorities waits at a FIFO, and reads from a device what has no end. One that has nothing, as
-/// /dev/null, says that none of the system's are trusted.
+/// The library that reads the authorities waits at a FIFO, and reads from a device what has no end. One that has
+/// nothing, as /dev/null, says that none of the system's are trusted.
 fn require_end(path: Option<PathBuf>) -> Result<(), Error> {
     let Some((path, meta)) = path.and_then(|path| fs::metadata(&path).ok().map(|meta| (path, meta))) else {
         return Ok(());

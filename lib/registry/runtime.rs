@@ -1,4 +1,4 @@
-//! The thread on which connections live, and how others wait for what happens there.
+//! The thread that runs all connections, and how other threads wait for it.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-/// A thread for all connections of a run. It ends when this is dropped.
+/// The thread for all connections of a run. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Runtime {
     handle: Handle,
@@ -28,7 +28,7 @@ impl Runtime {
         thread::Builder::new().name("http".into()).spawn(move || {
             // Its end is told, if by a panic.
             let _running = running;
-            // Ends by the sender's end: nothing is ever sent.
+            // Ends when the sender is dropped: nothing is ever sent.
             let _ = runtime.block_on(stopped);
         })?;
         Ok(Self { handle, ended, _stop: stop })

@@ -1,8 +1,7 @@
-//! Texts that are never shown, and how they are taken out of what is.
+//! Secrets, which are never shown, and how they are removed from messages.
 //!
-//! A server can repeat a password or a token that it was sent in anything that we quote: an error, the address of a
-//! redirect, a media type. So every secret is known here from the moment on that it exists, and messages go through
-//! [`scrub`] where they leave, whatever they were made of.
+//! A server can repeat a password or token in anything that we quote: an error, the address of a redirect, a media type. So
+//! every secret is registered here as soon as it exists, and all messages go through [`scrub`] before they are printed.
 
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
@@ -10,27 +9,27 @@ use std::sync::{PoisonError, RwLock};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Shorter texts are no secrets that could be kept: taking them out of a message would spell them.
+/// Shorter secrets cannot be kept: removing them from a message would reveal them.
 const SHORTEST: usize = 3;
 
-/// Of a secret that was cut, so much of its beginning is enough to know it by.
+/// How many leading characters are enough to recognise a truncated secret.
 const BEGINNING: usize = 8;
 
-/// How often a text may be compared with a secret, for each of its bytes.
+/// How many comparisons with a secret are allowed for each byte of a text.
 const MOST_WORK: usize = 64;
 
-/// What stands for a secret.
+/// The replacement for a secret.
 const MASK: &str = "***";
 
-/// What secrets look like in a message, each as [`fold`] has it. They are as many as a run has passwords and tokens.
+/// All forms of secrets, as [`fold`] returns them. Their number is that of the passwords and tokens of a run.
 static KNOWN: RwLock<Vec<Vec<u8>>> = RwLock::new(Vec::new());
 
-/// A text that is never shown. It need not be UTF-8.
+/// A text that is never shown; not necessarily UTF-8.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// Hides `text`, and has it taken out of all messages from now on.
+    /// Wraps `text`, and has it removed from all messages from now on.
     #[must_use]
     pub fn new(text: impl Into<Vec<u8>>) -> Self {
         let text = text.into();
@@ -50,13 +49,13 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Adds the forms of a secret to those that are known.
+/// Registers all forms of a secret.
 fn know(secret: &[u8]) {
     if secret.len() < SHORTEST {
         return;
     }
     let mut forms = vec![secret.to_ascii_lowercase(), fold(secret).into_iter().map(|(byte, _)| byte).collect()];
-    // Shorter pieces of base64 are found in any text.
+    // Shorter pieces of base64 occur in any text.
     forms.extend((0..3).map(|before| within_base64(secret, before)).filter(|form| form.len() > SHORTEST));
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     for form in forms {
@@ -66,20 +65,21 @@ fn know(secret: &[u8]) {
     }
 }
 
-/// What base64 of any text contains that holds `secret` behind `before` other bytes (modulo 3), as [`fold`] has it.
+/// The base64 characters that `secret` always causes if it follows `before` other bytes (modulo 3), as [`fold`] returns
+/// them.
 fn within_base64(secret: &[u8], before: usize) -> Vec<u8> {
     let mut text = vec![0; before];
     text.extend_from_slice(secret);
     let encoded = STANDARD.encode(&text);
     let encoded = encoded.trim_end_matches('=');
-    // The characters at the borders hold bits of the neighbours.
+    // The characters at either end contain bits of the neighbouring bytes.
     let start = [0, 2, 3][before];
     let end = encoded.len() - usize::from(matches!(text.len() % 3, 1 | 2));
     fold(encoded.get(start..end).unwrap_or_default().as_bytes()).into_iter().map(|(byte, _)| byte).collect()
 }
 
-/// `text` with every secret that this process knows replaced: as it is, in any case of letters, percent-encoded, escaped,
-/// in base64, or cut behind its first characters.
+/// Replaces every registered secret in `text`: verbatim, in any case, percent-encoded, escaped, in base64, or truncated
+/// after its first characters.
 #[must_use]
 pub fn scrub(text: &str) -> String {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
@@ -96,11 +96,11 @@ pub fn scrub(text: &str) -> String {
             while let Some(at) = find(&bytes[from..], beginning) {
                 let at = from + at;
                 let same = bytes[at..].iter().zip(form).take_while(|(a, b)| a == b).count();
-                // Of a text that nearly repeats a secret over and over nothing is worth the work.
+                // If a text nearly repeats a secret over and over, hide all of it to limit the work.
                 let end = if same <= work { at + same } else { bytes.len() };
                 work = work.saturating_sub(same);
                 view[at..end].iter().for_each(|(_, range)| hidden[range.clone()].fill(true));
-                // The next one may begin within this one.
+                // The next match may begin within this one.
                 from = if end == bytes.len() { end } else { at + 1 };
             }
         }
@@ -123,8 +123,8 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-/// The bytes that a text stands for, in small letters and with the range of each: percent-encoding and backslashes undone,
-/// base64's two alphabets made one.
+/// Normalises a text: lower case, percent-encoding and backslashes decoded, the two base64 alphabets unified. Each byte
+/// comes with its range in the text.
 fn fold(text: &[u8]) -> Vec<(u8, std::ops::Range<usize>)> {
     let hex = |at: usize| {
         let digits = text.get(at..at + 2)?;

@@ -1,11 +1,11 @@
-//! Servers that show a certificate which the user has named as trusted.
+//! Servers that present a certificate which the user has explicitly trusted.
 //!
-//! `openssl req -x509`, by which Docker's manual has people make a certificate for a registry, makes one that signs itself
-//! and is an authority's too (`basicConstraints=CA:TRUE`). People give it to the server and name it to its clients. By
-//! the rules of webpki no authority's certificate may be a server's; Go's allow it, and so Docker, crane and skopeo do.
+//! `openssl req -x509`, which Docker's manual recommends for registries, makes a self-signed certificate that is also
+//! that of an authority (`basicConstraints=CA:TRUE`). People install it on the server and give it to its clients.
+//! webpki does not accept the certificate of an authority from a server; Go does, and so do Docker, crane and skopeo.
 //!
-//! Others save what `openssl s_client` shows of a server and name that, without the authority that signed it: for webpki
-//! only authorities are trusted, for Go what is named.
+//! Others save the certificate that `openssl s_client` shows and trust that, without the authority that signed it: webpki
+//! only trusts authorities, Go trusts any certificate given.
 
 use rustls::client::danger::ServerCertVerified;
 use rustls::client::verify_server_name;
@@ -13,11 +13,12 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error, OtherError};
 
-/// Whether `shown`, which webpki refused with `error` as an authority's certificate or one of an unknown authority, is one
-/// of `named`, byte for byte, and is for this server. webpki has looked at its time before it says either.
+/// Accepts `shown`, which webpki refused with `error` for being the certificate of an authority or signed by an unknown
+/// one, if it is one of `named`, byte for byte, and for this server. Before either error, webpki has checked its
+/// validity period.
 ///
 /// # Errors
-/// `error` when it is not, or what is wrong with its names.
+/// `error` if it is not one of them, or what is wrong with its names.
 pub(super) fn accept(
     error: Error,
     named: &[CertificateDer<'_>],
@@ -32,7 +33,7 @@ pub(super) fn accept(
     Ok(ServerCertVerified::assertion())
 }
 
-/// The server's certificate is an authority's.
+/// Whether the server's certificate was refused for being that of an authority.
 fn is_authority(error: &Error) -> bool {
     let Error::InvalidCertificate(CertificateError::Other(OtherError(error))) = error else { return false };
     error.downcast_ref::<webpki::Error>().is_some_and(|error| *error == webpki::Error::CaUsedAsEndEntity)

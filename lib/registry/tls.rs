@@ -1,4 +1,4 @@
-//! Certificates: the system's, those of flags, those of `certs.d` (R5).
+//! Certificates: the system's, those from flags, those in `certs.d` (R5).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use super::{Error, Options, p521};
 use crate::image::DEFAULT_REGISTRY;
 use crate::sys::{Pipes, read_small_file};
 
-/// Longest PEM file that is read, in bytes.
+/// The limit on the size of a PEM file, in bytes.
 const MAX_PEM: u64 = 8 << 20;
 
-/// A client certificate with its key.
+/// A client certificate and its key.
 struct ClientIdentity {
     /// Both in PEM.
     pem: Vec<u8>,
@@ -60,13 +60,13 @@ pub(super) fn configure(
     Ok(builder.tls_backend_preconfigured(config))
 }
 
-/// Adds to `builder` what a proxy is trusted by, on the way to a server of plain HTTP.
+/// Configures the trusted certificates for a proxy on the way to a plain HTTP server.
 pub(super) fn configure_for_proxy(builder: ClientBuilder) -> Result<ClientBuilder, rustls::Error> {
     Ok(builder.tls_backend_preconfigured(trusting(Vec::new(), None, Versions::One)?))
 }
 
-/// What reqwest would make of the system's authorities and `named`, but that a server may show one of `named` itself, and
-/// that they are read late.
+/// The configuration that reqwest would make of the system's authorities and `named`, except that a server may present
+/// one of `named` itself, and that the system's are loaded lazily.
 fn trusting(
     named: Vec<CertificateDer<'static>>,
     identity: Option<ClientIdentity>,
@@ -90,7 +90,7 @@ fn trusting(
     Ok(config)
 }
 
-/// Where Podman and Docker keep a registry's certificates, the user's first.
+/// Where Podman and Docker keep the certificates for a registry, the user's first.
 fn directories(authority: &str) -> Vec<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
@@ -99,18 +99,18 @@ fn directories(authority: &str) -> Vec<PathBuf> {
     bases.push("/etc/containers/certs.d".into());
     bases.push("/etc/docker/certs.d".into());
     let mut names = vec![authority.to_owned()];
-    // Podman looks for Docker Hub's under the name that images have, Docker under the host's.
+    // For Docker Hub, Podman uses the name in image references, Docker that of the host.
     if authority == DOCKER_HOST {
         names.push(DEFAULT_REGISTRY.into());
     }
-    // A port that goes without saying may be said in the image's name, and then in the directory's.
+    // The default port may be explicit in an image name, and then in the name of the directory.
     if !authority.rsplit(']').next().unwrap_or_default().contains(':') {
         names.insert(0, format!("{authority}:443"));
     }
     bases.iter().flat_map(|base| names.iter().map(|name| base.join(name))).collect()
 }
 
-/// `*.crt` are authorities, `NAME.cert` with `NAME.key` a client certificate.
+/// Collects `*.crt` as authorities, and `NAME.cert` with `NAME.key` as the client certificate.
 fn collect(
     dir: &Path,
     named: &mut Vec<CertificateDer<'static>>,
@@ -141,7 +141,7 @@ fn certificates(path: &Path, pipes: Pipes) -> Result<Vec<CertificateDer<'static>
     Ok(found)
 }
 
-/// The certificates of a file that can be used. What else there is is for nobody to stumble over who did not name it.
+/// The usable certificates in a file. Anything else in it is only warned about, since the user did not name the file.
 fn usable_certificates(path: &Path) -> Vec<CertificateDer<'static>> {
     let pem = read(path, Pipes::Refused).unwrap_or_else(|error| {
         log::warn!("{error}; passed over");

@@ -13,16 +13,16 @@ use super::transport::{Request, Transport};
 use super::url::{self, Url};
 use super::{Error, Secret};
 
-/// Longest answer of a token server that is read, in bytes.
+/// The limit on the answer of a token server, in bytes.
 const MAX_ANSWER: u64 = 256 << 10;
 
-/// How long a token lives when its server does not say.
+/// The lifetime of a token if the server does not state it, in seconds.
 const DEFAULT_LIFE: u64 = 60;
 
-/// A token is renewed so long before its end.
+/// How long before its end a token is renewed.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// How a token server is asked: by whom, how safely, and sent by whom.
+/// How to reach a token server: the transport, the safeguards, and who sends us there.
 #[derive(Clone, Copy)]
 pub(super) struct Route<'a> {
     pub transport: &'a Transport,
@@ -30,7 +30,7 @@ pub(super) struct Route<'a> {
     pub sender: Option<Referrer>,
 }
 
-/// What is asked of a token server.
+/// The parameters of a token request.
 #[derive(Clone, Debug)]
 pub(super) struct TokenRequest<'a> {
     pub realm: &'a str,
@@ -38,14 +38,14 @@ pub(super) struct TokenRequest<'a> {
     pub scope: &'a str,
 }
 
-/// An access token and the moment it should be renewed.
+/// An access token and the moment at which to renew it.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub token: Secret,
     pub until: Instant,
 }
 
-/// What a token server answers.
+/// The answer of a token server.
 #[derive(Default)]
 struct TokenResponse {
     token: Option<String>,
@@ -53,7 +53,7 @@ struct TokenResponse {
 }
 
 impl TokenResponse {
-    /// Reads it as Go's clients do; `None` where it is no such answer.
+    /// Parses it as Go's clients do; `None` if it is not such an answer.
     fn parse(bytes: &[u8]) -> Option<Self> {
         let root: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
         let text = |name| go_json::text(&root, name).ok();
@@ -63,7 +63,7 @@ impl TokenResponse {
     }
 }
 
-/// Fetches a token, for `credential` or for nobody in particular.
+/// Fetches a token, for `credential` or anonymously.
 pub(super) fn fetch(
     route: Route<'_>,
     wanted: &TokenRequest<'_>,
@@ -87,7 +87,7 @@ pub(super) fn fetch(
             (_, error, _) => error,
         });
     }
-    // The parser's own text may quote a token.
+    // The parser's message may quote a token.
     let bad = |what: &str| Error::Protocol { url: shown.clone(), what: what.into() };
     let body = answer.body(MAX_ANSWER, route.transport.document_patience())?;
     let bytes =
@@ -95,7 +95,7 @@ pub(super) fn fetch(
     let response = TokenResponse::parse(&bytes).unwrap_or_default();
     let token = response.token.ok_or_else(|| bad("the token server's answer holds no token"))?;
     let life = Duration::try_from_secs_f64(response.expires_in).unwrap_or_default();
-    // Servers are known to say 0 or nothing; the specification's minimum is a minute.
+    // Some servers state 0 or nothing; the minimum in the specification is a minute.
     let life = life.clamp(Duration::from_secs(DEFAULT_LIFE), Duration::from_secs(24 * 3600));
     Ok(Token { token: Secret::new(token), until: Instant::now() + life - MARGIN })
 }
@@ -112,7 +112,7 @@ fn request(route: Route<'_>, wanted: &TokenRequest<'_>, credential: Option<&Cred
     if let Some(Err(why)) = route.sender.map(|sender| sender.judge(&url)) {
         return Err(refused(format!("the token server that the registry names {why} (refused)")));
     }
-    // A registry that came by plain HTTP has shown its users' passwords already.
+    // A registry that was reached over plain HTTP has exposed the password already.
     if url.scheme() == "http" && !url::is_loopback(&url) && !route.security.plain_http {
         return Err(refused("the token server is reached over plain HTTP, which --insecure allows".into()));
     }
@@ -146,7 +146,7 @@ fn request(route: Route<'_>, wanted: &TokenRequest<'_>, credential: Option<&Cred
     Ok(request)
 }
 
-/// The value of an `Authorization` header with user and password (RFC 7617).
+/// The value of an `Authorization` header with user name and password (RFC 7617).
 pub(super) fn basic(user: &[u8], password: &Secret) -> Vec<u8> {
     use base64::Engine;
     let pair = [user, b":", password.reveal()].concat();

@@ -1,4 +1,4 @@
-//! HTTP requests: to the right host by the right client, along redirects that are within bounds.
+//! Sends HTTP requests by the right client for each host, and follows redirects that are within bounds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,30 +15,30 @@ use super::url::{self, Url};
 use super::versions::Versions;
 use super::{Error, Options, failure, p521};
 
-/// Most redirects in a row.
+/// The limit on consecutive redirects.
 const MAX_REDIRECTS: usize = 10;
 
-/// A first byte may take so many times as long as the others: a registry may have to fetch a blob itself first.
+/// How much longer than others a first byte may take: a registry may have to fetch the blob itself first.
 const FIRST_BYTE: u32 = 5;
 
-/// Documents and tokens must be whole in so many times the longest silence.
+/// Documents and tokens must be complete within this many times the longest silence.
 const DOCUMENT: u32 = 10;
 
-/// Makes requests. One for a whole run: connections are kept and reused.
+/// Sends requests. There is one for a whole run, so that connections are reused.
 #[derive(Debug)]
 pub(super) struct Transport {
     options: Options,
     runtime: Arc<Runtime>,
-    /// Hosts and ports that the user or the configuration named; the last one is the registry of the image: the client
-    /// certificate of the command line is for it alone.
+    /// The hosts, with ports, that the user or the configuration named. The last one is the registry of the image, the
+    /// only one for which the client certificate of the command line is used.
     named: Vec<String>,
     hosts: Mutex<HashMap<ClientKey, Host>>,
 }
 
-/// What servers say that do not speak HTTP/1.1: 426, 505, and what load balancers have for it.
+/// How servers that do not speak HTTP/1.1 answer: 426, 505, and the load balancers' own status.
 const OTHER_VERSION: [u16; 3] = [426, 464, 505];
 
-/// What tells clients apart.
+/// What distinguishes clients.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ClientKey {
     origin: String,
@@ -47,10 +47,10 @@ struct ClientKey {
     sender: Option<Referrer>,
 }
 
-/// Why there is no answer.
+/// Why there was no answer.
 struct Unsent {
     error: Error,
-    /// The other side seems to speak another version of HTTP.
+    /// The server seems to speak another version of HTTP.
     speaks_other: bool,
 }
 
@@ -60,7 +60,7 @@ impl From<Error> for Unsent {
     }
 }
 
-/// A request without what the transport adds.
+/// A request, without what the transport adds.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub method: Method,
@@ -74,7 +74,7 @@ impl Request {
         Self { method: Method::GET, url, headers: HeaderMap::new(), form: None }
     }
 
-    /// Adds what proves who we are; it is sent to this origin alone.
+    /// Adds an `Authorization` header, which is only sent to this origin.
     pub(super) fn authorize(&mut self, value: &[u8]) -> Result<(), Error> {
         let bad = |_| Error::Auth { url: url::shown(&self.url), what: "credentials hold control characters".into() };
         let mut value = HeaderValue::from_bytes(value).map_err(bad)?;
@@ -85,14 +85,14 @@ impl Request {
 }
 
 impl Transport {
-    /// `hosts` are those that may be asked, with or without a port, the registry of the image last.
+    /// `hosts` are those to be asked, with or without a port, the registry of the image last.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// When a thread cannot be started.
     pub(super) fn new<'a>(options: Options, hosts: impl Iterator<Item = &'a str>) -> Result<Self, Error> {
-        // A second run in one process keeps the first provider, which is the same.
+        // A second run in the same process keeps the first provider, which is the same.
         let _ = (*p521::provider()).clone().install_default();
-        // As addresses are written: in small letters, without the port that goes without saying.
+        // Normalised as in URLs: lower case, without the default port.
         let authority = |host: &str| Some(url::authority(&format!("https://{host}/").parse::<Url>().ok()?));
         let named = hosts.filter_map(authority).collect();
         let runtime = Arc::new(Runtime::start().map_err(Error::Thread)?);
@@ -103,13 +103,13 @@ impl Transport {
         &self.options
     }
 
-    /// How long a document or a token may take in all.
+    /// How long a document or a token may take altogether.
     pub(super) fn document_patience(&self) -> Duration {
         self.options.timeout.saturating_mul(DOCUMENT)
     }
 
-    /// Sends a request and follows redirects; `Authorization` never leaves the origin it was meant for (R3). `sender` is who
-    /// sent us there; of whom the user named there is none.
+    /// Sends a request and follows redirects; `Authorization` never leaves the origin it was meant for (R3). `sender`
+    /// is the server that sent us there, `None` for a host that the user named.
     pub(super) fn send(
         &self,
         request: &Request,
@@ -136,7 +136,7 @@ impl Transport {
             if !matches!(next.scheme(), "http" | "https") {
                 return Err(bad(format!("redirects to a {} address", next.scheme())));
             }
-            // A user in an address would become an Authorization header again.
+            // A user name in an address would become an Authorization header again.
             let _ = next.set_username("");
             let _ = next.set_password(None);
             let sending = Referrer { secure: first.secure || answering.secure, ..first };
@@ -144,7 +144,7 @@ impl Transport {
                 return Err(bad(format!("redirects to {}, which {why} (refused)", url::shown(&next))));
             }
             if !url::same_origin(&request.url, &next) {
-                // A form carries a refresh token.
+                // A form contains a refresh token.
                 if request.form.is_some() {
                     return Err(bad("redirects credentials to another host".into()));
                 }
@@ -157,7 +157,7 @@ impl Transport {
         Err(Error::Protocol { url: url::shown(&request.url), what })
     }
 
-    /// Sends one request; tells also what sort of server answered.
+    /// Sends one request; also returns what kind of server answered.
     fn send_once(
         &self,
         request: &Request,
@@ -173,13 +173,13 @@ impl Transport {
         let (host, response) = self.ask(request, &way)?;
         host.answered();
         log::debug!("{} {}: {}", request.method, url::shown(url), response.status());
-        // Where a proxy asks for us, its address says nothing of the server's.
+        // The address of a proxy says nothing about that of the server.
         let peer = response.remote_addr().filter(|_| !host.is_proxied);
         let zone = peer.map_or_else(|| Zone::of_url(url), |peer| Zone::of(peer.ip()));
         Ok((response, Referrer { secure: url.scheme() == "https", zone }))
     }
 
-    /// Sends one request by the version of HTTP that its server speaks: HTTP/2 only to who speaks nothing else.
+    /// Sends one request in a version of HTTP that the server speaks: HTTP/2 only if it speaks nothing else.
     fn ask(&self, request: &Request, way: &ClientKey) -> Result<(Host, Response), Error> {
         let host = self.host(&request.url, way)?;
         let first = match self.ask_by(&host, request) {
@@ -198,14 +198,14 @@ impl Transport {
                 self.hosts.lock().unwrap_or_else(PoisonError::into_inner).insert(way.clone(), other.clone());
                 Ok((other, response))
             }
-            // It was no matter of versions.
+            // The version did not matter.
             Ok(response) if first.is_err() => Ok((host, response)),
-            // What was said first counts.
+            // The first answer counts.
             _ => Ok((host, first?)),
         }
     }
 
-    /// Sends one request by this client.
+    /// Sends one request with this client.
     fn ask_by(&self, host: &Host, request: &Request) -> Result<Response, Unsent> {
         let url = &request.url;
         let patience = self.options.timeout.saturating_mul(FIRST_BYTE);
@@ -221,7 +221,7 @@ impl Transport {
             let sent = self.runtime.wait(patience, builder.send());
             match sent.ok_or_else(|| failure::unanswered(url, patience))? {
                 Ok(response) => return Ok(response),
-                // The server closed a connection while it was idle: no failure of anybody's, and no reason to wait.
+                // The server closed a connection while it was idle: not a failure, and no reason to wait.
                 Err(error) if failure::is_cut_before_the_answer(&error) && host.lost_idle() => {
                     log::debug!("{}: an idle connection was closed, asking on another", url::shown(url));
                 }
@@ -235,7 +235,7 @@ impl Transport {
 
     fn way(&self, url: &Url, security: Security, sender: Option<Referrer>) -> ClientKey {
         let authority = url::authority(url);
-        // Back where the user wanted to go anyway.
+        // The user named this host anyway.
         let sender = sender.filter(|_| !self.named.contains(&authority));
         ClientKey { origin: format!("{}://{authority}", url.scheme()), security, sender }
     }
@@ -257,14 +257,14 @@ impl Transport {
     }
 }
 
-/// A header's value as text: UTF-8, else Latin-1, of which HTTP once was.
+/// The value of a header as text: UTF-8, else Latin-1 as in old HTTP.
 pub(super) fn text(value: &HeaderValue) -> String {
     let bytes = value.as_bytes();
     std::str::from_utf8(bytes).map_or_else(|_| bytes.iter().copied().map(char::from).collect(), str::to_owned)
 }
 
-/// Where `location` leads from `from`. One that begins like an address with a scheme and has none is no relative one either
-/// (RFC 3986, 4.2).
+/// Resolves `location` relative to `from`. If it is not a URL but its first segment contains a colon, it is not a valid
+/// relative reference either (RFC 3986, 4.2).
 fn follow(from: &Url, location: &str) -> Option<Url> {
     let first = location.split(['/', '?', '#']).next().unwrap_or_default();
     match location.parse::<Url>() {

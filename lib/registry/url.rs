@@ -1,13 +1,13 @@
-//! Addresses: which are this machine's, how they are shown.
+//! URLs: which are on this machine, and how they are shown.
 
 use std::net::IpAddr;
 
 pub(super) use reqwest::Url;
 
-/// An address for people: without user, password, query and fragment, which can hold secrets.
+/// An address for messages: without user, password, query and fragment, which may contain secrets.
 pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();
-    // These fail for addresses that can have no user anyway.
+    // These fail for addresses that cannot have a user anyway.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_query(None);
@@ -15,7 +15,7 @@ pub(super) fn shown(url: &Url) -> String {
     url.to_string()
 }
 
-/// The address that `url` names, if it names one.
+/// The IP address in `url`, if it has one instead of a name.
 pub(super) fn address(url: &Url) -> Option<IpAddr> {
     let host = url.host_str()?;
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
@@ -26,7 +26,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(is_loopback_host)
 }
 
-/// The same for a host as it stands in an image's name, with or without a port.
+/// The same for a host in an image name, with or without a port.
 pub(super) fn is_loopback_host(host: &str) -> bool {
     let host = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -35,12 +35,12 @@ pub(super) fn is_loopback_host(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whether what is meant for `a` may be sent to `b`: same scheme, host and port.
+/// Whether both have the same scheme, host and port.
 pub(super) fn same_origin(a: &Url, b: &Url) -> bool {
     (a.scheme(), a.host_str(), a.port_or_known_default()) == (b.scheme(), b.host_str(), b.port_or_known_default())
 }
 
-/// Host and port of `url`, as certs.d and image names write them.
+/// Host and port of `url`, as in certs.d and image names.
 pub(super) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))

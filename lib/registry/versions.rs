@@ -1,8 +1,8 @@
-/// What versions of HTTP a server is offered. Many of those that speak both would choose HTTP/2, where all layers share a
-/// connection; so they are offered HTTP/1.1 alone, and HTTP/2 is for those that speak nothing else.
+/// The versions of HTTP that are offered to a server. Many that speak both would choose HTTP/2, where all layers share a
+/// connection; so only HTTP/1.1 is offered at first, and HTTP/2 to servers that speak nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Versions {
-    /// HTTP/1.1 alone.
+    /// Only HTTP/1.1.
     One,
     /// HTTP/2 too.
     All,
