@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::super::resolve::Image;
 use super::super::{Error, Options};
-use super::unpack::{Blob, Unpacked};
+use super::members::Blob;
+use super::unpack::Unpacked;
 use crate::codec::Compression;
 use crate::image::{Config, Descriptor, Digest, Document, MAX_DOCUMENT, Platform, Reference, media_type, select};
 use crate::store::Store;
@@ -38,7 +39,8 @@ pub(super) fn find(
         serde_json::from_slice(bytes).map_err(|e| error(format!("manifest.json is not valid: {e}")))?;
     let saved = choose(&saved, name).map_err(error)?;
     let layers = saved.layers.as_deref().unwrap_or_default();
-    let blob = |member: &str| unpacked.blob(member).ok_or_else(|| error(format!("{member} is not in the archive")));
+    let blob =
+        |member: &str| unpacked.members.blob(member).ok_or_else(|| error(format!("{member} is not in the archive")));
     let config_blob = blob(&saved.config)?;
     let config = config(store, saved, config_blob, layers.len(), shown)?;
     let mut descriptors = Vec::new();

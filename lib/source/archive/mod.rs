@@ -2,6 +2,7 @@
 //! images of stands at their end, so blobs that may be layers are told of as they come (M4).
 
 mod docker;
+mod members;
 mod unpack;
 
 use std::fs::File;

@@ -1,10 +1,10 @@
 //! An archive's members: small documents into memory, everything else into the store under its digest.
 
-use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use super::super::Error;
+use super::members::{Blob, Members, normal};
 use crate::codec::{Compression, Decoder};
 use crate::image::{Digest, MAX_DOCUMENT};
 use crate::meta::{Entry, NodeKind, Shown};
@@ -14,9 +14,6 @@ use crate::tar::{End, Reader, StoredFile, is_header};
 
 /// Most members of an archive; an image has some three for each layer.
 const MAX_MEMBERS: usize = 100_000;
-
-/// Most links in a row.
-const MAX_LINKS: usize = 40;
 
 /// Most bytes of holes in all members together. They cost no disk but have to be hashed, and a header of a few bytes can
 /// claim any number of them.
@@ -32,39 +29,13 @@ pub(super) struct Unpacked {
     pub index: Option<Vec<u8>>,
     /// `manifest.json` of docker save.
     pub manifest: Option<Vec<u8>>,
-    files: HashMap<String, Blob>,
-    links: HashMap<String, String>,
+    pub members: Members,
     /// Bytes of holes so far.
     holes: u64,
 }
 
 /// Is told of a blob that may be a layer, when its bytes begin to arrive: its size in bytes, and the file.
 pub(super) type Arrives<'a> = dyn FnMut(u64, &Path) -> Result<(), Error> + 'a;
-
-/// A member that is a blob of the store now.
-#[derive(Clone, Debug)]
-pub(super) struct Blob {
-    pub digest: Digest,
-    pub size: u64,
-}
-
-impl Unpacked {
-    /// The blob that a member's name leads to, by way of links.
-    pub(super) fn blob(&self, name: &str) -> Option<&Blob> {
-        let mut name = normal(name)?;
-        for _ in 0..=MAX_LINKS {
-            match self.files.get(&name) {
-                Some(blob) => return Some(blob),
-                None => name = self.links.get(&name)?.clone(),
-            }
-        }
-        None
-    }
-
-    fn count(&self) -> usize {
-        self.files.len() + self.links.len()
-    }
-}
 
 pub(super) fn unpack(
     input: impl Read,
@@ -83,7 +54,7 @@ pub(super) fn unpack(
         // Every name that an image uses is plain text; others cannot be meant.
         let Some(name) = std::str::from_utf8(&member.path).ok().and_then(normal) else { continue };
         let fail = |what: String| Error::of_input(file, &format!("{shown} at byte {}: {what}", member.offset));
-        if unpacked.count() >= MAX_MEMBERS {
+        if unpacked.members.count() >= MAX_MEMBERS {
             return Err(fail(format!("more than {MAX_MEMBERS} members are too many for an image")));
         }
         match &member.entry {
@@ -105,13 +76,11 @@ pub(super) fn unpack(
                 let target = std::str::from_utf8(target).ok().and_then(|target| {
                     if target.starts_with('/') { normal(target) } else { normal(&format!("{parent}/{target}")) }
                 });
-                unpacked.files.remove(&name);
-                unpacked.links.extend(target.map(|target| (name, target)));
+                unpacked.members.add_link(&name, target.as_deref());
             }
             Entry::HardLink(target) => {
                 let target = std::str::from_utf8(target).ok().and_then(normal);
-                unpacked.files.remove(&name);
-                unpacked.links.extend(target.map(|target| (name, target)));
+                unpacked.members.add_link(&name, target.as_deref());
             }
             _ => {}
         }
@@ -157,8 +126,7 @@ fn take(
                 Some(digest) => verified(store, digest, stored, data, arrives)?,
                 None => imported(store, stored, data, arrives)?,
             };
-            unpacked.links.remove(name);
-            unpacked.files.insert(name.to_owned(), blob);
+            unpacked.members.add_blob(name, blob);
             return Ok(());
         }
     };
@@ -318,46 +286,4 @@ fn expand(stored: &StoredFile, data: &mut impl BufRead, sink: &mut impl SparseWr
         at = segment.offset.saturating_add(segment.len);
     }
     Ok(hole(sink, at, stored.size)?)
-}
-
-/// A name without `.`, `..` and doubled slashes; `None` when it leaves the archive or is empty.
-fn normal(name: &str) -> Option<String> {
-    let mut parts = Vec::new();
-    for part in name.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    (!parts.is_empty()).then(|| parts.join("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_stay_inside() {
-        assert_eq!(normal("./a//b/../c").as_deref(), Some("a/c"));
-        assert_eq!(normal("id/../other.tar").as_deref(), Some("other.tar"));
-        for bad in ["", ".", "..", "a/../..", "/"] {
-            assert_eq!(normal(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn links_lead_to_blobs_and_loops_to_nothing() {
-        let mut unpacked = Unpacked::default();
-        let blob = Blob { digest: Digest::sha256(b""), size: 0 };
-        unpacked.files.insert("x.tar".into(), blob);
-        unpacked.links.insert("id/layer.tar".into(), "x.tar".into());
-        unpacked.links.insert("a".into(), "b".into());
-        unpacked.links.insert("b".into(), "a".into());
-        assert!(unpacked.blob("./id/layer.tar").is_some());
-        assert!(unpacked.blob("a").is_none());
-        assert!(unpacked.blob("none").is_none());
-    }
 }

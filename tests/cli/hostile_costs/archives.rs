@@ -153,6 +153,22 @@ const HOSTILE: &[(&str, usize, Hostile)] = &[
     }),
 ];
 
+/// What an upper directory over the lowest layer needs (F17).
+#[test]
+fn uppers() {
+    for (name, n, hostile) in HOSTILE {
+        if hostile(2).len() > 1 {
+            grows_in_proportion(&format!("above the base, {name}"), *n, |directory, n| {
+                let layers = hostile(n).into_iter().enumerate().map(|(at, layer)| {
+                    fs::write(directory.join(format!("{at}.tar")), [layer, vec![0; 1024]].concat()).unwrap();
+                    format!(" -l {at}.tar")
+                });
+                format!("{FLATTEN} --from 1{}", layers.collect::<String>())
+            });
+        }
+    }
+}
+
 #[test]
 fn archives() {
     for (name, n, hostile) in HOSTILE {

@@ -6,8 +6,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::grows_in_proportion;
-use super::tars::file;
-use crate::support::registry::{Image, Index, Layer, digest, docker_archive, oci_archive, oci_layout};
+use super::tars::{file, member};
+use crate::support::registry::{
+    Image, Index, Layer, digest, docker_archive, docker_archive_old, oci_archive, oci_layout,
+};
 
 const FETCH: &str = "oci-fetch -q -d store";
 
@@ -107,6 +109,55 @@ fn image_archives() {
         fs::write(directory.join("archive"), docker_archive(&named)).unwrap();
         format!("{FETCH} docker-archive:archive:demo:t7")
     });
+    grows_in_proportion("layers of an old docker save", 300, |directory, n| {
+        // One in two is a link to the one before.
+        let layer = |at: usize| Layer::plain(&[file(&(at / 2).to_string()), vec![0; 1024]].concat());
+        let archive = docker_archive_old(&["demo:latest"], &Image::of((0..n).map(layer)));
+        fs::write(directory.join("archive"), archive).unwrap();
+        format!("{FETCH} docker-archive:archive")
+    });
+    // Each layer leads to the one there is, by way of the same long names.
+    grows_in_proportion("links of an archive", 1000, |directory, n| {
+        let tar = vec![0; 1024];
+        let config = json!({ "architecture": "amd64", "os": "linux",
+                             "rootfs": { "type": "layers", "diff_ids": vec![digest(&tar); n] } });
+        let manifest = json!([{ "Config": "config", "RepoTags": ["demo:latest"], "Layers": vec!["layer"; n] }]);
+        let name = |at: usize| if at == 35 { "0".to_owned() } else { format!("{at}{}", "x".repeat(15 * n)) };
+        let links = (0..35).flat_map(|at| member(&name(at), b'1', &name(at + 1), b""));
+        let members = [
+            member("0", b'0', "", &tar),
+            member("config", b'0', "", config.to_string().as_bytes()),
+            member("manifest.json", b'0', "", manifest.to_string().as_bytes()),
+            member("layer", b'1', &name(0), b""),
+            links.collect(),
+            vec![0; 1024],
+        ];
+        fs::write(directory.join("archive"), members.concat()).unwrap();
+        format!("{FETCH} docker-archive:archive")
+    });
+    grows_in_proportion("entries of an archive's index", 1500, |directory, n| {
+        let image = image();
+        let names: Vec<String> = (0..n).map(|at| format!("name{at}")).collect();
+        let scratch = crate::support::scratch();
+        oci_layout(scratch.path(), &[("latest", &image)]);
+        let mut index: Value = serde_json::from_slice(&fs::read(scratch.path().join("index.json")).unwrap()).unwrap();
+        let entry = index["manifests"][0].clone();
+        let named = names.iter().map(|name| {
+            let mut entry = entry.clone();
+            entry["annotations"]["org.opencontainers.image.ref.name"] = json!(name);
+            entry
+        });
+        index["manifests"] = named.collect();
+        let whole = [
+            member("index.json", b'0', "", index.to_string().as_bytes()),
+            file("oci-layout"),
+            oci_archive(&[("latest", &image)]),
+        ];
+        // Of two documents the last one counts: the small one goes first.
+        let archive = [&whole[2][..whole[2].len() - 1024], &whole[1], &whole[0], &[0; 1024]].concat();
+        fs::write(directory.join("archive"), archive).unwrap();
+        format!("{FETCH} oci-archive:archive:name7")
+    });
     // What no document names, before what one does.
     grows_in_proportion("members of an archive", 2000, |directory, n| {
         let archive = oci_archive(&[("latest", &image())]);
@@ -171,7 +222,7 @@ fn layer_manifests() {
 #[test]
 fn globs_with_many_stars() {
     grows_in_proportion("a name for a glob with many stars", 12_000, |directory, n| {
-        let tar = [super::tars::member(&"a".repeat(n), b'0', "", b""), vec![0; 1024]].concat();
+        let tar = [member(&"a".repeat(n), b'0', "", b""), vec![0; 1024]].concat();
         fs::write(directory.join("layer.tar"), tar).unwrap();
         format!("oci-flatten -q -n --exclude '{}b' -l layer.tar", "*a".repeat(40))
     });

@@ -2,7 +2,13 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -24,6 +30,91 @@ fn pulls(name: &str, n: usize, prepare: impl Fn(&Registry, &Path, usize) -> Stri
         let name = registry.name("demo");
         registries.borrow_mut().push(registry);
         format!("{flags} {FETCH} {name}")
+    });
+}
+
+/// A server that gives everybody the same bytes and hangs up.
+struct Parrot {
+    host: String,
+    stop: Arc<AtomicBool>,
+}
+
+impl Parrot {
+    fn start(bytes: Vec<u8>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    Ok((stream, _)) => Self::answer(stream, &bytes),
+                    Err(_) => thread::sleep(Duration::from_millis(1)),
+                }
+            }
+        });
+        Self { host, stop }
+    }
+
+    fn answer(mut stream: TcpStream, bytes: &[u8]) {
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        // The client may have enough before the end.
+        let _ = stream.read(&mut [0; 4096]).and_then(|_| stream.write_all(bytes));
+    }
+}
+
+impl Drop for Parrot {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Pulls from a server that answers what `answer` makes of the size it is given.
+#[track_caller]
+fn hears(name: &str, n: usize, answer: impl Fn(usize) -> Vec<u8>) {
+    let parrots = RefCell::new(Vec::new());
+    grows_in_proportion(name, n, |_, n| {
+        let parrot = Parrot::start(answer(n));
+        let host = parrot.host.clone();
+        parrots.borrow_mut().push(parrot);
+        format!("{FETCH} {host}/demo")
+    });
+}
+
+#[test]
+fn answers() {
+    let text = |n: usize, line: &dyn Fn(usize) -> String| (0..n).map(line).collect::<String>();
+    let end = "Content-Length: 0\r\n\r\n";
+    hears("answers before the answer", 5000, |n| {
+        let hints = text(n, &|at| format!("HTTP/1.1 103 Early Hints\r\nLink: </{at}>\r\n\r\n"));
+        format!("{hints}HTTP/1.1 404 Not Found\r\n{end}").into_bytes()
+    });
+    hears("a long line of a header", 80_000, |n| {
+        format!("HTTP/1.1 404 Not Found\r\nX-Long: {}\r\n{end}", "x".repeat(n)).into_bytes()
+    });
+    hears("a folded header", 20_000, |n| {
+        format!("HTTP/1.1 404 Not Found\r\nX-Long: x\r\n{}{end}", " x\r\n".repeat(n)).into_bytes()
+    });
+    hears("headers", 240, |n| {
+        let headers = text(n, &|at| format!("X-{at}: {at}\r\n"));
+        format!("HTTP/1.1 404 Not Found\r\n{headers}{end}").into_bytes()
+    });
+    for name in ["Set-Cookie", "WWW-Authenticate", "Location", "Link", "Content-Encoding", "Docker-Content-Digest"] {
+        hears(&format!("lines of {name}"), 240, |n| {
+            let headers = text(n, &|at| format!("{name}: Basic realm=\"{at}\"\r\n"));
+            format!("HTTP/1.1 401 Unauthorized\r\n{headers}{end}").into_bytes()
+        });
+    }
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    hears("chunks of a byte", 40_000, |n| format!("{chunked}{}0\r\n\r\n", "1\r\n \r\n".repeat(n)).into_bytes());
+    hears("extensions of chunks", 3000, |n| {
+        format!("{chunked}{}0\r\n\r\n", "1;name=value\r\n \r\n".repeat(n)).into_bytes()
+    });
+    hears("trailers", 1000, |n| {
+        let trailers = text(n, &|at| format!("X-{at}: {at}\r\n"));
+        format!("{chunked}1\r\n \r\n0\r\n{trailers}\r\n").into_bytes()
     });
 }
 
@@ -104,6 +195,27 @@ fn files_of_the_user() {
         let auths = (0..n).map(|at| (format!("https://h{at}.example/v1/"), json!({ "auth": "dTpw" }))).collect();
         fs::write(directory.join("auth.json"), json!({ "auths": Value::Object(auths) }).to_string()).unwrap();
         "env REGISTRY_AUTH_FILE=auth.json".to_owned()
+    });
+    pulls("files of registries.conf.d", 400, |_, directory, n| {
+        let conf = directory.join(".config/containers/registries.conf.d");
+        fs::create_dir_all(&conf).unwrap();
+        for at in 0..n {
+            let text = format!("[[registry]]\nprefix = \"h{at}.example\"\nlocation = \"other.example\"\n");
+            fs::write(conf.join(format!("{at}.conf")), text).unwrap();
+        }
+        String::new()
+    });
+    pulls("files of certs.d", 300, |registry, directory, n| {
+        let authority = crate::support::registry::Authority::new();
+        let certs = directory.join(".config/containers/certs.d").join(registry.host());
+        fs::create_dir_all(&certs).unwrap();
+        let (cert, key) = authority.identity(&["client"]).write(directory, "client");
+        for at in 0..n {
+            fs::write(certs.join(format!("{at}.crt")), authority.pem()).unwrap();
+            fs::copy(&cert, certs.join(format!("{at}.cert"))).unwrap();
+            fs::copy(&key, certs.join(format!("{at}.key"))).unwrap();
+        }
+        String::new()
     });
     pulls("certificates", 60, |_, directory, n| {
         let authority = crate::support::registry::Authority::new();
