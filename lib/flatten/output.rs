@@ -15,6 +15,8 @@ const BUFFER: usize = 1 << 20;
 /// Files up to this size are copied through the buffer, because a system call for each would cost more.
 const SMALL: u64 = 64 << 10;
 
+static ZEROS: [u8; 4096] = [0; 4096];
+
 /// A buffered stream to a file descriptor or any writer.
 pub(super) struct TarOutput<'w> {
     destination: Destination<'w>,
@@ -71,6 +73,16 @@ impl<'w> TarOutput<'w> {
             }
             let len = self.buffer.push(bytes);
             bytes = &bytes[len..];
+        }
+        Ok(())
+    }
+
+    /// Writes `len` zeros.
+    pub(super) fn write_zeros(&mut self, mut len: u64) -> io::Result<()> {
+        while len > 0 {
+            let piece = fitting(len, ZEROS.len());
+            self.write(&ZEROS[..piece])?;
+            len -= piece as u64;
         }
         Ok(())
     }

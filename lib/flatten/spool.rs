@@ -6,7 +6,8 @@
 //! into a pipe change with their file; pages of a closed file stay as they are.
 //!
 //! The first files have one region each. Later ones have more, so that even a terabyte or thousands of layers take only a
-//! few hundred open files; the unwritten part of a region is a hole.
+//! few hundred open files; the unwritten part of a region is a hole. Runs of zeros are not written at all, because a few
+//! kilobytes of a compressed layer can stand for any number of them.
 
 use std::fs::File;
 use std::io;
@@ -46,8 +47,8 @@ impl SpoolDir {
         Self { dir, current: Mutex::default() }
     }
 
-    /// A new, empty region for a layer's bytes from `start` on.
-    fn region(&self, start: u64) -> Result<Region, LayerError> {
+    /// Room for a new region: a file, and the offset in it.
+    fn room(&self) -> Result<(Arc<File>, u64), LayerError> {
         let mut current = lock(&self.current);
         let file = match current.file.take().filter(|_| current.left > 0) {
             Some(file) => file,
@@ -63,7 +64,7 @@ impl SpoolDir {
         current.next += REGION;
         current.left -= 1;
         current.file = (current.left > 0).then(|| Arc::clone(&file));
-        Ok(Region { start, limit: start.saturating_add(REGION), file: Some(file), offset, wanted: 0 })
+        Ok((file, offset))
     }
 
     fn error(&self, source: io::Error) -> LayerError {
@@ -88,12 +89,21 @@ struct Region {
     /// The range of the layer's bytes that it can hold.
     start: u64,
     limit: u64,
-    /// Closed when its content is no longer wanted.
+    /// None as long as all its bytes are zeros. Closed when its content is no longer wanted.
     file: Option<Arc<File>>,
     /// Its offset in the file.
     offset: u64,
+    /// How many of its bytes are covered by what was written to the file; the rest are zeros.
+    written: u64,
     /// How many of its bytes are still to be written out.
     wanted: u64,
+}
+
+impl Region {
+    /// An empty region for a layer's bytes from `start` on.
+    fn new(start: u64) -> Self {
+        Self { start, limit: start.saturating_add(REGION), file: None, offset: 0, written: 0, wanted: 0 }
+    }
 }
 
 impl Spool {
@@ -106,15 +116,26 @@ impl Spool {
     pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<(), LayerError> {
         while !bytes.is_empty() {
             if self.regions.last().is_none_or(|region| region.limit == self.end) {
-                self.regions.push(self.dir.region(self.end)?);
+                self.regions.push(Region::new(self.end));
             }
-            let Some(Region { start, limit, file: Some(file), offset, .. }) = self.regions.last() else {
-                return Ok(());
-            };
-            let (now, rest) = bytes.split_at(fitting(limit - self.end, bytes.len()));
-            file.write_all_at(now, offset + (self.end - start)).map_err(|source| self.dir.error(source))?;
+            let Some(region) = self.regions.last_mut() else { return Ok(()) };
+            let (now, rest) = bytes.split_at(fitting(region.limit - self.end, bytes.len()));
+            let at = self.end - region.start;
             self.end += now.len() as u64;
             bytes = rest;
+            if is_zeros(now) {
+                continue;
+            }
+            let file = match &region.file {
+                Some(file) => file,
+                None => {
+                    let (file, offset) = self.dir.room()?;
+                    region.offset = offset;
+                    region.file.insert(file)
+                }
+            };
+            file.write_all_at(now, region.offset + at).map_err(|source| self.dir.error(source))?;
+            region.written = at + now.len() as u64;
         }
         Ok(())
     }
@@ -136,9 +157,14 @@ impl Spool {
     /// Writes out `len` bytes from `at` on, and frees regions that are no longer wanted.
     pub(super) fn copy(&mut self, at: u64, len: u64, out: &mut TarOutput<'_>) -> Result<(), CopyError> {
         let mut copied = 0;
-        for (region, offset, len) in pieces(&mut self.regions, at, len) {
-            let Some(file) = &region.file else { break };
-            out.copy(file, offset, len)?;
+        for (region, at, len) in pieces(&mut self.regions, at, len) {
+            let stored = region.written.saturating_sub(at).min(len);
+            match &region.file {
+                Some(file) => out.copy(file, region.offset + at, stored)?,
+                None if stored == 0 => {}
+                None => break,
+            }
+            out.write_zeros(len - stored).map_err(CopyError::Write)?;
             copied += len;
             region.wanted = region.wanted.saturating_sub(len);
             if region.wanted == 0 {
@@ -149,15 +175,20 @@ impl Spool {
     }
 }
 
-/// The regions that hold a range, each with the offset in its file and the length of its part.
+/// Whether there are only zeros: the first byte is one, and each byte is the same as the one before.
+fn is_zeros(bytes: &[u8]) -> bool {
+    bytes.first().is_none_or(|first| *first == 0 && bytes[1..] == bytes[..bytes.len() - 1])
+}
+
+/// The regions that hold a range, each with the offset of its part in the region and the length of its part.
 fn pieces(regions: &mut [Region], at: u64, len: u64) -> impl Iterator<Item = (&mut Region, u64, u64)> {
     let end = at.saturating_add(len);
     let first = regions.partition_point(|region| region.limit <= at);
     regions[first..].iter_mut().take_while(move |region| region.start < end).map(move |region| {
         let start = region.start.max(at);
         let len = region.limit.min(end) - start;
-        let offset = region.offset + (start - region.start);
-        (region, offset, len)
+        let at = start - region.start;
+        (region, at, len)
     })
 }
 
@@ -188,6 +219,29 @@ mod tests {
             spool.write(piece).unwrap();
         }
         (spool, bytes)
+    }
+
+    #[test]
+    fn zeros_take_no_room_and_come_out_again() {
+        let dir = Arc::new(SpoolDir::new(std::env::temp_dir()));
+        let mut spool = Spool::new(Arc::clone(&dir));
+        let piece = vec![0; 1 << 20];
+        for _ in 0..REGION * 3 / (1 << 20) {
+            spool.write(&piece).unwrap();
+        }
+        assert_eq!(lock(&dir.current).files, 0);
+        spool.write(b"x").unwrap();
+        spool.write(&piece).unwrap();
+        let end = REGION * 3;
+        for (at, len) in [(10, 20), (end - 5, 10), (end + 100, 1000)] {
+            spool.want(at, len);
+        }
+        spool.trim();
+        assert_eq!(copied(&mut spool, 10, 20), [0; 20]);
+        assert_eq!(copied(&mut spool, end - 5, 10), *b"\0\0\0\0\0x\0\0\0\0");
+        assert_eq!(copied(&mut spool, end + 100, 1000), [0; 1000]);
+        let on_disk = spool.regions.iter().filter(|region| region.written > 0).count();
+        assert_eq!((on_disk, spool.regions[3].written), (1, 1));
     }
 
     fn copied(spool: &mut Spool, at: u64, len: u64) -> Vec<u8> {

@@ -8,12 +8,8 @@ use super::error::{Error, LayerError};
 use super::output::TarOutput;
 use super::progress::{self, Progress};
 use crate::meta::{Entry, Named, NodeKind, Timestamp, Xattrs};
-use crate::relay::fitting;
 use crate::tar::{self, END_MARKER, MemberBody, Segment};
 use crate::tree::{InodeId, InodeView, Sealed, Visit};
-
-/// Zeros for padding and for widened segments.
-static ZEROS: [u8; tar::BLOCK] = [0; tar::BLOCK];
 
 /// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +62,7 @@ pub(super) fn write(
                 meter.at(totals.bytes);
             }
         }
-        out.write(&ZEROS[..body.padding]).map_err(Error::Output)?;
+        out.write_zeros(body.padding as u64).map_err(Error::Output)?;
         totals.entries += 1;
     }
     for source in contents.iter() {
@@ -148,21 +144,12 @@ fn packed(
         let end = wide.offset + wide.len;
         let mut here = wide.offset;
         while let Some(segment) = stored.next_if(|segment| segment.offset < end) {
-            zeros(segment.offset - here, out)?;
+            out.write_zeros(segment.offset - here).map_err(Error::Output)?;
             source.copy(at, segment.len, out).map_err(|e| e.of(name))?;
             at += segment.len;
             here = segment.offset + segment.len;
         }
-        zeros(end - here, out)?;
-    }
-    Ok(())
-}
-
-fn zeros(mut len: u64, out: &mut TarOutput<'_>) -> Result<(), Error> {
-    while len > 0 {
-        let piece = fitting(len, ZEROS.len());
-        out.write(&ZEROS[..piece]).map_err(Error::Output)?;
-        len -= piece as u64;
+        out.write_zeros(end - here).map_err(Error::Output)?;
     }
     Ok(())
 }

@@ -164,6 +164,33 @@ fn a_full_spool_is_said_and_leaves_nothing() {
     assert!(ran.stdout.is_empty());
 }
 
+/// Kilobytes of a compressed layer can be any number of zeros: before a member's end, behind the archive's, or nothing else.
+#[test]
+fn zeros_take_no_room_in_the_spool() {
+    needs(&["unshare", "mount"]);
+    let scratch = scratch();
+    let many = vec![0; 48 << 20];
+    let sparse = stack::tar(&[file("first", b"1"), file("zeros", &many), file("last", b"2")]);
+    let padded = [&stack::tar(&[file("padded", b"3")])[..], &many].concat();
+    let small = scratch.path().join("small");
+    fs::create_dir(&small).unwrap();
+    let memory = PeakMemory::new(scratch.path());
+    let script =
+        format!("mount -t tmpfs -o size=1M none \"$1\" && exec {} oci-flatten --tmpdir \"$1\" \"$0\"", memory.of("it"));
+    let script = format!("exec unshare -m sh -c '{}' \"$0\" \"$1\"", script.replace('\'', "'\\''"));
+    for (tar, len) in [(&sparse, 48 << 20), (&padded, 0), (&many, 0)] {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let mut manifest = Manifest::default();
+            let blob = stack::compress(tar, compression);
+            manifest.blob(scratch.path().join("layer"), &blob, tar, json!({}));
+            fs::write(scratch.path().join("manifest"), manifest.text()).unwrap();
+            let out = shell(&script).arg(scratch.path().join("manifest")).arg(&small).run().succeeds().quiet().stdout;
+            assert!((len..len + 10_240).contains(&out.len()), "{} bytes", out.len());
+            assert!(memory.kib("it") < 32 << 10, "{} KiB of memory", memory.kib("it"));
+        }
+    }
+}
+
 #[test]
 fn the_lowest_layer_that_is_wrong_is_named() {
     let scratch = scratch();
