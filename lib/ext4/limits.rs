@@ -1,5 +1,5 @@
-//! What an image can hold (rule E10), asked in this one place: while an archive is read, so that the member is named,
-//! and again when the inode is written.
+//! What an image can hold (rule E10). This is the only place that checks it: while an archive is read, so that the
+//! error names the member, and again when the inode is written.
 
 use super::format::device;
 use super::format::dir_entry::NAME_MAX;
@@ -10,7 +10,7 @@ use crate::meta::{Device, Metadata, NodeKind, Xattrs};
 
 /// `EXT4_LINK_MAX`
 pub(crate) const MAX_LINKS: u32 = 65_000;
-/// `PATH_MAX` less the final NUL.
+/// `PATH_MAX` without the final NUL.
 const SYMLINK_MAX: usize = 4095;
 
 /// Why ext4 cannot represent an inode.
@@ -20,13 +20,13 @@ pub enum InodeError {
     /// A component of its path is too long.
     #[error("name of {0} bytes, ext4 allows {NAME_MAX}")]
     Name(usize),
-    /// More than 65,000 names of one inode that is no directory.
+    /// More than 65,000 names of an inode other than a directory.
     #[error("{0} hard links, ext4 allows {MAX_LINKS}")]
     Links(u32),
-    /// A symlink target of no or more than 4,095 bytes.
+    /// A symlink target that is empty or longer than 4,095 bytes.
     #[error("symbolic link to {0} bytes, Linux allows 1 to {SYMLINK_MAX}")]
     SymlinkLength(usize),
-    /// A symlink target that the kernel, and e2fsck, would see the end of before its end.
+    /// A symlink target that contains a NUL, where the kernel and e2fsck would end it.
     #[error("symbolic link to a name that holds NUL")]
     SymlinkNul,
     /// A device major above 4095 or minor above 1048575.
@@ -37,21 +37,21 @@ pub enum InodeError {
         /// The minor number.
         minor: u32,
     },
-    /// A name in a directory, or the directory as a whole.
+    /// A name in a directory, or the size of the directory.
     #[error(transparent)]
     Directory(#[from] DirError),
     /// Extended attributes.
     #[error(transparent)]
     Xattr(#[from] XattrError),
-    /// Something else has the name that `e2fsck` needs for a directory.
+    /// `lost+found`, which `e2fsck` needs, is not a directory.
     #[error("lost+found must be a directory")]
     LostFound,
 }
 
-/// Whether an image can hold this inode under this path, as far as they tell.
+/// Checks that an image can hold this inode under this path, as far as is known.
 ///
 /// # Errors
-/// Why not.
+/// Why it cannot.
 pub fn check<C, T: AsRef<[u8]>>(
     path: &[u8],
     kind: &NodeKind<C, T>,
@@ -70,7 +70,7 @@ pub fn check<C, T: AsRef<[u8]>>(
     Ok(())
 }
 
-/// Whether all names of a path fit directory entries.
+/// Checks that all components of a path fit into directory entries.
 ///
 /// # Errors
 /// [`InodeError::Name`].

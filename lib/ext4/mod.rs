@@ -1,25 +1,24 @@
 //! Writes an ext4 file system in a single pass, file content first (rules E1 to E13).
 //!
-//! [`ImageWriter`] places file content at its final blocks while it arrives, and writes everything else once, when
-//! the tree is known: directories, extents, attributes, journal, bitmaps, inode tables, descriptors, superblock.
-//! There is no clock and no random source in here: what must be unique or current is handed in as [`Identity`].
+//! [`ImageWriter`] puts file content into its final blocks as it arrives, and writes everything else once, when the
+//! tree is known: directories, extents, attributes, journal, bitmaps, inode tables, descriptors, superblock. It uses
+//! neither a clock nor a random source: whatever must be unique or current is passed in as [`Identity`].
 //!
-//! Three rooms, each of which knows only those above it:
+//! There are three parts, each of which only uses those above it:
 //!
-//! * `format`: the on-disk structures, bytes of one structure a file. An extent tree's leaf is in `extent`, its inner
-//!   blocks in `extent_tree`; a name in `dir_entry`, a directory's block with its tail in `dir_block`, its index in
-//!   `htree` and `name_hash`; attributes in `xattr_entry`, `xattr_block`, `acl`; what a checksum is in `checksum`, and
-//!   what it covers in the file of the structure that has it.
-//! * `layout`: what stands where, pure arithmetic. `block_group`, `reserved_blocks` (superblocks, descriptors) and
-//!   `block_allocator` (the blocks between) say how writing in one pass is possible at all; `demand` how large the file system
-//!   must be, `plan` what comes of it; `directory` and `dir_index` cut directories into blocks, `xattrs` parts attributes
-//!   between inode and block, `inode_numbering` numbers the tree's inodes.
-//! * `write`: content as it comes (`content`, `block_writer`), then the rest in the order of `finish`, through a
+//! * `format`: the on-disk structures, one per file. The leaves of an extent tree are in `extent`, its inner blocks in
+//!   `extent_tree`; names in `dir_entry`, the blocks of a directory with their tails in `dir_block`, its index in `htree` and
+//!   `name_hash`; attributes in `xattr_entry`, `xattr_block` and `acl`; the computation of checksums in `checksum`, and what
+//!   they cover in the files of the structures that have them.
+//! * `layout`: what goes where, pure arithmetic. `block_group`, `reserved_blocks` (superblocks, descriptors) and
+//!   `block_allocator` (the blocks between) make writing in one pass possible; `demand` computes how large the file system must
+//!   be, `plan` is the result; `directory` and `dir_index` divide directories into blocks, `xattrs` divides attributes between
+//!   inode and block, `inode_numbering` numbers the inodes of the tree.
+//! * `write`: writes content as it comes (`content`, `block_writer`), then the rest in the order of `finish`, to a
 //!   [`Target`].
 //!
-//! What no image can hold is in `limits`. The on-disk format is the one of the kernel's
-//! `Documentation/filesystems/ext4`; the values of fields follow what `mke2fs` writes. Where this module names a field,
-//! it uses the kernel's name (`s_`, `bg_`, `i_`, `ee_`).
+//! `limits` knows what an image can hold. The on-disk format is that of the kernel's `Documentation/filesystems/ext4`;
+//! field values follow `mke2fs`. Fields have the kernel's names (`s_`, `bg_`, `i_`, `ee_`).
 
 mod error;
 mod format;

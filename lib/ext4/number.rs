@@ -1,42 +1,42 @@
-//! Block and inode numbers, what a block is, and the one way to put a number into a smaller type.
+//! Block and inode numbers, the size of a block, and the conversion of numbers to smaller types.
 
 use std::fmt;
 
-/// Bytes of a block, at every image size (rule E5).
+/// The size of a block in bytes, whatever the size of the image (rule E5).
 pub const BLOCK_SIZE: u32 = 4096;
-/// The same, to index with.
+/// The same, for indexing.
 pub(crate) const BLOCK: usize = BLOCK_SIZE as usize;
-/// The same, to calculate with.
+/// The same, for calculations.
 pub(crate) const BLOCK_BYTES: u64 = BLOCK_SIZE as u64;
 
-/// The number of a block of the file system, from 0. Without the feature `64bit` it has 32 bits.
+/// The number of a block of the file system, counted from 0. Without the feature `64bit` it has 32 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockNumber(u32);
 
 impl BlockNumber {
-    /// This block.
+    /// The block with this number.
     #[must_use]
     pub const fn new(number: u32) -> Self {
         Self(number)
     }
 
-    /// The number, where the format has room for it.
+    /// The block with this number, if it is in range.
     pub(crate) fn at(number: u64) -> Option<Self> {
         u32::try_from(number).ok().map(Self)
     }
 
-    /// As it stands on disk.
+    /// The number, as stored on disk.
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
     }
 
-    /// The byte of the file system where the block starts.
+    /// The offset of the block in the file system, in bytes.
     pub(crate) fn byte(self) -> u64 {
         u64::from(self.0) * BLOCK_BYTES
     }
 
-    /// The block so many blocks behind this one, within the same extent.
+    /// The block that comes `blocks` after this one, within the same extent.
     pub(crate) fn behind(self, blocks: u32) -> Self {
         Self(self.0 + blocks)
     }
@@ -48,7 +48,7 @@ impl From<BlockNumber> for u64 {
     }
 }
 
-/// The number of an inode, from 1.
+/// The number of an inode, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct InodeNumber(u32);
 
@@ -59,30 +59,30 @@ impl InodeNumber {
     pub(crate) const RESIZE: Self = Self(7);
     /// `EXT4_JOURNAL_INO`
     pub(crate) const JOURNAL: Self = Self(8);
-    /// `lost+found`: `EXT4_GOOD_OLD_FIRST_INO`, the first one that is not reserved.
+    /// `lost+found`: `EXT4_GOOD_OLD_FIRST_INO`, the first that is not reserved.
     pub(crate) const LOST_FOUND: Self = Self(11);
 
-    /// This inode.
+    /// The inode with this number.
     pub(crate) const fn new(number: u32) -> Self {
         Self(number)
     }
 
-    /// As it stands on disk.
+    /// The number, as stored on disk.
     #[must_use]
     pub(crate) const fn get(self) -> u32 {
         self.0
     }
 
-    /// How many inodes stand before it, over all groups.
+    /// Its index over all groups, counted from 0.
     pub(crate) fn index(self) -> u64 {
         u64::from(self.0) - 1
     }
 }
 
-/// `value` as an integer of another type, which holds it: its bound was checked where it came from.
+/// Converts an integer to another type, in which it fits because its range was checked at its source.
 ///
 /// # Panics
-/// When it does not fit after all. A wrong number in an image would be worse.
+/// When it does not fit after all: a wrong number in an image would be worse.
 #[track_caller]
 pub(crate) fn exact<T: TryFrom<U, Error: fmt::Debug>, U>(value: U) -> T {
     T::try_from(value).expect("a number was not bounded where it came from")

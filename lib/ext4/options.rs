@@ -1,39 +1,39 @@
-//! What is asked of an image.
+//! The properties of an image that callers choose.
 
 use super::error::Error;
 use super::number::{BLOCK_BYTES, exact};
 use crate::meta::Timestamp;
 
-/// What the image is to be, known before the first byte of content.
+/// The properties of an image that must be known before the first byte of content.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Size of the file system in bytes, met exactly (rule E3); without it the smallest that holds the content.
+    /// The exact size of the file system in bytes (rule E3); by default the smallest that holds the content.
     pub size: Option<u64>,
-    /// Space left free when there is no `size`.
+    /// The space to leave free if there is no `size`.
     pub free: Free,
-    /// Volume label, at most 16 bytes.
+    /// The volume label, at most 16 bytes.
     pub label: Vec<u8>,
-    /// Number of inodes.
+    /// The number of inodes.
     pub inodes: Option<u32>,
-    /// One inode for so many bytes of image; at least 1024.
+    /// The number of bytes of image per inode, at least 1024.
     pub bytes_per_inode: Option<u64>,
-    /// A journal, and its size.
+    /// Whether to make a journal, and of which size.
     pub journal: Option<Journal>,
-    /// Blocks that only root may use, of all blocks; at most 50 %.
+    /// The part of all blocks that only root may use; at most 50 %.
     pub reserved: Percent,
-    /// Leave out what old kernels and boot loaders do not know: `metadata_csum`.
+    /// Leave out features that old kernels and boot loaders do not know: `metadata_csum`.
     pub compat: bool,
     /// Store runs of zeros instead of making them holes.
     pub no_sparse: bool,
-    /// Where the file system starts in the target, in bytes.
+    /// The offset of the file system in the target, in bytes.
     pub offset: u64,
 }
 
-/// Blocks of the smallest journal (`JBD2_MIN_JOURNAL_BLOCKS`) and of the largest that `mke2fs` makes.
+/// The size of the smallest journal (`JBD2_MIN_JOURNAL_BLOCKS`) and of the largest that `mke2fs` makes, in blocks.
 const JOURNAL_BLOCKS: std::ops::RangeInclusive<u64> = 1024..=10_240_000;
 
 impl Options {
-    /// Refuses what is out of range.
+    /// Refuses options that are out of range.
     pub(super) fn check(&self) -> Result<(), Error> {
         let refuse = |reason: String| Err(Error::Option(reason));
         if self.label.len() > 16 {
@@ -60,55 +60,55 @@ impl Options {
     }
 }
 
-/// What makes an image itself and not another one; may be derived from the content, so it is given last.
+/// What distinguishes an image from others; since it may be derived from the content, it is given last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// Seeds the checksums too.
+    /// The UUID, which also seeds the checksums.
     pub uuid: [u8; 16],
-    /// Seeds the hash by which directories are sorted.
+    /// The seed of the hash that orders directories.
     pub hash_seed: [u8; 16],
-    /// The time of creation, for the superblock and for the inodes that are not in the tree.
+    /// The time of creation, for the superblock and for inodes that are not in the tree.
     pub now: Timestamp,
-    /// The time of the last write and check, which `e2fsck` compares with its clock: no later than the time that it is,
-    /// or it complains (E2). [`Timestamp::EPOCH`] says nothing.
+    /// The time of the last write and check. `e2fsck` complains if it is in the future (E2); [`Timestamp::EPOCH`] means
+    /// unknown.
     pub last_write: Timestamp,
 }
 
-/// How much space to leave free: what can be written, the blocks that the kernel keeps for itself not counted (E13).
+/// How much space to leave free for writing, not counting the blocks that the kernel keeps for itself (E13).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Free {
     /// 10 % of the image and at least 16 MiB.
     #[default]
     Default,
-    /// At least so many bytes; 0 leaves no more than rounding does.
+    /// At least this many bytes; with 0 there is only what rounding leaves.
     Bytes(u64),
-    /// At least this part of the image; at most 90 %, what is reserved included.
+    /// At least this part of the image; at most 90 %, including reserved blocks.
     Percent(Percent),
 }
 
-/// How large the journal is.
+/// The size of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Journal {
-    /// As `mke2fs` sizes it: 4 MiB to 1 GiB.
+    /// The size that `mke2fs` chooses: 4 MiB to 1 GiB.
     Auto,
-    /// So many bytes, at least 4 MiB.
+    /// This many bytes, at least 4 MiB.
     Bytes(u64),
 }
 
-/// A part of a hundred, to two decimals.
+/// A percentage with two decimals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Percent {
     hundredths: u32,
 }
 
 impl Percent {
-    /// So many hundredths of a percent: 250 is 2.5 %.
+    /// From hundredths of a percent: 250 is 2.5 %.
     #[must_use]
     pub const fn from_hundredths(hundredths: u32) -> Self {
         Self { hundredths }
     }
 
-    /// So many hundredths of a percent.
+    /// In hundredths of a percent.
     #[must_use]
     pub const fn hundredths(self) -> u32 {
         self.hundredths

@@ -1,4 +1,4 @@
-//! POSIX access control lists in ext4's own form: version 1, where entries without an id are 4 bytes short.
+//! POSIX access control lists in ext4's own form: version 1, where entries without an id are 4 bytes shorter.
 //!
 //! Format: `struct ext4_acl_header` and `ext4_acl_entry` of the kernel's `fs/ext4/acl.h`.
 

@@ -1,14 +1,14 @@
-//! A device number in an inode.
+//! Device numbers in inodes.
 
 use crate::meta::Device;
 
-/// Linux device numbers have 12 bits for the driver,
+/// Linux device numbers have 12 bits for the major number,
 const MAJOR_MAX: u32 = 0xfff;
-/// and 20 for the unit.
+/// and 20 for the minor number.
 const MINOR_MAX: u32 = 0xf_ffff;
 
-/// A device number as the kernel stores it: the old 16 bits where they suffice, else 12 and 20 bits in the next word.
-/// None where Linux has no such device.
+/// Encodes a device number as the kernel does: in the old 16 bits if they suffice, else in 12 and 20 bits of the next word.
+/// `None` if Linux has no such device.
 pub(crate) fn encode(device: Device) -> Option<[u32; 2]> {
     let Device { major, minor } = device;
     match (major, minor) {

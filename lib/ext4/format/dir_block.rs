@@ -1,4 +1,4 @@
-//! One block of directory entries, linear or a leaf of the index, with its checksum.
+//! A block of directory entries, of a linear directory or a leaf of the index, with its checksum.
 //!
 //! Format: "Linear (Classic) Directories" in the kernel's ext4 documentation.
 
@@ -7,12 +7,12 @@ use super::dir_entry::{put_entry, put_length, record_length};
 use super::directory::{DirFormat, DirOwner};
 use crate::ext4::number::{BLOCK, InodeNumber};
 
-/// `ext4_dir_entry_tail`: an entry without inode that holds the block's checksum.
+/// `ext4_dir_entry_tail`: an entry without an inode that holds the checksum of the block.
 const TAIL: usize = 12;
 /// The `file_type` that marks the tail.
 const TAIL_TYPE: u8 = 0xde;
 
-/// Fills one block with entries, in order.
+/// Fills a block with entries, in order.
 #[derive(Debug)]
 pub(crate) struct DirBlockBuilder {
     block: [u8; BLOCK],
@@ -26,7 +26,7 @@ pub(crate) struct DirBlockBuilder {
 }
 
 impl DirBlockBuilder {
-    /// Bytes for entries in a block.
+    /// The number of bytes for entries in a block.
     pub(crate) fn capacity(format: &DirFormat) -> usize {
         if format.checksum_seed.is_some() { BLOCK - TAIL } else { BLOCK }
     }
@@ -36,7 +36,7 @@ impl DirBlockBuilder {
         Self { block: [0; BLOCK], end: 0, last: None, capacity, seed: format.seed_of(owner) }
     }
 
-    /// Adds an entry; the caller saw to it that it fits.
+    /// Adds an entry; the caller makes sure that it fits.
     pub(crate) fn push(&mut self, name: &[u8], inode: InodeNumber, file_type: u8) {
         let length = record_length(name.len());
         put_entry(&mut self.block, self.end, length, name, Some(inode), file_type);
@@ -44,7 +44,7 @@ impl DirBlockBuilder {
         self.end += length;
     }
 
-    /// Completes the block into `out` and starts the next: the last entry (or an empty one) reaches to the end.
+    /// Completes the block into `out` and starts the next: the last entry (or an empty one) extends to the end.
     pub(crate) fn finish(&mut self, out: &mut [u8]) {
         let start = self.last.unwrap_or(0);
         put_length(&mut self.block, start, self.capacity - start);

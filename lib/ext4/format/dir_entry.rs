@@ -1,4 +1,4 @@
-//! One name in a directory: `ext4_dir_entry_2`.
+//! A name in a directory: `ext4_dir_entry_2`.
 //!
 //! Format: "Directory Entries" in the kernel's ext4 documentation.
 
@@ -13,7 +13,7 @@ const HEADER: usize = 8;
 /// The `file_type` of a directory.
 pub(crate) const EXT4_FT_DIR: u8 = 2;
 
-/// What a directory entry says about its inode: the `file_type` byte, by the kernel's `EXT4_FT_*`.
+/// The `file_type` byte of a directory entry, one of the kernel's `EXT4_FT_*`.
 pub(crate) fn file_type<C, T>(kind: &NodeKind<C, T>) -> u8 {
     match kind {
         NodeKind::File(_) => 1,
@@ -25,7 +25,7 @@ pub(crate) fn file_type<C, T>(kind: &NodeKind<C, T>) -> u8 {
     }
 }
 
-/// One name in a directory; `.` and `..` are not given, who writes a directory adds them.
+/// A name in a directory, but not `.` and `..`, which are added when the directory is written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DirEntry<'a> {
     /// The name: 1 to 255 bytes, any but NUL and `/`.
@@ -36,7 +36,7 @@ pub(crate) struct DirEntry<'a> {
     pub(crate) file_type: u8,
 }
 
-/// Why no directory can hold a name.
+/// Checks that a directory can hold a name.
 pub(crate) fn check_name(name: &[u8]) -> Result<(), &'static str> {
     match name {
         b"" => Err("empty"),
@@ -47,12 +47,12 @@ pub(crate) fn check_name(name: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// Bytes that an entry takes: the header and the name, rounded up to 4.
+/// The size of an entry in bytes: header and name, rounded up to a multiple of 4.
 pub(crate) fn record_length(name: usize) -> usize {
     (name.saturating_add(HEADER + 3)) & !3
 }
 
-/// Puts an entry's header and name at `at`; `length` reaches to the next entry. No inode makes it an empty one.
+/// Writes header and name of an entry at `at`; `length` extends to the next entry. Without an inode it is an empty entry.
 pub(crate) fn put_entry(
     block: &mut [u8],
     at: usize,
@@ -63,12 +63,12 @@ pub(crate) fn put_entry(
 ) {
     block[at..at + 4].copy_from_slice(&inode.map_or(0, InodeNumber::get).to_le_bytes());
     put_length(block, at, length);
-    block[at + 6] = exact(name.len()); // `check_name` saw it
+    block[at + 6] = exact(name.len()); // see `check_name`
     block[at + 7] = file_type;
     block[at + HEADER..at + HEADER + name.len()].copy_from_slice(name);
 }
 
-/// `rec_len` of the entry at `at`: at most a block.
+/// Sets the `rec_len` of the entry at `at`: at most a block.
 pub(crate) fn put_length(block: &mut [u8], at: usize, length: usize) {
     block[at + 4..at + 6].copy_from_slice(&exact::<u16, _>(length).to_le_bytes());
 }

@@ -1,13 +1,13 @@
-//! What all blocks of a directory have in common.
+//! What the blocks of a directory have in common.
 
 use super::checksum::ChecksumSeed;
 use super::name_hash::{HashSeed, HashSign};
 use crate::ext4::number::InodeNumber;
 
-/// What a file system says about all its directories.
+/// The properties of all directories of a file system.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DirFormat {
-    /// The file system's checksum seed; none without `metadata_csum`.
+    /// The file system's checksum seed; `None` without `metadata_csum`.
     pub(crate) checksum_seed: Option<ChecksumSeed>,
     /// `s_hash_seed`
     pub(crate) hash_seed: HashSeed,
@@ -16,17 +16,17 @@ pub(crate) struct DirFormat {
 }
 
 impl DirFormat {
-    /// The seed of a directory's own blocks.
+    /// The checksum seed for the blocks of a directory.
     pub(crate) fn seed_of(&self, owner: DirOwner) -> Option<ChecksumSeed> {
         self.checksum_seed.map(|seed| seed.of_inode(owner.inode))
     }
 }
 
-/// The directory's own inode and its parent's.
+/// The inodes of a directory and its parent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DirOwner {
     /// The directory's inode number.
     pub(crate) inode: InodeNumber,
-    /// Where `..` leads; the root's is the root.
+    /// The parent's inode number; that of the root is the root.
     pub(crate) parent: InodeNumber,
 }

@@ -1,23 +1,23 @@
-//! A run of a file's blocks, and the leaves of an extent tree that say where it stands: `ext4_extent`.
+//! Runs of a file's blocks, and the leaves of the extent tree that map them: `ext4_extent`.
 
 use arcbox_ext4::constants::MAX_BLOCKS_PER_EXTENT;
 use arcbox_ext4::types::ExtentLeaf;
 
 use crate::ext4::number::{BlockNumber, exact};
 
-/// A run of a file's blocks that stand one after the other in the image. Any length, in blocks of 4096 bytes.
+/// A run of a file's blocks that are contiguous in the image, of any length, in blocks of 4096 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// First block in the file.
+    /// The first block in the file.
     pub logical: u32,
-    /// First block in the image.
+    /// The first block in the image.
     pub start: BlockNumber,
-    /// Number of blocks, at least 1.
+    /// The number of blocks, at least 1.
     pub len: u32,
 }
 
 impl Extent {
-    /// The leaves it takes: a leaf tells at most 32,768 blocks.
+    /// The number of leaves it takes: a leaf maps at most 32,768 blocks.
     pub(crate) fn leaf_count(&self) -> u32 {
         self.len.div_ceil(MAX_BLOCKS_PER_EXTENT)
     }

@@ -1,8 +1,8 @@
-//! The tree by which an inode finds its blocks, of any depth.
+//! Extent trees, which map the blocks of an inode, of any depth.
 //!
-//! Its leaves are [`extent`](super::extent)s. Format: "Extent Tree" in the kernel's ext4 documentation. The inode holds a
-//! root of 4 entries; each tree block holds 340. Leaves are filled to the last entry: `e2fsck` complains about a tree that
-//! could be smaller.
+//! The leaves are [`extent`](super::extent)s. Format: "Extent Tree" in the kernel's ext4 documentation. The root in the
+//! inode has 4 entries, each tree block 340. Nodes are filled completely: `e2fsck` complains about a tree that could be
+//! smaller.
 
 use arcbox_ext4::constants::{EXTENT_HEADER_MAGIC, INODE_BLOCK_SIZE};
 use arcbox_ext4::types::{ExtentHeader, ExtentIndex, ExtentLeaf, ExtentTail};
@@ -11,15 +11,15 @@ use super::checksum::ChecksumSeed;
 use super::extent::Extent;
 use crate::ext4::number::{BLOCK, BlockNumber, exact};
 
-/// The root of a tree as it stands in `i_block`.
+/// The root of a tree, as stored in `i_block`.
 pub(crate) type Root = [u8; INODE_BLOCK_SIZE];
 
 const ENTRY: usize = ExtentLeaf::SIZE;
 const ROOT_ENTRIES: usize = (INODE_BLOCK_SIZE - ExtentHeader::SIZE) / ENTRY;
-/// The four bytes left over hold the checksum.
+/// The remaining four bytes hold the checksum.
 const BLOCK_ENTRIES: usize = (BLOCK - ExtentHeader::SIZE) / ENTRY;
 
-/// The blocks that the tree needs outside the inode.
+/// The number of blocks that the tree needs outside the inode.
 pub(crate) fn tree_blocks(extents: &[Extent]) -> u64 {
     let mut entries: u64 = extents.iter().map(|extent| u64::from(extent.leaf_count())).sum();
     let mut blocks = 0;
@@ -30,9 +30,9 @@ pub(crate) fn tree_blocks(extents: &[Extent]) -> u64 {
     blocks
 }
 
-/// Builds the tree: `place` says where the next of its [`tree_blocks`] stands and `put` writes it.
+/// Builds the tree; `put` writes each of its [`tree_blocks`] and returns where.
 ///
-/// `seed` is the inode's checksum seed, where there are checksums.
+/// `seed` is the inode's checksum seed, if there are checksums.
 pub(crate) fn build<E>(
     extents: &[Extent],
     seed: Option<ChecksumSeed>,
@@ -55,7 +55,7 @@ pub(crate) fn build<E>(
     Ok(root)
 }
 
-/// Writes one level's blocks; gives the entries of the level above.
+/// Writes the blocks of a level; returns the entries of the level above.
 fn nodes<E>(
     mut entries: impl Iterator<Item = (u32, [u8; ENTRY])>,
     depth: u16,
@@ -85,7 +85,7 @@ fn nodes<E>(
     }
 }
 
-/// Puts header and entries into a node of any size. Returns where the room for entries ends.
+/// Writes header and entries into a node of any size. Returns where the space for entries ends.
 fn fill(node: &mut [u8], depth: u16, entries: &[[u8; ENTRY]]) -> usize {
     let room = (node.len() - ExtentHeader::SIZE) / ENTRY;
     let header = ExtentHeader {

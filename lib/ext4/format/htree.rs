@@ -1,4 +1,4 @@
-//! The blocks of a directory's index, a hash tree: `dx_root` and `dx_node`.
+//! The blocks of a directory index, a hash tree: `dx_root` and `dx_node`.
 //!
 //! Format: "Hash Tree Directories" in the kernel's ext4 documentation. The leaves are [`dir_block`](super::dir_block)s.
 
@@ -15,20 +15,20 @@ const NODE_START: usize = 8;
 const PAIR: usize = 8;
 /// `dx_tail`: reserved word and checksum.
 const TAIL: usize = 8;
-/// `DX_HASH_HALF_MD4`; whether it is signed stands in the superblock.
+/// `DX_HASH_HALF_MD4`; the superblock says whether it is signed.
 const HALF_MD4: u8 = 1;
 
-/// Pairs that the root holds.
+/// How many pairs fit into the root.
 pub(crate) fn root_limit(format: &DirFormat) -> usize {
     limit(ROOT_START, format.checksum_seed.is_some())
 }
 
-/// Pairs that an inner node holds.
+/// How many pairs fit into an inner node.
 pub(crate) fn node_limit(format: &DirFormat) -> usize {
     limit(NODE_START, format.checksum_seed.is_some())
 }
 
-/// `dx_root`; `levels` of inner nodes stand between it and the leaves. Each pair is a hash and a block of the directory.
+/// `dx_root`, with `levels` of inner nodes between it and the leaves. Each pair is a hash and a block of the directory.
 pub(crate) fn root(
     owner: DirOwner,
     levels: u8,
@@ -52,13 +52,13 @@ pub(crate) fn inner_node(seed: Option<ChecksumSeed>, pairs: impl ExactSizeIterat
     block
 }
 
-/// Pairs that fit a block of the index.
+/// How many pairs fit into a block of the index.
 fn limit(start: usize, checksums: bool) -> usize {
     let tail = if checksums { TAIL } else { 0 };
     (BLOCK - start - tail) / PAIR
 }
 
-/// Puts limit and count in place of the first pair's hash, which is never needed, then the pairs and the checksum.
+/// Writes the pairs and the checksum, with limit and count in place of the first hash, which is never needed.
 fn put_pairs(
     block: &mut [u8; BLOCK],
     start: usize,
@@ -76,7 +76,7 @@ fn put_pairs(
     block[start..start + 2].copy_from_slice(&exact::<u16, _>(limit).to_le_bytes());
     block[start + 2..start + 4].copy_from_slice(&exact::<u16, _>(count).to_le_bytes());
     if let Some(seed) = seed {
-        // The pairs in use, then the tail with its checksum as zero.
+        // It covers the used pairs, then the tail with its checksum as zero.
         let sum = seed.then(&block[..at]).sum(&[0; TAIL]);
         let tail = start + limit * PAIR;
         block[tail + 4..tail + 8].copy_from_slice(&sum.to_le_bytes());

@@ -1,7 +1,7 @@
-//! One inode of 256 bytes.
+//! Inodes of 256 bytes.
 //!
-//! Format: "Index Nodes" in the kernel's ext4 documentation. arcbox-ext4 lays out the fields; values and checksum are
-//! ours.
+//! Format: "Index Nodes" in the kernel's ext4 documentation. arcbox-ext4 lays out the fields; values and checksum are set
+//! here.
 
 use arcbox_ext4::constants::{EXTRA_ISIZE, INODE_BLOCK_SIZE, file_mode, inode_flags};
 use arcbox_ext4::types::Inode;
@@ -12,14 +12,14 @@ use super::time;
 use crate::ext4::number::{BlockNumber, InodeNumber, exact};
 use crate::meta::Timestamp;
 
-/// Bytes of an inode.
+/// The size of an inode in bytes.
 pub(crate) const INODE_BYTES: usize = Inode::SIZE;
-/// Symlink targets of fewer bytes stand in the inode.
+/// Symlink targets of fewer bytes are stored in the inode.
 pub(crate) const FAST_SYMLINK: usize = INODE_BLOCK_SIZE;
-/// Sectors of 512 bytes in a block: the unit of `i_blocks`.
+/// The number of 512-byte sectors, the unit of `i_blocks`, in a block.
 const SECTORS: u64 = 8;
 
-/// What `i_block` holds.
+/// The content of `i_block`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum IBlock<'a> {
     /// The root of an extent tree.
@@ -28,13 +28,13 @@ pub(crate) enum IBlock<'a> {
     Target(&'a [u8]),
     /// A device number, encoded.
     Device([u32; 2]),
-    /// Block numbers as before extents.
+    /// Block numbers, as before extents.
     Indirect(&'a [u32; 15]),
     /// Nothing.
     None,
 }
 
-/// An inode's values.
+/// The values of an inode.
 #[derive(Clone, Debug)]
 pub(crate) struct InodeFields<'a> {
     /// Type and permissions.
@@ -45,9 +45,9 @@ pub(crate) struct InodeFields<'a> {
     pub(crate) size: u64,
     /// Blocks of 4096 bytes: data, tree, attributes.
     pub(crate) blocks: u64,
-    /// For access, change, modification and birth.
+    /// The time of access, change, modification and birth.
     pub(crate) time: Timestamp,
-    /// An indexed directory.
+    /// Whether it is an indexed directory.
     pub(crate) indexed: bool,
     pub(crate) content: IBlock<'a>,
     /// Attributes in the inode.
@@ -75,14 +75,14 @@ impl Default for InodeFields<'_> {
 }
 
 impl InodeFields<'_> {
-    /// The inode as it stands in the table. `seed` is the file system's checksum seed, where there are checksums.
+    /// Encodes the inode. `seed` is the file system's checksum seed, if there are checksums.
     pub(crate) fn encode(&self, number: InodeNumber, seed: Option<ChecksumSeed>) -> [u8; INODE_BYTES] {
         let (time, extra) = time::encode(self.time);
         let sectors = self.blocks * SECTORS;
         let mut inode = Inode {
             mode: self.mode,
             links_count: self.links,
-            // At most 2^35 sectors: huge_file's upper 16 bits are enough, its unit of whole blocks is not needed.
+            // At most 2^35 sectors: the upper 16 bits of huge_file suffice, its unit of whole blocks is not needed.
             blocks_lo: exact(sectors & u64::from(u32::MAX)),
             blocks_hi: exact(sectors >> 32),
             flags: if self.indexed { inode_flags::HASHED_INDEX } else { 0 },
@@ -116,7 +116,7 @@ impl InodeFields<'_> {
         let mut bytes = [0; INODE_BYTES];
         inode.write_to(&mut bytes);
         if let Some(seed) = seed {
-            // Both halves of the checksum are still zero, as it demands.
+            // Both halves of the checksum count as zero, which they still are.
             let [a, b, c, d] = seed.of_inode(number).sum(&bytes).to_le_bytes();
             bytes[0x7c..0x7e].copy_from_slice(&[a, b]); // i_checksum_lo
             bytes[0x82..0x84].copy_from_slice(&[c, d]); // i_checksum_hi
@@ -125,7 +125,7 @@ impl InodeFields<'_> {
     }
 }
 
-/// A directory's mode bits with its type.
+/// The mode of a directory, with its type bits.
 pub(crate) const fn directory(mode: u16) -> u16 {
     file_mode::S_IFDIR | mode
 }

@@ -7,7 +7,7 @@ const MAGIC: u32 = 0xc03b_3998;
 /// `JBD2_SUPERBLOCK_V2`
 const SUPERBLOCK_V2: u32 = 4;
 
-/// The first block of an empty journal of `blocks` blocks; all others are zero. The kernel adds features to it (and
+/// The first block of an empty journal of `blocks` blocks; all others are zero. The kernel adds features (and
 /// checksums) when it mounts the file system.
 pub(crate) fn superblock(blocks: u32, uuid: [u8; 16]) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];

@@ -1,5 +1,5 @@
-//! The on-disk structures: bytes of one structure each, its checksum included. No I/O, and nothing here decides where a
-//! structure stands.
+//! The on-disk structures, one per file, including their checksums. There is no I/O here, and nothing decides where a
+//! structure goes.
 
 pub(crate) mod acl;
 pub(crate) mod checksum;

@@ -1,16 +1,16 @@
-//! The hash that orders the names of an indexed directory: half-MD4.
+//! The hash that orders the names in an indexed directory: half-MD4.
 //!
-//! Format: "Hash Tree Directories" in the kernel's ext4 documentation; MD4 is RFC 1320, of which each round here
-//! mixes 8 words instead of 16. `debugfs -R "dx_hash -h half_md4 -s SEED NAME"` computes the same.
+//! Format: "Hash Tree Directories" in the kernel's ext4 documentation. MD4 is RFC 1320, but here each round mixes 8 words
+//! instead of 16. `debugfs -R "dx_hash -h half_md4 -s SEED NAME"` computes the same.
 
 use crate::ext4::number::exact;
 
-/// The seed of a file system's directory hashes: `s_hash_seed`, a UUID's 16 bytes read as little-endian words.
+/// The seed of a file system's directory hashes: `s_hash_seed`, the 16 bytes of a UUID as little-endian words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HashSeed([u32; 4]);
 
 impl HashSeed {
-    /// The seed as it stands in the superblock.
+    /// The seed from its bytes in the superblock.
     #[must_use]
     pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
         let mut words = [0; 4];
@@ -26,12 +26,12 @@ impl HashSeed {
     }
 }
 
-/// Whether name bytes above 127 count as negative, which the superblock declares in `s_flags`.
+/// Whether name bytes above 127 count as negative, as declared in `s_flags` of the superblock.
 ///
-/// It follows the signedness of `char` on the machine that made the file system; every kernel reads both.
+/// It is the signedness of `char` on the machine that made the file system; every kernel supports both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum HashSign {
-    /// `EXT2_FLAGS_SIGNED_HASH`: as on x86, and what this writer declares everywhere (S6).
+    /// `EXT2_FLAGS_SIGNED_HASH`: as on x86, and by this writer on every machine (S6).
     #[default]
     Signed,
     /// `EXT2_FLAGS_UNSIGNED_HASH`: as on ARM.
@@ -39,18 +39,18 @@ pub(crate) enum HashSign {
     Unsigned,
 }
 
-/// A name's place in an indexed directory: first by major, then by minor hash.
+/// The position of a name in an indexed directory: first by major, then by minor hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NameHash {
-    /// What the index stores. Even: its low bit marks a collision that goes on in the next leaf.
+    /// The hash in the index. It is even: the low bit marks a collision that continues in the next leaf.
     pub(crate) major: u32,
-    /// What orders names of one major hash.
+    /// Orders names with the same major hash.
     pub(crate) minor: u32,
 }
 
 /// The initial state of MD4, used for the all-zero seed.
 const MD4_STATE: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
-/// The kernel keeps this value for the end of a directory, in units of the major hash.
+/// The kernel reserves this major hash for the end of a directory.
 const END_OF_DIRECTORY: u32 = 0x7fff_ffff << 1;
 
 /// Hashes a name of at most 255 bytes.

@@ -1,4 +1,4 @@
-//! A time in an inode: 34 bits of seconds and 30 of nanoseconds, in two words.
+//! Times in inodes: 34 bits of seconds and 30 of nanoseconds, in two words.
 //!
 //! Format: "Inode Timestamps" in the kernel's ext4 documentation.
 
@@ -6,9 +6,10 @@ use crate::meta::Timestamp;
 
 /// 1901-12-13: the earliest second.
 const EARLIEST: i64 = -(1 << 31);
-/// 2310-04-03: the last second that `e2fsck` does not take for a damaged time before 1970.
+/// 2310-04-03: the last second that `e2fsck` does not take for a corrupt time before 1970.
 ///
-/// The format goes on to 2446, but an old kernel wrote negative times as that range and `e2fsck` turns it back (E2).
+/// The format reaches to 2446, but an old kernel wrote negative times into the rest of the range, and `e2fsck` "repairs" it
+/// (E2).
 const LATEST: i64 = (3 << 32) - (1 << 31) - 1;
 
 /// The nearest time that an inode can hold.
@@ -21,10 +22,10 @@ pub fn clamp_time(time: Timestamp) -> Timestamp {
     }
 }
 
-/// Seconds, and the word that holds nanoseconds and two more bits of seconds; of the nearest time there is.
+/// Encodes the nearest possible time: the seconds, and a word with the nanoseconds and two more bits of seconds.
 pub(crate) fn encode(time: Timestamp) -> (u32, u32) {
     let Timestamp { secs, nanos } = clamp_time(time);
-    // 32 bits with sign, and how often 2^32 is added to them: 0 to 2.
+    // The low word is signed; the epoch bits, 0 to 2, say how many times 2^32 is added to it.
     let [a, b, c, d, ..] = secs.to_le_bytes();
     let [.., epoch, _, _, _] = (secs + (1 << 31)).to_le_bytes();
     (u32::from_le_bytes([a, b, c, d]), (nanos << 2) | u32::from(epoch))

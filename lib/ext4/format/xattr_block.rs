@@ -1,4 +1,4 @@
-//! Blocks of extended attributes, shared between the inodes whose blocks are alike.
+//! Blocks of extended attributes, shared between inodes with equal blocks.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -14,7 +14,7 @@ const CHECKSUM: std::ops::Range<usize> = 16..20;
 /// `EXT4_XATTR_REFCOUNT_MAX`
 const MAX_SHARED: u32 = 1024;
 
-/// A block without its header: the entries from the front and the values at the end, what is zero between left out.
+/// A block without its header: entries at the front and values at the end, without the zeros between them.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct BlockImage {
     entries: Box<[u8]>,
@@ -24,10 +24,10 @@ pub(crate) struct BlockImage {
 }
 
 impl BlockImage {
-    /// Bytes for entries and values: without the header and the four zeros that end the entries.
+    /// The space for entries and values: without the header and the four zeros that end the entries.
     pub(crate) const ROOM: usize = BLOCK - HEADER - 4;
 
-    /// Lays out attributes that are in order and fit.
+    /// Lays out attributes that are sorted and fit.
     pub(crate) fn new(list: &[DiskXattr]) -> Self {
         let mut entries = Vec::new();
         let mut values = vec![0; list.iter().map(|xattr| padded(xattr.value.len())).sum()];
@@ -42,44 +42,44 @@ impl BlockImage {
             block_hash = block_hash.rotate_left(16) ^ hash;
             shareable &= hash != 0;
         }
-        // The kernel does not share a block where an entry's hash is 0, and says so with a hash of 0.
+        // The kernel does not share a block that has an entry with hash 0, and marks it by a block hash of 0.
         let hash = if shareable { block_hash } else { 0 };
         Self { entries: entries.into(), values: values.into(), hash }
     }
 }
 
-/// `e_hash` as kernels since 6.2 compute it: name bytes count as unsigned, on every machine.
+/// `e_hash` as computed by kernels since 6.2: name bytes are unsigned on every machine.
 fn entry_hash(name: &[u8], padded_value: &[u8]) -> u32 {
     let name = name.iter().fold(0_u32, |hash, &byte| hash.rotate_left(5) ^ u32::from(byte));
     let words = padded_value.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
     words.fold(name, |hash, word| hash.rotate_left(16) ^ word)
 }
 
-/// The attribute blocks of a file system: who shares one with whom. Their content is not held, which the tree has: what
-/// stands for it here is a digest under a key that nobody knows.
+/// The attribute blocks of a file system, and how many inodes share each. Their content is in the tree; here it is
+/// represented by a hash with a random key.
 #[derive(Debug, Default)]
 pub(crate) struct XattrBlocks {
-    /// How many inodes share each block.
+    /// The number of inodes that share each block.
     users: Vec<u32>,
-    /// The block that further inodes with this content share.
+    /// The block that the next inode with this content shares.
     open: HashMap<(u64, u64), usize>,
     keys: (RandomState, RandomState),
 }
 
 impl XattrBlocks {
-    /// None yet.
+    /// An empty collection.
     #[must_use]
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// How many blocks there are.
+    /// The number of blocks.
     #[must_use]
     pub(crate) fn count(&self) -> usize {
         self.users.len()
     }
 
-    /// One more inode with this content: the number of its block, from 0. A new one has the next number.
+    /// Adds an inode with this content; returns the number of its block, counted from 0. A new block gets the next number.
     pub(crate) fn add(&mut self, image: &BlockImage) -> u32 {
         let digest = (self.keys.0.hash_one(image), self.keys.1.hash_one(image));
         let open = self.open.get(&digest).copied().filter(|at| self.users[*at] < MAX_SHARED);
@@ -95,11 +95,11 @@ impl XattrBlocks {
         exact(at)
     }
 
-    /// Writes block `index`, whose content is `image`, for its place at `block` in the file system. `seed` is None
-    /// without `metadata_csum`.
+    /// Encodes block `index` with content `image`, to go to `block` of the file system. `seed` is `None` without
+    /// `metadata_csum`.
     ///
     /// # Panics
-    /// Where there is no such block.
+    /// When there is no such block.
     pub(crate) fn write(
         &self,
         index: usize,

@@ -1,21 +1,21 @@
-//! An extended attribute's entry, `ext4_xattr_entry`, and how attributes stand in an inode.
+//! Entries of extended attributes, `ext4_xattr_entry`, and the layout of attributes in an inode.
 //!
 //! Format: "Extended Attributes" in the kernel's ext4 documentation.
 
 use crate::ext4::number::exact;
 
-/// Bytes for attributes in an inode of 256 bytes whose `i_extra_isize` is 32.
+/// The space for attributes in an inode of 256 bytes with an `i_extra_isize` of 32.
 pub(crate) const INODE_SPACE: usize = 96;
-/// The magic number before the attributes in an inode, and in a block's header.
+/// The magic number before the attributes in an inode, and in the header of a block.
 pub(crate) const MAGIC: [u8; 4] = 0xea02_0000_u32.to_le_bytes();
-/// What ends a list of entries.
+/// The size of the zeros that end a list of entries.
 const END: usize = 4;
-/// Bytes for entries and values in an inode.
+/// The space for entries and values in an inode.
 pub(crate) const INODE_ROOM: usize = INODE_SPACE - MAGIC.len() - END;
 /// `ext4_xattr_entry` without its name.
 const ENTRY: usize = 16;
 
-/// An attribute as it stands on disk: the prefix is a number, an ACL is in ext4's form.
+/// An attribute in on-disk form: the prefix is a number, an ACL is in ext4's form.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DiskXattr {
     pub(crate) index: u8,
@@ -32,10 +32,10 @@ impl DiskXattr {
         padded(ENTRY + self.name.len())
     }
 
-    /// The entry; `offset` is where the value stands, `hash` is 0 in an inode.
+    /// Appends the entry; `offset` is that of the value, `hash` is 0 in an inode.
     pub(crate) fn put_entry(&self, out: &mut Vec<u8>, offset: usize, hash: u32) {
         let start = out.len();
-        out.push(exact(self.name.len())); // at most 255 bytes: `split_name`
+        out.push(exact(self.name.len())); // at most 255 bytes, see `split_name`
         out.push(self.index);
         let offset = if self.value.is_empty() { 0 } else { exact::<u16, _>(offset) };
         out.extend_from_slice(&offset.to_le_bytes());
@@ -47,7 +47,8 @@ impl DiskXattr {
     }
 }
 
-/// Magic, entries, and the values from the end of the inode backwards; offsets count from the first entry.
+/// Lays out attributes in an inode: magic, entries, and the values from the end backwards. Offsets count from the first
+/// entry.
 pub(crate) fn inode_image(list: &[DiskXattr]) -> Box<[u8]> {
     if list.is_empty() {
         return Box::default();
@@ -67,7 +68,7 @@ pub(crate) fn inode_image(list: &[DiskXattr]) -> Box<[u8]> {
     image.into()
 }
 
-/// Rounds up to 4 bytes.
+/// Rounds up to a multiple of 4.
 pub(crate) fn padded(length: usize) -> usize {
     length.saturating_add(3) & !3
 }

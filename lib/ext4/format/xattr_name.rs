@@ -1,8 +1,8 @@
-//! The names of extended attributes: on disk a prefix is a number, `e_name_index`.
+//! The names of extended attributes: on disk, the prefix is a number, `e_name_index`.
 
 use crate::meta::NodeKind;
 
-/// Prefixes by name index; an ACL is its prefix.
+/// Prefixes by name index; for ACLs, the prefix is the whole name.
 const PREFIXES: [(u8, &[u8]); 5] = [
     (1, b"user."),
     (2, b"system.posix_acl_access"),
@@ -11,10 +11,10 @@ const PREFIXES: [(u8, &[u8]); 5] = [
     (6, b"security."),
 ];
 
-/// Prefix number and the rest of a name that ext4 has a place for on such a file; else why not.
+/// Splits a name into prefix number and rest, or says why ext4 cannot store it on such a file.
 ///
-/// The kernel takes `user.`, `trusted.`, `security.` and the two POSIX ACLs; it refuses `user.` where there is no
-/// file or directory, ACLs on symlinks, and default ACLs but on directories.
+/// The kernel accepts `user.`, `trusted.`, `security.` and the two POSIX ACLs; it refuses `user.` on anything but files and
+/// directories, ACLs on symlinks, and default ACLs on anything but directories.
 pub(crate) fn split_name<'n, C, T>(name: &'n [u8], kind: &NodeKind<C, T>) -> Result<(u8, &'n [u8]), &'static str> {
     if name.len() > 255 {
         return Err("name longer than 255 bytes");
@@ -35,7 +35,7 @@ pub(crate) fn split_name<'n, C, T>(name: &'n [u8], kind: &NodeKind<C, T>) -> Res
     }
 }
 
-/// The whole name again.
+/// The full name from its parts.
 pub(crate) fn full_name(index: u8, name: &[u8]) -> Box<[u8]> {
     let (_, prefix) = PREFIXES.iter().find(|(other, _)| *other == index).unwrap_or(&(0, b""));
     [prefix, name].concat().into()

@@ -1,4 +1,4 @@
-//! Which blocks and inodes are used.
+//! Bitmaps of used blocks and inodes.
 
 use std::ops::Range;
 
@@ -9,9 +9,9 @@ use crate::ext4::number::{BLOCK, exact};
 /// A bitmap of one block.
 pub(crate) type Bitmap = [u8; BLOCK];
 
-/// A group's block bitmap, or none where only superblock and descriptors are used.
+/// The block bitmap of a group, or `None` if only superblock and descriptors are used.
 ///
-/// `unused` are the free ranges before `layout.end`, sorted.
+/// `unused` are the free ranges before `layout.end`, in ascending order.
 pub(crate) fn block_bitmap(layout: &Layout, unused: &[Range<u64>], group: u64) -> Option<Bitmap> {
     let start = group * GROUP_BLOCKS;
     let end = (start + GROUP_BLOCKS).min(layout.blocks);
@@ -29,14 +29,14 @@ pub(crate) fn block_bitmap(layout: &Layout, unused: &[Range<u64>], group: u64) -
     Some(bitmap)
 }
 
-/// The block bitmap of a whole group where only superblock and descriptors are used.
+/// The block bitmap of a full-sized group in which only superblock and descriptors are used.
 pub(crate) fn reserved_only(layout: &Layout, group: u64) -> Bitmap {
     let mut bitmap = [0; BLOCK];
     set(&mut bitmap, 0..layout.reserved.blocks_in(group));
     bitmap
 }
 
-/// Blocks of a group that are free.
+/// The number of free blocks in a group.
 pub(crate) fn free_blocks(layout: &Layout, group: u64, bitmap: Option<&Bitmap>) -> u64 {
     match bitmap {
         Some(bitmap) => bitmap.iter().map(|byte| u64::from(byte.count_zeros())).sum(),
@@ -44,7 +44,7 @@ pub(crate) fn free_blocks(layout: &Layout, group: u64, bitmap: Option<&Bitmap>) 
     }
 }
 
-/// A group's inode bitmap; its first `used` inodes are used. What is behind the group's inodes counts as used.
+/// The inode bitmap of a group, the first `used` inodes of which are used. Bits after the group's inodes are set.
 pub(crate) fn inode_bitmap(layout: &Layout, used: u64) -> Bitmap {
     let mut bitmap = [0; BLOCK];
     set(&mut bitmap, 0..used);
@@ -65,7 +65,7 @@ fn change(bitmap: &mut Bitmap, bits: Range<u64>, change: impl Fn(&mut u8, u8)) {
     while at < bits.end {
         let byte = &mut bitmap[exact::<usize, _>(at / 8)];
         let first = at % 8;
-        let last = (bits.end - at + first).min(8); // behind the last bit in this byte
+        let last = (bits.end - at + first).min(8); // exclusive, within this byte
         change(byte, (0xff_u8 << first) & (0xff_u8 >> (8 - last)));
         at += last - first;
     }

@@ -1,21 +1,21 @@
-//! Hands out blocks in the order of their numbers.
+//! Allocates blocks in ascending order.
 
 use super::block_group::{BACKUP_GROUPS, GROUP_BLOCKS};
 use super::reserved_blocks::ReservedBlocks;
 
-/// Hands out blocks in ascending order, around the reserved ones.
+/// Allocates blocks in ascending order, skipping the reserved ones.
 #[derive(Clone, Debug)]
 pub(crate) struct BlockAllocator {
     reserved: ReservedBlocks,
     next: u64,
-    /// Where the next reserved blocks starts.
+    /// Where the next reserved blocks start.
     run_end: u64,
-    /// Behind the last block handed out.
+    /// The end of the last allocated block.
     end: u64,
 }
 
 impl BlockAllocator {
-    /// Before the first block after the reserved ones of group 0.
+    /// Starts at the first block after the reserved ones of group 0.
     pub(crate) fn new(reserved: ReservedBlocks) -> Self {
         let mut allocator = Self { reserved, next: 0, run_end: 0, end: 0 };
         allocator.pass_reserved();
@@ -23,17 +23,17 @@ impl BlockAllocator {
         allocator
     }
 
-    /// Behind the last block handed out: all used blocks but the reserved ones stand before it.
+    /// The end of the last allocated block: all used blocks except reserved ones are before it.
     pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
-    /// How many blocks follow each other from here.
+    /// The number of contiguous blocks from here on.
     pub(crate) fn run(&self) -> u64 {
         self.run_end - self.next
     }
 
-    /// The next blocks, at least 1 and at most `want`: number of the first, and how many.
+    /// Allocates at least 1 and at most `want` contiguous blocks: returns the first and how many.
     pub(crate) fn take(&mut self, want: u64) -> (u64, u64) {
         let start = self.next;
         let len = want.min(self.run());
@@ -45,8 +45,8 @@ impl BlockAllocator {
         (start, len)
     }
 
-    /// The next `want` blocks that follow each other, at most a group without superblock: the first, and the range of
-    /// blocks left out for it.
+    /// Allocates exactly `want` contiguous blocks, at most a group without a superblock: returns the first, and the
+    /// range of blocks skipped for it.
     pub(crate) fn take_together(&mut self, want: u64) -> (u64, std::ops::Range<u64>) {
         let left = self.next;
         let mut left_out = left..left;
@@ -59,7 +59,7 @@ impl BlockAllocator {
         (start, left_out)
     }
 
-    /// Takes `count` blocks wherever they stand.
+    /// Allocates `count` blocks wherever they are.
     pub(crate) fn skip(&mut self, count: u64) {
         let mut left = count;
         while left > 0 {
@@ -67,7 +67,7 @@ impl BlockAllocator {
         }
     }
 
-    /// `next` is the start of a group with superblock: go behind its reserved blocks and find the next such group.
+    /// When `next` is the start of a group with a superblock, skips its reserved blocks and finds the next such group.
     fn pass_reserved(&mut self) {
         loop {
             let group = self.next / GROUP_BLOCKS;

@@ -1,34 +1,34 @@
 //! Block groups: 32,768 blocks each, some of which begin with a copy of the superblock and of the group descriptors
 //! (`sparse_super`: 0, 1 and the powers of 3, 5 and 7).
 
-/// Blocks in a group: as many as a bitmap of one block counts.
+/// The number of blocks in a group: as many as there are bits in a block.
 pub(crate) const GROUP_BLOCKS: u64 = 32_768;
-/// Group descriptors (32 bytes) in a block.
+/// The number of group descriptors (32 bytes) in a block.
 pub(crate) const DESCRIPTORS_PER_BLOCK: u64 = 128;
-/// The largest number of blocks: block numbers and counts have 32 bits.
+/// The highest number of blocks: block numbers and counts have 32 bits.
 pub(crate) const MAX_BLOCKS: u64 = u32::MAX as u64;
-/// All groups with a superblock below 2^17, the largest number of groups.
+/// All groups with a superblock below 2^17, the highest number of groups.
 pub(super) const BACKUP_GROUPS: [u64; 25] = [
     0, 1, 3, 5, 7, 9, 25, 27, 49, 81, 125, 243, 343, 625, 729, 2187, 2401, 3125, 6561, 15_625, 16_807, 19_683, 59_049,
     78_125, 117_649,
 ];
 
-/// Whether a group begins with a superblock and descriptors.
+/// Whether a group begins with superblock and descriptors.
 pub(crate) fn has_superblock(group: u64) -> bool {
     BACKUP_GROUPS.binary_search(&group).is_ok()
 }
 
-/// The groups with a superblock among the first `groups`, group 0 included.
+/// The groups with a superblock among the first `groups`, including group 0.
 pub(crate) fn superblock_groups(groups: u64) -> impl Iterator<Item = u64> {
     BACKUP_GROUPS.into_iter().take_while(move |&group| group < groups)
 }
 
-/// Groups that `blocks` blocks make, the last one perhaps partial.
+/// The number of groups for `blocks` blocks, including a partial last one.
 pub(crate) const fn groups(blocks: u64) -> u64 {
     blocks.div_ceil(GROUP_BLOCKS)
 }
 
-/// Descriptor blocks for so many blocks.
+/// The number of descriptor blocks for `blocks` blocks.
 pub(crate) const fn descriptor_blocks(blocks: u64) -> u64 {
     groups(blocks).div_ceil(DESCRIPTORS_PER_BLOCK)
 }

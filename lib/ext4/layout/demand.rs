@@ -1,7 +1,7 @@
-//! How large the file system must be for its content, and where what does not belong to a file stands.
+//! How large the file system must be for its content, and where everything goes that does not belong to a file.
 //!
-//! Content is placed before any of this is known. Behind it come the journal, the resize inode's block, the bitmaps
-//! and the inode tables of all groups (`flex_bg` allows that); what follows is free.
+//! Content is placed before any of this is known. It is followed by the journal, the block of the resize inode, the bitmaps
+//! and the inode tables of all groups (`flex_bg` allows that); the rest is free.
 
 use super::block_allocator::BlockAllocator;
 use super::block_group::{GROUP_BLOCKS, MAX_BLOCKS, groups, superblock_groups};
@@ -12,39 +12,39 @@ use crate::ext4::error::Error;
 use crate::ext4::number::{BLOCK_BYTES, exact};
 use crate::ext4::options::{Free, Options, Percent};
 
-/// As many as a bitmap of one block counts.
+/// As many as there are bits in a block.
 const MAX_INODES_PER_GROUP: u64 = 32_768;
-/// An image without given size is a multiple of this: 1 MiB.
+/// If no size is requested, it is a multiple of this: 1 MiB.
 const ROUND_BLOCKS: u64 = 256;
 /// [`Free::Default`]
 const FREE_LEAST: u64 = (16 << 20) / BLOCK_BYTES;
 const FREE_PART: Percent = Percent::from_hundredths(10_00);
 
-/// A size asked for.
+/// A requested size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ImageSize {
     pub(crate) bytes: u64,
-    /// Blocks that the file system covers.
+    /// The number of blocks that the file system covers.
     pub(crate) blocks: u64,
 }
 
-/// What the content takes, and what the options ask for.
+/// The needs of the content, and those of the options.
 #[derive(Clone, Debug)]
 pub(crate) struct Demand {
-    /// Blocks handed out for content.
+    /// The number of blocks allocated for content.
     pub(crate) content: u64,
-    /// Blocks among them that nothing uses: content of files that were replaced.
+    /// How many of those are unused, because their files were replaced.
     pub(crate) unused: u64,
-    /// Inodes used, the reserved ones included.
+    /// The number of used inodes, including reserved ones.
     pub(crate) inodes: u64,
     pub(crate) options: Options,
 }
 
 impl Demand {
-    /// Lays out behind `content`, which stands around `reserved`.
+    /// Lays out everything after `content`, skipping `reserved`.
     ///
     /// # Errors
-    /// Too little space in the size asked for, or no way to represent the image.
+    /// When the requested size is too small, or the image cannot be represented.
     pub(crate) fn layout(
         &self,
         content: &BlockAllocator,
@@ -71,14 +71,14 @@ impl Demand {
         }
     }
 
-    /// The smallest image that holds the content, what the options ask for and the space to be left free.
+    /// The smallest image for the content, the options and the space to be left free.
     fn smallest(&self, content: &BlockAllocator, reserved: ReservedBlocks) -> Result<Layout, Error> {
         let (part, least) = match self.options.free {
             Free::Default => (FREE_PART, FREE_LEAST),
             Free::Percent(part) => (part, 0),
             Free::Bytes(bytes) => (Percent::default(), bytes.div_ceil(BLOCK_BYTES)),
         };
-        // Who wants no space free writes nothing.
+        // If no free space is wanted, nothing will be written.
         let free = least > 0 || part.hundredths() > 0;
         let for_root = self.options.reserved.hundredths();
         let mut blocks = content.end().max(1);
@@ -104,7 +104,7 @@ impl Demand {
         }
     }
 
-    /// A size in bytes that is enough for the same content with no space to spare.
+    /// A size in bytes that is sufficient for the same content, without spare space.
     fn needed(&self) -> Result<u64, Error> {
         let mut wanted = self.content + self.inodes.div_ceil(INODES_PER_BLOCK);
         loop {
@@ -114,7 +114,7 @@ impl Demand {
             let (reserved, blocks) = ReservedBlocks::for_blocks(wanted);
             let mut content = BlockAllocator::new(reserved);
             content.skip(self.content);
-            // In another size a file may be cut by another backup group, and its tree need another block or two.
+            // In another size, another backup group may split a file, and its tree may need one or two more blocks.
             let crossed = superblock_groups(groups(content.end())).count() as u64 - 1;
             content.skip(2 * crossed);
             match self.attempt(&content, reserved, blocks, 0) {
@@ -124,7 +124,7 @@ impl Demand {
         }
     }
 
-    /// Inodes beyond those needed: in proportion to the space that the content leaves, at the ratio of `mke2fs`.
+    /// How many inodes to add to those needed: in proportion to the space left by the content, with the ratio of `mke2fs`.
     fn headroom(&self, blocks: u64) -> u64 {
         let ratio = match blocks * BLOCK_BYTES {
             small if small < 4 << 40 => 16 << 10,
@@ -134,7 +134,7 @@ impl Demand {
         blocks.saturating_sub(self.content) * BLOCK_BYTES / ratio
     }
 
-    /// Inodes that an image of this size must have, and those it would better have.
+    /// How many inodes an image of this size should have.
     fn inodes_wanted(&self, blocks: u64, headroom: u64) -> u64 {
         match (self.options.inodes, self.options.bytes_per_inode) {
             (Some(inodes), _) => inodes.into(),
@@ -143,7 +143,7 @@ impl Demand {
         }
     }
 
-    /// Lays out in exactly `blocks` blocks, or says how many it takes at least.
+    /// Lays out in exactly `blocks` blocks, or returns a lower bound for the number needed.
     fn attempt(
         &self,
         content: &BlockAllocator,
@@ -152,7 +152,7 @@ impl Demand {
         headroom: u64,
     ) -> Result<Layout, u64> {
         let group_count = groups(blocks);
-        // 2^32 - 1 is the largest number of inodes.
+        // There can be at most 2^32 - 1 inodes.
         let most_per_group = MAX_INODES_PER_GROUP.min((MAX_BLOCKS / group_count.max(1)) & !(INODES_PER_BLOCK - 1));
         let must = self.options.inodes.map_or(self.inodes, u64::from);
         if must > most_per_group * group_count {
@@ -209,11 +209,11 @@ impl Demand {
     }
 }
 
-/// The least number of blocks of which `used` are used, `part` (in hundredths of a percent) is left, and the kernel has
-/// what it keeps for itself, if `kept` says so.
+/// The smallest number of blocks such that, besides `used` blocks, `part` (in hundredths of a percent) remain, and, if
+/// `kept`, those that the kernel keeps for itself.
 ///
-/// Writing needs it (E13): ext4 keeps 2 % of the blocks, at most 4096, from everybody so that it never lacks a block for
-/// extent trees and directories (`ext4_calculate_resv`, `s_resv_clusters`).
+/// They matter for writing (E13): ext4 keeps back 2 % of the blocks, at most 4096, so that it never lacks blocks for extent
+/// trees and directories (`ext4_calculate_resv`, `s_resv_clusters`).
 fn smallest_with(used: u64, part: u32, kept: bool) -> u64 {
     const KEPT: u64 = 4096;
     const KEPT_PART: u64 = 200;

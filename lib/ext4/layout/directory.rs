@@ -1,5 +1,5 @@
-//! How many blocks a directory takes (E6): one that fits a block is linear, in the order given; a larger one has an
-//! index ([`dir_index`](super::dir_index)).
+//! How many blocks a directory takes (E6): one that fits into a block is linear, in the given order; a larger one has
+//! an index ([`dir_index`](super::dir_index)).
 
 use super::dir_index::DirIndex;
 use crate::ext4::format::dir_block::DirBlockBuilder;
@@ -10,45 +10,46 @@ use crate::ext4::format::directory::DirFormat;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DirError {
-    /// A name that no directory can hold.
+    /// No directory can hold a name.
     #[error("name of {length} bytes: {reason}")]
     Name {
-        /// Where the entry stands in the list given.
+        /// The position of the entry in the list.
         index: usize,
         /// Its length in bytes.
         length: usize,
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// More entries than two levels of index reach; a third is the feature `large_dir`, which this writer does not use.
+    /// There are more entries than an index of two levels can hold; a third would be the feature `large_dir`, which
+    /// this writer does not use.
     #[error("directory of {entries} entries needs {leaves} blocks, its index reaches at most {limit}")]
     TooLarge {
-        /// Names in the directory.
+        /// The number of names in the directory.
         entries: usize,
-        /// Blocks that they fill.
+        /// How many blocks they fill.
         leaves: usize,
-        /// Blocks that an index of two levels reaches.
+        /// How many blocks an index of two levels can address.
         limit: usize,
     },
 }
 
-/// How a directory is cut into blocks.
+/// How a directory is divided into blocks.
 #[derive(Debug)]
 pub(crate) struct DirectoryPlan {
-    /// Blocks of 4 KiB: `i_size` is this times 4096.
+    /// The number of blocks: `i_size` is 4096 times this.
     pub(crate) blocks: u32,
-    /// Of one that is indexed, which its inode's `EXT4_INDEX_FL` says. None: linear.
+    /// The index, which the inode declares by `EXT4_INDEX_FL`. `None` for a linear directory.
     pub(crate) index: Option<DirIndex>,
 }
 
 impl DirectoryPlan {
-    /// Lays out `entries`, whose names differ. A linear directory takes at least `min_blocks` blocks: `lost+found`
-    /// has room in advance, because e2fsck fills it when nothing else can be trusted.
+    /// Lays out `entries`, whose names are distinct. A linear directory takes at least `min_blocks` blocks:
+    /// `lost+found` has space in advance, because e2fsck fills it when nothing else can be trusted.
     ///
     /// Time is n log n; memory beyond the entries is 4 bytes each, 16 while sorting.
     ///
     /// # Errors
-    /// A name that cannot be stored, or more entries than the index can hold.
+    /// When a name cannot be stored, or there are more entries than the index can hold.
     pub(crate) fn new(entries: &[DirEntry<'_>], format: &DirFormat, min_blocks: u32) -> Result<Self, DirError> {
         let mut bytes = record_length(1) + record_length(2);
         for (index, entry) in entries.iter().enumerate() {

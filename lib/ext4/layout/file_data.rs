@@ -1,14 +1,14 @@
-//! Where a file's content stands in the image.
+//! Where the content of a file is in the image.
 
 use crate::ext4::format::extent::Extent;
 use crate::ext4::number::BLOCK_BYTES;
 
-/// The largest file in bytes: logical block numbers have 32 bits, and the kernel stops one block earlier.
+/// The size of the largest file in bytes: logical block numbers have 32 bits, and the kernel stops one block earlier.
 pub(crate) const MAX_SIZE: u64 = u32::MAX as u64 * BLOCK_BYTES;
 
-/// Where a regular file's content stands in the image. What no extent covers is a hole.
+/// Where the content of a regular file is in the image. Anything that no extent covers is a hole.
 ///
-/// A million of these are held while an image is written, so that a file of one extent needs no allocation.
+/// A million of these may be held while an image is written, so a file of one extent needs no allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileData {
     size: u64,
@@ -28,18 +28,18 @@ impl FileData {
     /// An empty file.
     pub const EMPTY: Self = Self { size: 0, extents: Extents::None };
 
-    /// A file of `size` bytes, all hole so far.
+    /// A file of `size` bytes that is all hole so far.
     pub(crate) const fn hole(size: u64) -> Self {
         Self { size, extents: Extents::None }
     }
 
-    /// Size in bytes.
+    /// Its size in bytes.
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.size
     }
 
-    /// The extents, sorted by logical block; neighbours that continue each other are one.
+    /// Its extents, sorted by logical block; contiguous ones are merged.
     #[must_use]
     pub fn extents(&self) -> &[Extent] {
         match &self.extents {
@@ -49,13 +49,13 @@ impl FileData {
         }
     }
 
-    /// Number of data blocks in the image.
+    /// The number of its data blocks in the image.
     #[must_use]
     pub fn blocks(&self) -> u64 {
         self.extents().iter().map(|e| u64::from(e.len)).sum()
     }
 
-    /// Adds blocks behind all that are there; joins them to the last extent where they continue it.
+    /// Appends blocks, merging them into the last extent if they are contiguous.
     pub(crate) fn push(&mut self, next: Extent) {
         let last = match &mut self.extents {
             Extents::None => None,

@@ -1,4 +1,4 @@
-//! What the tree says about its inodes as a whole: link counts, parents, inode numbers.
+//! Link counts, parents and inode numbers of the whole tree.
 
 use crate::ext4::error::Error;
 use crate::ext4::limits::{InodeError, MAX_LINKS};
@@ -6,31 +6,31 @@ use crate::ext4::number::{InodeNumber, exact};
 use crate::ext4::tree::FileTree;
 use crate::meta::NodeKind;
 
-/// The directory that `e2fsck` needs.
+/// The name of the directory that `e2fsck` needs.
 pub(crate) const LOST_FOUND: &[u8] = b"lost+found";
 
 const NONE: u32 = u32::MAX;
 
-/// Facts gathered by one walk over all directories.
+/// What one walk over all directories finds out.
 #[derive(Debug)]
 pub(crate) struct InodeNumbering {
     root: u32,
-    /// The directory of that name in the root.
+    /// The directory of that name in the root, if there is one.
     lost_found: Option<u32>,
-    /// Names of each inode; of a directory, the directories in it.
+    /// The number of names of each inode; for a directory, the number of its subdirectories.
     counts: Vec<u32>,
-    /// A directory's parent.
+    /// The parent of each directory.
     parents: Vec<u32>,
-    /// Data blocks of all files.
+    /// The number of data blocks of all files.
     pub(crate) data_blocks: u64,
 }
 
 impl InodeNumbering {
-    /// Reads the whole tree once and checks what ext4 or [`FileTree`] demand of it.
+    /// Reads the whole tree once, and checks it against the limits of ext4 and the contract of [`FileTree`].
     pub(crate) fn new(tree: &impl FileTree) -> Result<Self, Error> {
         let inodes = tree.inodes();
         let root = tree.root();
-        // 12 numbers are not for the tree: 0, the reserved ones and lost+found.
+        // 12 numbers are not available for the tree: 0, the reserved ones and lost+found.
         if inodes > u32::MAX - 12 {
             return Err(Error::NoInodes { inodes: u32::MAX.into(), needed: u64::from(inodes) + 12 });
         }
@@ -97,15 +97,15 @@ impl InodeNumbering {
         Ok(())
     }
 
-    /// Whether the tree has a `lost+found` of its own.
+    /// The tree's own `lost+found`, if it has one.
     pub(crate) fn lost_found(&self) -> Option<u32> {
         self.lost_found
     }
 
-    /// Inodes used, the reserved ones included; they are numbered from 1 without a gap.
+    /// The number of used inodes, including reserved ones; they are numbered from 1 without gaps.
     pub(crate) fn inodes(&self) -> u32 {
         let ours = u32::from(self.lost_found.is_none());
-        // The root is among the reserved ones; `new` left room for 12 more.
+        // The root is one of the reserved ones; `new` has left room for 12 more.
         exact::<u32, _>(self.counts.len()) - 1 + ours + (InodeNumber::LOST_FOUND.get() - 1)
     }
 
@@ -123,14 +123,14 @@ impl InodeNumbering {
         }
     }
 
-    /// All ids in the order of their inode numbers; none for a `lost+found` that the tree does not have.
+    /// All ids in the order of their inode numbers; `None` stands for a `lost+found` that the tree does not have.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (InodeNumber, Option<u32>)> + use<> {
         let first = [(InodeNumber::ROOT, Some(self.root)), (InodeNumber::LOST_FOUND, self.lost_found)];
         let numbers = (InodeNumber::LOST_FOUND.get() + 1..).map(InodeNumber::new);
         first.into_iter().chain(numbers.zip(self.ordinary().map(Some)))
     }
 
-    /// All ids but the root's and that of `lost+found`, in the order of their numbers.
+    /// All ids except those of the root and `lost+found`, in the order of their numbers.
     fn ordinary(&self) -> impl Iterator<Item = u32> + use<> {
         let (root, lost_found) = (self.root, self.lost_found);
         let count: u32 = exact(self.counts.len());
@@ -150,7 +150,7 @@ impl InodeNumbering {
             if id == self.root && self.lost_found.is_none() {
                 links = links.saturating_add(1);
             }
-            // dir_nlink: 1 means that nobody counts any more.
+            // dir_nlink: 1 means that the links are not counted.
             if links > MAX_LINKS {
                 links = 1;
             }
@@ -158,7 +158,7 @@ impl InodeNumbering {
         exact(links)
     }
 
-    /// An error about an inode, with one of its paths.
+    /// The error about an inode, with one of its paths.
     pub(crate) fn refuse(&self, tree: &impl FileTree, id: u32, source: InodeError) -> Error {
         Error::Inode { path: self.path(tree, id), source }
     }

@@ -1,4 +1,4 @@
-//! How large the journal is, and where it stands.
+//! The size and the place of the journal.
 
 use super::block_allocator::BlockAllocator;
 use super::file_data::FileData;
@@ -8,10 +8,10 @@ use crate::ext4::format::extent_tree::tree_blocks;
 use crate::ext4::number::{BLOCK_BYTES, exact};
 use crate::ext4::options::Journal;
 
-/// `mke2fs` makes no journal in an image of fewer blocks.
+/// `mke2fs` does not make a journal in an image of fewer blocks.
 pub(super) const LEAST_IMAGE: u64 = 2048;
 
-/// Takes the journal's blocks, in an image of at most `limit` blocks; else says how many it takes at least.
+/// Allocates the journal in an image of at most `limit` blocks, or returns a lower bound for the number of blocks needed.
 pub(super) fn place(allocator: &mut BlockAllocator, count: u64, limit: u64) -> Result<JournalBlocks, u64> {
     let mut data = FileData::hole(count * BLOCK_BYTES);
     let mut done = 0;
@@ -27,7 +27,7 @@ pub(super) fn place(allocator: &mut BlockAllocator, count: u64, limit: u64) -> R
     Ok(JournalBlocks { data, tree })
 }
 
-/// The journal's blocks in an image of `blocks` blocks, as `mke2fs` sizes it.
+/// The size of the journal in an image of `blocks` blocks; by default, that of `mke2fs`.
 pub(super) fn blocks(journal: Journal, blocks: u64) -> u64 {
     match journal {
         Journal::Bytes(bytes) => bytes / BLOCK_BYTES,

@@ -1,4 +1,4 @@
-//! What stands where, and how much of it there is: pure arithmetic on block and inode numbers. No I/O.
+//! What goes where, and how much of it: pure arithmetic on block and inode numbers, without I/O.
 
 pub(crate) mod bitmap;
 pub(crate) mod block_allocator;

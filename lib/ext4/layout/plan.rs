@@ -1,4 +1,4 @@
-//! A file system laid out: its size, and the places of its own blocks.
+//! The layout of a file system: its size, and the location of its metadata.
 
 use std::ops::Range;
 
@@ -7,33 +7,33 @@ use super::file_data::FileData;
 use super::reserved_blocks::ReservedBlocks;
 use crate::ext4::number::BlockNumber;
 
-/// Inodes of 256 bytes in a block.
+/// The number of inodes (256 bytes) in a block.
 pub(crate) const INODES_PER_BLOCK: u64 = 16;
 
-/// A file system's size and the places of its own blocks.
+/// The size of a file system, and the location of its metadata.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(crate) blocks: u64,
     pub(crate) reserved: ReservedBlocks,
     pub(crate) inodes_per_group: u64,
     pub(crate) journal: Option<JournalBlocks>,
-    /// The resize inode's double indirect block.
+    /// The double indirect block of the resize inode.
     pub(crate) resize_block: BlockNumber,
     pub(crate) block_bitmaps: Vec<BlockNumber>,
     pub(crate) inode_bitmaps: Vec<BlockNumber>,
-    /// First block of each group's inode table.
+    /// The first block of each group's inode table.
     pub(crate) inode_tables: Vec<BlockNumber>,
-    /// Blocks left free among the used ones, so that a table stands in one piece.
+    /// Free blocks among the used ones, skipped to keep inode tables contiguous.
     pub(crate) left_out: Vec<Range<u64>>,
-    /// Where the content ends: what is in the layout stands behind it.
+    /// The end of the content: everything in the layout comes after it.
     pub(crate) content_end: u64,
-    /// Behind the last used block that is not reserved.
+    /// The end of the last used block that is not reserved.
     pub(crate) end: u64,
-    /// Blocks used, reserved ones included.
+    /// The number of used blocks, including reserved ones.
     pub(crate) used: u64,
 }
 
-/// The journal's blocks.
+/// The blocks of the journal.
 #[derive(Clone, Debug)]
 pub(crate) struct JournalBlocks {
     /// The journal itself.
@@ -64,7 +64,7 @@ impl Layout {
         self.inodes_per_group / INODES_PER_BLOCK
     }
 
-    /// `s_overhead_clusters`: what `df` does not count as part of the file system.
+    /// `s_overhead_clusters`: what `df` does not count as space of the file system.
     pub(crate) fn overhead(&self) -> u64 {
         let reserved: u64 = superblock_groups(self.groups()).map(|group| self.reserved.blocks_in(group)).sum();
         let journal = self.journal.as_ref().map_or(0, |journal| journal.data.blocks());
@@ -72,7 +72,7 @@ impl Layout {
     }
 }
 
-/// The number of a block, where it has one; else how many blocks there would have to be.
+/// A block number, or, if it is out of range, the number of blocks that would be needed.
 pub(super) fn block(number: u64) -> Result<BlockNumber, u64> {
     BlockNumber::at(number).ok_or(number)
 }

@@ -1,33 +1,33 @@
-//! The blocks at fixed places: superblocks, group descriptors, and room for more descriptors.
+//! The blocks at fixed locations: superblocks, group descriptors, and space for more descriptors.
 //!
-//! How long these are must be known before the first data block; everything else goes into the space between, in
-//! whatever order it comes.
+//! Their size must be known before the first data block is written; everything else goes into the space between them,
+//! in any order.
 
 use super::block_group::{DESCRIPTORS_PER_BLOCK, GROUP_BLOCKS, MAX_BLOCKS, descriptor_blocks, groups, has_superblock};
 
-/// Descriptor blocks that an image of unknown size gets, used or reserved: enough for 1 TiB.
+/// The number of descriptor blocks, used or reserved, of an image of unknown size: enough for 1 TiB.
 const GROWTH_DESCRIPTOR_BLOCKS: u64 = 64;
-/// How far an image must still be able to grow when the reserve is cut to fit the last group.
+/// By which factor an image must still be able to grow if the reserve is cut to fit the last group.
 const LEAST_GROWTH: u64 = 16;
 
-/// What stands at the start of group 0 and of the backup groups: superblock and descriptors.
+/// The blocks at the start of group 0 and the backup groups: superblock and descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReservedBlocks {
-    /// Blocks for group descriptors after each superblock, used or reserved.
+    /// The number of blocks for group descriptors after each superblock, used or reserved.
     descriptor_blocks: u64,
 }
 
 impl ReservedBlocks {
-    /// For an image whose size is not known yet.
+    /// For an image of unknown size.
     pub(crate) const fn growing() -> Self {
         Self { descriptor_blocks: GROWTH_DESCRIPTOR_BLOCKS }
     }
 
-    /// For an image of at most `blocks` blocks, and how many of them it covers.
+    /// For an image of at most `blocks` blocks; also returns how many of them the file system covers.
     ///
-    /// The reserve is that of `mke2fs`: descriptors for 1024 times the size. When the last group is a backup group
-    /// that cannot hold it, the reserve is cut; when it cannot even hold the descriptors, or too little reserve would
-    /// be left to grow into, the file system ends before that group.
+    /// The reserve is that of `mke2fs`: descriptors for 1024 times the size. If the last group is a backup group that
+    /// cannot hold it, the reserve is cut; if it cannot even hold the descriptors, or the remaining reserve would be
+    /// too small, the file system ends before that group.
     pub(crate) fn for_blocks(blocks: u64) -> (Self, u64) {
         let mut blocks = blocks.min(MAX_BLOCKS);
         loop {
@@ -47,12 +47,12 @@ impl ReservedBlocks {
         }
     }
 
-    /// Blocks for group descriptors after each superblock, used or reserved.
+    /// The number of blocks for group descriptors after each superblock, used or reserved.
     pub(crate) const fn descriptor_blocks(self) -> u64 {
         self.descriptor_blocks
     }
 
-    /// Blocks at the start of a group that are no free space: superblock and descriptors.
+    /// The number of blocks at the start of a group that are not available: superblock and descriptors.
     pub(crate) fn blocks_in(self, group: u64) -> u64 {
         if has_superblock(group) { 1 + self.descriptor_blocks } else { 0 }
     }

@@ -1,18 +1,18 @@
-//! The resize inode: it owns the blocks reserved for more group descriptors, so that nothing else takes them.
+//! The resize inode, which owns the blocks reserved for more group descriptors, so that nothing else takes them.
 //!
-//! Its double indirect block points at the reserved blocks of group 0, in the place that each has among all descriptor
-//! blocks; each of these points at the blocks of the same place in the backup groups.
+//! Its double indirect block points at the reserved blocks of group 0, each at its position among all descriptor
+//! blocks; each of these points at the blocks at the same position in the backup groups.
 
 use super::block_group::{GROUP_BLOCKS, superblock_groups};
 use super::plan::Layout;
 use crate::ext4::number::{BLOCK, BlockNumber, exact};
 
-/// Block numbers in a block.
+/// The number of block numbers in a block.
 const ADDRESSES: u64 = BLOCK as u64 / 4;
-/// `i_size` as `mke2fs` sets it: all that direct, indirect and double indirect blocks reach.
+/// `i_size` as `mke2fs` sets it: everything that direct, indirect and double indirect blocks can address.
 pub(crate) const SIZE: u64 = (ADDRESSES * ADDRESSES + ADDRESSES + 12) * BLOCK as u64;
 
-/// The blocks it counts as its own.
+/// The number of blocks that it owns.
 pub(crate) fn blocks(layout: &Layout) -> u64 {
     // The reserved blocks of all backup groups, and the double indirect block.
     1 + layout.reserved_descriptor_blocks() * superblock_groups(layout.groups()).count() as u64
@@ -25,7 +25,7 @@ pub(crate) fn block_map(layout: &Layout) -> [u32; 15] {
     map
 }
 
-/// The blocks to write: number and content.
+/// The numbers and contents of the blocks to write.
 pub(crate) fn indirect_blocks(layout: &Layout) -> impl Iterator<Item = (BlockNumber, [u8; BLOCK])> {
     let used = layout.descriptor_blocks();
     let places = used..used + layout.reserved_descriptor_blocks();

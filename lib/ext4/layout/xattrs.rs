@@ -1,7 +1,7 @@
-//! Which of an inode's extended attributes stand in the inode and which in its block (E8).
+//! Divides the extended attributes of an inode between the inode and its block (E8).
 //!
-//! Entries are sorted by name index, name length and name, as the kernel keeps them. Attribute inodes (`ea_inode`) are
-//! not used: old readers refuse them.
+//! Entries are sorted by name index, name length and name, as by the kernel. Attribute inodes (`ea_inode`) are not
+//! used, since old readers refuse them.
 
 use crate::ext4::format::acl;
 use crate::ext4::format::xattr_block::{BlockImage, XattrBlocks};
@@ -13,15 +13,15 @@ use crate::meta::{Acl, AclError, NodeKind, Shown, Xattrs};
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum XattrError {
-    /// ext4 has no place for this name on such a file. Extraction leaves these out too.
+    /// ext4 cannot store this name on such a file. Extraction would leave it out too.
     #[error("attribute {}: {reason}", Shown(name))]
     Unsupported {
         /// The attribute.
         name: Box<[u8]>,
-        /// Why not.
+        /// The reason.
         reason: &'static str,
     },
-    /// More than an inode and a block hold.
+    /// The attributes do not fit into the inode and a block.
     #[error(
         "attribute {} of {size} bytes does not fit: the file's attributes take {needed} bytes with their names, the \
          inode has room for {INODE_ROOM} and one block for {}",
@@ -31,12 +31,12 @@ pub enum XattrError {
     DoesNotFit {
         /// The largest attribute of the file.
         name: Box<[u8]>,
-        /// Bytes of its value.
+        /// The size of its value in bytes.
         size: usize,
-        /// Bytes that all of the file's attributes take, in the inode and out of it.
+        /// The size of all attributes of the file in bytes.
         needed: usize,
     },
-    /// An access control list that means nothing.
+    /// An access control list is invalid.
     #[error("attribute {}: {error}", Shown(name))]
     Acl {
         /// The attribute.
@@ -47,18 +47,19 @@ pub enum XattrError {
     },
 }
 
-/// What an inode has to say about its attributes.
+/// The attributes of an inode, as far as the inode stores them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct InodeXattrs {
     /// The mode's low 12 bits, with the permissions of the access ACL if there is one.
     pub(crate) mode: u16,
-    /// What stands at byte 160 of the inode, at most [`INODE_SPACE`] bytes; zeros follow. Empty without attributes.
+    /// The content from byte 160 of the inode on, at most [`INODE_SPACE`] bytes; the rest is zeros. Empty without
+    /// attributes.
     pub(crate) inode: Box<[u8]>,
-    /// Which of the [`XattrBlocks`] `i_file_acl` points at. It counts for `i_blocks` too.
+    /// The one of the [`XattrBlocks`] that `i_file_acl` points at. It also counts for `i_blocks`.
     pub(crate) block: Option<u32>,
 }
 
-/// Whether ext4 can hold an attribute of this name on such a file.
+/// Checks that ext4 can store an attribute of this name on such a file.
 ///
 /// # Errors
 /// [`XattrError::Unsupported`] with the reason.
@@ -66,10 +67,10 @@ pub fn check_name<C, T>(name: &[u8], kind: &NodeKind<C, T>) -> Result<(), XattrE
     split_name(name, kind).map(drop).map_err(|reason| XattrError::Unsupported { name: name.into(), reason })
 }
 
-/// Lays out one inode's attributes. Attributes that the inode has no room for go to one of `blocks`.
+/// Lays out the attributes of an inode. Those that do not fit into the inode go to one of `blocks`.
 ///
 /// # Errors
-/// What ext4 has no name or no room for, and malformed ACLs.
+/// When ext4 has no name or no space for an attribute, or an ACL is malformed.
 pub(crate) fn encode<C, T>(
     mode: u16,
     kind: &NodeKind<C, T>,
@@ -85,7 +86,7 @@ pub(crate) fn encode<C, T>(
     Ok(InodeXattrs { mode, inode: inode_image(&inside), block })
 }
 
-/// The block of one inode's attributes, if [`encode`] has one for them.
+/// The attribute block of an inode, if [`encode`] gives it one.
 ///
 /// # Errors
 /// As [`encode`].
@@ -99,7 +100,7 @@ pub(crate) fn block_image<C, T>(
     Ok(if outside.is_empty() { None } else { Some(BlockImage::new(&outside)) })
 }
 
-/// The mode as an access ACL rules it, and the attributes in disk form and order.
+/// The mode, with the permissions of an access ACL, and the attributes in on-disk form and order.
 fn to_disk<C, T>(mode: u16, kind: &NodeKind<C, T>, xattrs: &Xattrs) -> Result<(u16, Vec<DiskXattr>), XattrError> {
     let mut mode = mode;
     let mut list = Vec::new();
@@ -124,8 +125,8 @@ fn to_disk<C, T>(mode: u16, kind: &NodeKind<C, T>, xattrs: &Xattrs) -> Result<(u
     Ok((mode, list))
 }
 
-/// Parts attributes between inode and block: as many as fit the inode in order, else as much as fits it at all.
-/// Gives the list back when it is too much.
+/// Divides attributes between inode and block: first those that fit into the inode in order; if the rest is too much for a
+/// block, the choice that fills the inode best. Returns the list if even that is too much.
 fn split(list: Vec<DiskXattr>) -> Result<(Vec<DiskXattr>, Vec<DiskXattr>), Vec<DiskXattr>> {
     let room = INODE_ROOM;
     let mut used = 0;
@@ -151,9 +152,9 @@ fn split(list: Vec<DiskXattr>) -> Result<(Vec<DiskXattr>, Vec<DiskXattr>), Vec<D
     Ok(parts)
 }
 
-/// The choice of attributes that fills `room` best. Sizes are multiples of 4 and `room` is below 100.
+/// The choice of attributes that fills `room` best. Sizes are multiples of 4, and `room` is below 100.
 fn fullest(list: &[DiskXattr], room: usize) -> Vec<bool> {
-    // best[n]: which attributes make exactly n words, if any do.
+    // best[n]: attributes that take exactly n words, if there are any.
     let mut best: Vec<Option<Vec<usize>>> = vec![None; room / 4 + 1];
     best[0] = Some(Vec::new());
     for (at, xattr) in list.iter().enumerate() {
@@ -168,7 +169,7 @@ fn fullest(list: &[DiskXattr], room: usize) -> Vec<bool> {
     (0..list.len()).map(|at| chosen.contains(&at)).collect()
 }
 
-/// Names the attribute that takes most room.
+/// The error, naming the largest attribute.
 fn does_not_fit(list: &[DiskXattr]) -> XattrError {
     let largest = list.iter().max_by_key(|xattr| xattr.size());
     let (name, size) =

@@ -1,4 +1,4 @@
-//! The bitmaps of all groups, and the descriptors that say where they stand.
+//! Writes the bitmaps of all groups, and makes the group descriptors.
 
 use std::ops::Range;
 
@@ -17,13 +17,13 @@ use crate::ext4::write::target::Target;
 
 /// The inodes in use.
 pub(crate) struct UsedInodes<'a> {
-    /// How many; they are numbered from 1 without a gap.
+    /// Their number; they are numbered from 1 without gaps.
     pub(crate) inodes: u64,
-    /// Directories in each group, as far as there are any.
+    /// The number of directories in each group, up to the last group that has any.
     pub(crate) directories: &'a [u16],
 }
 
-/// Writes the bitmaps; gives all descriptors, filled up to whole blocks.
+/// Writes the bitmaps; returns all descriptors, padded to whole blocks, and the totals.
 pub(crate) fn write_bitmaps<T: Target>(
     disk: &mut Disk<T>,
     layout: &Layout,
@@ -82,7 +82,7 @@ pub(crate) fn write_bitmaps<T: Target>(
         totals.free_blocks += free;
         totals.free_inodes += unused_inodes;
     }
-    // All block bitmaps stand before all inode bitmaps: written in this order, they are few large writes.
+    // All block bitmaps precede all inode bitmaps, so writing in this order makes few large writes.
     for (block, used) in inode_bitmaps {
         disk.write_unless_zero(block, &inode_bitmap(layout, used))?;
     }

@@ -1,4 +1,4 @@
-//! Hands out blocks for content, and writes it there.
+//! Allocates blocks for content and writes it there.
 
 use crate::ext4::error::Error;
 use crate::ext4::format::extent::Extent;
@@ -12,25 +12,25 @@ use crate::ext4::options::Options;
 use crate::ext4::write::disk::Disk;
 use crate::ext4::write::target::Target;
 
-/// The target, and which of its blocks come next.
+/// The target and the allocation of its blocks.
 #[derive(Debug)]
 pub(crate) struct BlockWriter<T> {
     pub(crate) disk: Disk<T>,
-    /// The size asked for.
+    /// The requested size.
     pub(crate) size: Option<ImageSize>,
     pub(crate) reserved: ReservedBlocks,
     pub(crate) allocator: BlockAllocator,
-    /// Blocks handed out.
+    /// The number of allocated blocks.
     pub(crate) content: u64,
 }
 
 impl<T: Target> BlockWriter<T> {
-    /// Begins a file system: its first block becomes zero.
+    /// Begins a file system by clearing its first block.
     pub(crate) fn new(target: T, options: &Options) -> Result<Self, Error> {
         let (reserved, size) = match options.size {
             None => (ReservedBlocks::growing(), None),
             Some(bytes) => {
-                // 16 TiB is one block more than can be counted; as mke2fs does, leave that one out.
+                // 16 TiB is one block more than can be counted; like mke2fs, leave that one out.
                 let blocks = bytes / BLOCK_BYTES;
                 if blocks > MAX_BLOCKS + 1 {
                     return Err(Error::ImageTooLarge);
@@ -46,7 +46,7 @@ impl<T: Target> BlockWriter<T> {
         Ok(Self { disk, size, reserved, allocator: BlockAllocator::new(reserved), content: 0 })
     }
 
-    /// The next blocks for content: the first, and how many of those wanted follow each other.
+    /// Allocates blocks for content: returns the first, and how many of those wanted are contiguous.
     pub(crate) fn take(&mut self, want: u64) -> Result<(BlockNumber, u32), Error> {
         let (start, len) = self.allocator.take(want);
         self.content += len;
@@ -68,7 +68,7 @@ impl<T: Target> BlockWriter<T> {
         Ok((start, exact(len)))
     }
 
-    /// Places whole blocks behind those that `file` has.
+    /// Appends whole blocks to `file`.
     pub(crate) fn append(&mut self, file: &mut FileData, mut blocks: &[u8]) -> Result<(), Error> {
         let mut logical = file.extents().last().map_or(0, |last| last.logical + last.len);
         while !blocks.is_empty() {
@@ -83,8 +83,8 @@ impl<T: Target> BlockWriter<T> {
     }
 }
 
-/// How far content that does not fit into an image of `blocks` blocks is read on, in blocks, to name the size it needs:
-/// 16 times the image, at least 16 GiB. A bomb is not worth hours of decompression for the sake of a number.
+/// How many blocks of content are read, if they do not fit into an image of `blocks` blocks, in order to report the size
+/// needed: 16 times the image, at least 16 GiB. A decompression bomb is not worth hours just for a number.
 fn counted_up_to(blocks: u64) -> u64 {
     const LEAST: u64 = (16 << 30) / BLOCK_BYTES;
     blocks.saturating_mul(16).max(LEAST)

@@ -1,4 +1,4 @@
-//! One file's content on its way into the image.
+//! Writes the content of a file.
 
 use std::io::{BufRead, ErrorKind};
 
@@ -11,18 +11,18 @@ use crate::ext4::write::target::Target;
 
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
-/// One file's content on its way into the image: cuts it into blocks, leaves out those of zeros.
+/// Writes the content of a file: divides it into blocks and leaves out those of zeros.
 pub(crate) struct ContentWriter<'w, T> {
     image: &'w mut BlockWriter<T>,
     /// Store zeros instead of making them holes.
     no_sparse: bool,
     file: FileData,
-    /// The block of the file that `partial` is part of.
+    /// The number of the file's block that `partial` belongs to.
     logical: u64,
-    /// A block that has not come whole yet: zeros behind `filled`.
+    /// An incomplete block, with zeros after `filled`.
     partial: [u8; BLOCK],
     filled: usize,
-    /// Where the last segment ended, in bytes of the file.
+    /// The end of the last segment, as an offset in the file.
     end: u64,
 }
 
@@ -34,7 +34,7 @@ impl<'w, T: Target> ContentWriter<'w, T> {
         Ok(Self { image, no_sparse, file: FileData::hole(size), logical: 0, partial: ZEROS, filled: 0, end: 0 })
     }
 
-    /// Takes `len` bytes of `input` as the file's bytes from `offset` on.
+    /// Takes `len` bytes of `input` as the content of the file from `offset` on.
     pub(crate) fn segment(&mut self, input: &mut impl BufRead, offset: u64, len: u64) -> Result<(), Error> {
         let end = offset.checked_add(len).filter(|&end| offset >= self.end && end <= self.file.size());
         let Some(end) = end else { return Err(Error::Segment { offset, len }) };
@@ -44,7 +44,7 @@ impl<'w, T: Target> ContentWriter<'w, T> {
             self.end_block()?;
             self.logical = block;
         }
-        // What stands between the segments in one block is zero already.
+        // Between segments in the same block, the buffer is zero already.
         self.filled = exact(offset % BLOCK as u64);
 
         let mut left = len;
@@ -87,7 +87,7 @@ impl<'w, T: Target> ContentWriter<'w, T> {
         Ok(())
     }
 
-    /// The partial block gets no more bytes; the rest of it is zero.
+    /// Completes the partial block with zeros.
     fn end_block(&mut self) -> Result<(), Error> {
         if self.filled > 0 {
             let block = self.partial;
@@ -119,7 +119,7 @@ impl<'w, T: Target> ContentWriter<'w, T> {
             let (start, len) = self.image.take((blocks.len() / BLOCK) as u64)?;
             let (now, rest) = blocks.split_at(len as usize * BLOCK);
             self.image.disk.write_blocks(start, now)?;
-            // The file's size was checked: its blocks have numbers of 32 bits.
+            // The file's size has been checked, so block numbers fit into 32 bits.
             let logical = u32::try_from(self.logical).map_err(|_| Error::FileTooLarge { size: self.file.size() })?;
             self.file.push(Extent { logical, start, len });
             self.logical += u64::from(len);

@@ -1,4 +1,4 @@
-//! A directory's blocks, in order.
+//! Produces the blocks of a directory, in order.
 
 use crate::ext4::format::dir_block::DirBlockBuilder;
 use crate::ext4::format::dir_entry::{DirEntry, EXT4_FT_DIR};
@@ -8,12 +8,12 @@ use crate::ext4::layout::dir_index::DirIndex;
 use crate::ext4::layout::directory::DirectoryPlan;
 use crate::ext4::number::BLOCK;
 
-/// Blocks handed out at once.
+/// The number of blocks passed on at once.
 const BATCH: usize = 64;
 
-/// Hands out a directory's blocks in order, some at a time (whole blocks, at most 256 KiB).
+/// Passes the blocks of a directory to `sink` in order, some at a time (whole blocks, at most 256 KiB).
 ///
-/// `entries` and `format` are those that the plan was made from.
+/// `entries` and `format` are those from which the plan was made.
 ///
 /// # Errors
 /// Those of `sink`.

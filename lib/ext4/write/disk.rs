@@ -1,4 +1,4 @@
-//! The target as the file system's own bytes.
+//! The target, addressed by offsets in the file system.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,25 +10,25 @@ use crate::ext4::write::target::Target;
 use crate::ext4::write::write_behind::{BUFFERS, DeferredError};
 use crate::relay::PageBuffer;
 
-/// Bytes gathered before they are written.
+/// How many bytes are gathered before they are written.
 const GATHER: usize = 1 << 20;
-/// What comes in pieces of so many bytes is written from where it is, at once: copying it and handing it to another
-/// processor costs more than to wait.
+/// Pieces of at least this size are written at once and from where they are: copying them and passing them to another
+/// processor costs more than waiting.
 const LARGE: usize = 64 << 10;
-/// The target, seen as the file system's own bytes: neighbouring writes are joined into large ones.
+/// The target, addressed by offsets in the file system; adjacent writes are joined into large ones.
 #[derive(Debug)]
 pub(crate) struct Disk<T> {
     target: T,
-    /// Where the file system starts in the target.
+    /// The offset of the file system in the target.
     base: u64,
     pending: PageBuffer,
-    /// Where `pending` goes, in bytes of the file system.
+    /// The offset of `pending` in the file system.
     pending_at: u64,
-    /// Where the content that comes now is from, if it is content.
+    /// The origin of what is being written, if it is content.
     origin: Option<Origin>,
-    /// The same of the first byte of `pending`.
+    /// The origin of the first byte of `pending`.
     pending_from: Option<Origin>,
-    /// Where the last buffers went in the target, and whence they came.
+    /// The offsets in the target and the origins of the last buffers.
     handed_over: VecDeque<(u64, Option<Origin>)>,
     discard: bool,
 }
@@ -55,13 +55,13 @@ impl<T: Target> Disk<T> {
         origin.offset = offset;
     }
 
-    /// No content follows.
+    /// Ends the content; only metadata follows.
     pub(crate) fn end_content(&mut self) -> Result<(), Error> {
         self.origin = None;
         self.flush()
     }
 
-    /// From now on nothing is written: the image is too small, and only its size is still of interest.
+    /// Stops writing, because the image is too small and only the size needed is still of interest.
     pub(crate) fn discard(&mut self) {
         self.discard = true;
         self.pending = PageBuffer::default();
@@ -72,12 +72,12 @@ impl<T: Target> Disk<T> {
         self.write(block.byte(), data)
     }
 
-    /// Writes a block where zeros stand already.
+    /// Writes a block to a place that is already zero.
     pub(crate) fn write_unless_zero(&mut self, block: BlockNumber, data: &[u8]) -> Result<(), Error> {
         if data.iter().all(|&byte| byte == 0) { Ok(()) } else { self.write_blocks(block, data) }
     }
 
-    /// Writes bytes, now or with those that follow.
+    /// Writes bytes, now or together with later ones.
     pub(crate) fn write(&mut self, mut offset: u64, mut data: &[u8]) -> Result<(), Error> {
         if self.discard {
             return Ok(());
@@ -106,13 +106,13 @@ impl<T: Target> Disk<T> {
         Ok(())
     }
 
-    /// Everything is handed over: waits until it is written.
+    /// After the last write, waits until everything is written.
     pub(crate) fn finish(&mut self) -> Result<(), Error> {
         self.flush()?;
         self.target.finish().map_err(|source| self.failed(self.base, 0, None, source))
     }
 
-    /// Writes what was gathered.
+    /// Writes what has been gathered.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
         if self.pending.is_empty() {
             return Ok(());
@@ -131,7 +131,7 @@ impl<T: Target> Disk<T> {
         Ok(())
     }
 
-    /// See [`Target::clear`]. In bytes of the file system.
+    /// See [`Target::clear`]; `offset` is in the file system.
     pub(crate) fn clear(&mut self, offset: u64, len: u64) -> Result<(), Error> {
         if self.discard {
             return Ok(());
@@ -141,7 +141,7 @@ impl<T: Target> Disk<T> {
         self.target.clear(offset, len).map_err(|source| self.failed(offset, len, None, source))
     }
 
-    /// See [`Target::punch`]. In bytes of the file system.
+    /// See [`Target::punch`]; `offset` is in the file system.
     pub(crate) fn punch(&mut self, offset: u64, len: u64) -> Result<(), Error> {
         if self.discard {
             return Ok(());
@@ -151,15 +151,14 @@ impl<T: Target> Disk<T> {
         self.target.punch(offset, len).map_err(|source| self.failed(offset, len, None, source))
     }
 
-    /// Clears the first `len` bytes of the file system before anything is written, and sees to it that they are clear
-    /// first.
+    /// Clears the first `len` bytes of the file system, and makes sure that this reaches the disk before anything else.
     pub(crate) fn clear_first(&mut self, len: u64) -> Result<(), Error> {
         self.clear(0, len)?;
         self.target.barrier().map_err(|source| self.failed(self.base, len, None, source))
     }
 
-    /// Everything but the primary superblock is written: makes the target so long that it holds `len` bytes of file
-    /// system, and orders what comes after.
+    /// When everything but the primary superblock is written, makes the target long enough for `len` bytes of file
+    /// system, and makes sure that this reaches the disk before the superblock.
     pub(crate) fn settle(&mut self, len: u64) -> Result<(), Error> {
         self.flush()?;
         let offset = self.base.saturating_add(len);
@@ -167,7 +166,7 @@ impl<T: Target> Disk<T> {
         self.target.barrier().map_err(|source| self.failed(offset, 0, None, source))
     }
 
-    /// The error of a call that writes at once, content from `origin` or none, or of a buffer that was handed over before.
+    /// The error of an immediate write, of content from `origin` if any, or of an earlier buffer.
     fn failed(&self, offset: u64, len: u64, origin: Option<&Origin>, source: io::Error) -> Error {
         match source.downcast::<DeferredError>() {
             Ok(late) => self.lost(late),
@@ -175,7 +174,7 @@ impl<T: Target> Disk<T> {
         }
     }
 
-    /// The error of a buffer that could not be written, with the content that it began with.
+    /// The error of an earlier buffer, with the origin of its first byte.
     fn lost(&self, DeferredError { offset, len, source }: DeferredError) -> Error {
         let buffer = self.handed_over.iter().rev().find(|(start, _)| *start == offset);
         let origin = buffer.and_then(|(_, origin)| origin.clone()).map(Box::new);

@@ -1,4 +1,4 @@
-//! The end of an image: everything that could not be written before the whole tree was known.
+//! Completes an image with everything that could not be written before the whole tree was known.
 
 use crate::ext4::error::Error;
 use crate::ext4::format::checksum::ChecksumSeed;
@@ -19,11 +19,11 @@ use crate::ext4::write::superblock::primary;
 use crate::ext4::write::target::Target;
 
 impl<T: Target> ImageWriter<T> {
-    /// Writes all the rest.
+    /// Writes everything else and completes the image.
     ///
     /// # Errors
     /// [`Error::NoSpace`], [`Error::NoInodes`], [`Error::ImageTooLarge`], [`Error::GrowthBound`]; [`Error::Inode`]
-    /// for what ext4 cannot represent; [`Error::Tree`] when the tree breaks its contract; [`Error::Write`].
+    /// for what ext4 cannot represent; [`Error::Tree`] if the tree breaks its contract; [`Error::Write`].
     pub fn finish(mut self, tree: &impl FileTree, identity: &Identity) -> Result<Report, Error> {
         self.blocks.disk.end_content()?;
         let numbers = InodeNumbering::new(tree)?;

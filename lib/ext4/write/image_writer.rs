@@ -1,4 +1,4 @@
-//! The writer as its callers see it.
+//! The public interface of the writer.
 
 use std::io::BufRead;
 
@@ -9,25 +9,25 @@ use crate::ext4::write::block_writer::BlockWriter;
 use crate::ext4::write::content::ContentWriter;
 use crate::ext4::write::target::Target;
 
-/// Writes one image. Content first, in any number of files; then [`finish`](Self::finish) with the tree.
+/// Writes an image: first the content of any number of files, then [`finish`](Self::finish) with the tree.
 #[derive(Debug)]
 pub struct ImageWriter<T> {
     pub(crate) blocks: BlockWriter<T>,
     pub(crate) options: Options,
 }
 
-/// What became of the image.
+/// The properties of a finished image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Size of the image in bytes: the size asked for, else that of the file system.
+    /// The size of the image in bytes: the requested size, else that of the file system.
     pub bytes: u64,
-    /// Size of the file system in blocks of 4096 bytes.
+    /// The size of the file system in blocks of 4096 bytes.
     pub blocks: u64,
-    /// Blocks that are free, those reserved for root included.
+    /// The number of free blocks, including those reserved for root.
     pub free_blocks: u64,
-    /// Inodes, used or not.
+    /// The number of inodes, used or not.
     pub inodes: u64,
-    /// Inodes that are free.
+    /// The number of free inodes.
     pub free_inodes: u64,
     /// The UUID.
     pub uuid: [u8; 16],
@@ -38,8 +38,8 @@ pub struct Report {
 }
 
 impl<T: Target> ImageWriter<T> {
-    /// Begins an image. The target's first block becomes zero, so that no older file system is found there while the
-    /// new one is not whole.
+    /// Begins an image. The target's first block is cleared, so that no older file system is found there until the new
+    /// one is complete.
     ///
     /// # Errors
     /// [`Error::Option`] when an option is out of range, [`Error::ImageTooLarge`], [`Error::Write`].
@@ -49,24 +49,24 @@ impl<T: Target> ImageWriter<T> {
         Ok(Self { blocks, options: options.clone() })
     }
 
-    /// Says where the content that follows comes from. It is written later than it is taken, so that an error of one
-    /// file may come with a call for another: [`Error::Write`] names this origin.
+    /// Sets the origin of the content that follows. Since content is written later than it is taken, the error of one
+    /// file may be reported by a call for another: [`Error::Write`] contains this origin.
     pub fn set_origin(&mut self, name: &[u8], offset: u64) {
         self.blocks.disk.set_origin(name, offset);
     }
 
-    /// Writes a file's content: `size` bytes of `input`. Blocks of zeros become holes (rule E7).
+    /// Writes the content of a file: `size` bytes of `input`. Blocks of zeros become holes (rule E7).
     ///
     /// # Errors
     /// [`Error::Input`], [`Error::InputCut`], [`Error::Write`], [`Error::FileTooLarge`], [`Error::ImageTooLarge`],
-    /// [`Error::GrowthBound`]. When a given image size is exceeded the content is read and counted, and
-    /// [`finish`](Self::finish) tells how much space is needed; [`Error::FarTooSmall`] when that goes too far.
+    /// [`Error::GrowthBound`]. If a requested image size is exceeded, content is still read and counted, so that
+    /// [`finish`](Self::finish) can report how much space is needed; [`Error::FarTooSmall`] when that goes too far.
     pub fn write_data(&mut self, input: &mut impl BufRead, size: u64) -> Result<FileData, Error> {
         self.write_sparse(input, size, [(0, size)])
     }
 
-    /// Writes a sparse file's content: `input` holds the bytes of the data segments (offset and length in bytes)
-    /// one after the other; all else of the file's `size` is hole.
+    /// Writes the content of a sparse file: `input` holds the bytes of the data segments (offset and length in bytes)
+    /// one after the other; the rest of `size` is a hole.
     ///
     /// # Errors
     /// As [`write_data`](Self::write_data), and [`Error::Segment`].

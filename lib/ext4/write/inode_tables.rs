@@ -1,4 +1,4 @@
-//! The inodes, each at its place in its group's table.
+//! Writes the inodes to the tables of their groups.
 
 use std::convert::Infallible;
 
@@ -29,12 +29,12 @@ pub(crate) struct InodeTables<'a, T> {
     pub(crate) disk: &'a mut Disk<T>,
     pub(crate) layout: &'a Layout,
     pub(crate) seed: Option<ChecksumSeed>,
-    /// Directories in each group, as far as there are any.
+    /// The number of directories in each group, up to the last group that has any.
     pub(crate) directories: Vec<u16>,
 }
 
 impl<T: Target> InodeTables<'_, T> {
-    /// All inodes that have a name.
+    /// Writes all inodes that have a name.
     pub(crate) fn inodes(
         &mut self,
         tree: &impl FileTree,
@@ -139,7 +139,7 @@ impl<T: Target> InodeTables<'_, T> {
         fields.encode(InodeNumber::LOST_FOUND, self.seed)
     }
 
-    /// The reserved inodes that are in use, and the journal. Returns the journal's inode.
+    /// Writes the reserved inodes that are used, and the journal. Returns the inode of the journal.
     pub(crate) fn reserved_inodes(&mut self, identity: &Identity) -> Result<Option<[u8; INODE_BYTES]>, Error> {
         let common =
             InodeFields { mode: file_mode::S_IFREG | 0o600, links: 1, time: identity.now, ..InodeFields::default() };
@@ -184,7 +184,7 @@ impl<T: Target> InodeTables<'_, T> {
     }
 }
 
-/// The root of a tree that fits the inode.
+/// The root of a tree that fits into the inode.
 fn inline_root(data: &FileData) -> Root {
     let fits = if tree_blocks(data.extents()) == 0 { data.extents() } else { &[] };
     build(fits, None, |_| Ok::<_, Infallible>(BlockNumber::default())).unwrap_or_else(|never| match never {})

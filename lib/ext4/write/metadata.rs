@@ -1,4 +1,4 @@
-//! Content that is not file data: directories, long symlinks, attribute blocks, extent trees.
+//! Writes content other than file data: directories, long symlinks, attribute blocks, extent trees.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -21,17 +21,17 @@ use crate::ext4::write::directory::write_directory;
 use crate::ext4::write::target::Target;
 use crate::meta::NodeKind;
 
-/// Blocks of `lost+found`, as `mke2fs` makes it: room for `e2fsck` when nothing else is left.
+/// The size of `lost+found` in blocks, as with `mke2fs`: space for `e2fsck` when nothing else is left.
 const LOST_FOUND_BLOCKS: u32 = 4;
 
-/// Where everything that is no file data stands, by inode number.
+/// Where content other than file data is, by inode number.
 #[derive(Debug, Default)]
 pub(crate) struct MetadataBlocks {
     /// Directories and long symlinks, in ascending order.
     content: Vec<Mapped>,
-    /// Which attribute block an inode uses, in ascending order.
+    /// The attribute blocks of inodes, in ascending order.
     xattrs: Vec<(InodeNumber, BlockNumber)>,
-    /// Extent trees that do not fit their inode.
+    /// Extent trees that do not fit into their inodes.
     trees: HashMap<InodeNumber, ExtentTree>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct ExtentTree {
 }
 
 impl MetadataBlocks {
-    /// A directory's or long symlink's blocks, and whether it is an indexed directory.
+    /// The blocks of a directory or long symlink, and whether it is an indexed directory.
     pub(crate) fn content(&self, number: InodeNumber) -> Option<(&FileData, bool)> {
         let at = self.content.binary_search_by_key(&number, |mapped| mapped.number).ok()?;
         Some((&self.content[at].data, self.content[at].indexed))
@@ -61,14 +61,14 @@ impl MetadataBlocks {
         Some(self.xattrs[at].1)
     }
 
-    /// The extent tree of an inode with more extents than fit into it.
+    /// The extent tree of an inode, if it does not fit into the inode.
     pub(crate) fn tree(&self, number: InodeNumber) -> Option<&ExtentTree> {
         self.trees.get(&number)
     }
 }
 
 impl<T: Target> BlockWriter<T> {
-    /// Writes all of it.
+    /// Writes all metadata content.
     pub(crate) fn place(
         &mut self,
         tree: &impl FileTree,
@@ -121,7 +121,7 @@ impl<T: Target> BlockWriter<T> {
         Ok((data, plan.index.is_some()))
     }
 
-    /// A target that does not fit the inode gets a block.
+    /// Writes a target that does not fit into the inode to a block.
     fn symlink(&mut self, target: &[u8]) -> Result<Option<(FileData, bool)>, Refusal> {
         check_symlink(target).map_err(Refusal::Inode)?;
         if target.len() < FAST_SYMLINK {
@@ -159,7 +159,7 @@ impl<T: Target> BlockWriter<T> {
         }
         let mut stands = Vec::with_capacity(blocks.count());
         let mut out = [0; BLOCK];
-        // Made once more of who has it first, so that values need not be held twice.
+        // Encoded again from the first inode that uses it, so that values need not be held twice.
         for (index, id) in first_users.into_iter().enumerate() {
             let inode = tree.inode(id);
             let image = xattrs::block_image(inode.meta.mode, inode.kind, inode.xattrs);
@@ -203,7 +203,7 @@ impl<T: Target> BlockWriter<T> {
         Ok(())
     }
 
-    /// The ranges of content that no file of the tree has, because a later file replaced theirs.
+    /// The ranges of content that no file of the tree uses, because later files replaced theirs.
     pub(crate) fn replaced(
         &mut self,
         tree: &impl FileTree,
@@ -237,7 +237,7 @@ impl<T: Target> BlockWriter<T> {
     }
 }
 
-/// An error that does not know its file yet.
+/// An error that does not name its file yet.
 enum Refusal {
     Inode(InodeError),
     Other(Error),

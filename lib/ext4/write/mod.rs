@@ -1,4 +1,4 @@
-//! Writing: content as it comes, then everything else, through a [`Target`](target::Target).
+//! Writes content as it comes, then everything else, to a [`Target`](target::Target).
 
 mod bitmaps;
 mod block_writer;

@@ -1,4 +1,4 @@
-//! What the superblock says, as `mke2fs` would have it say.
+//! The values in the superblock, chosen like those of `mke2fs`.
 
 use arcbox_ext4::constants::{SUPERBLOCK_MAGIC, compat, incompat, ro_compat};
 use arcbox_ext4::types::SuperBlock;
@@ -20,7 +20,7 @@ const ERRORS_CONTINUE: u16 = 1;
 const HALF_MD4: u8 = 1;
 /// `EXT4_DEFM_XATTR_USER | EXT4_DEFM_ACL`
 const DEFAULT_MOUNT_OPTIONS: u32 = 0x4 | 0x8;
-/// Groups of a flexible group: 2^4.
+/// The number of groups in a flexible group: 2^4.
 const LOG_GROUPS_PER_FLEX: u8 = 4;
 /// `EXT4_CRC32C_CHKSUM`
 const CRC32C: u8 = 1;
@@ -29,14 +29,14 @@ const JOURNAL_BACKUP: u8 = 1;
 /// `s_log_block_size`: 2^(10 + 2) bytes.
 const LOG_BLOCK_SIZE: u32 = 2;
 
-/// The sums over all groups.
+/// The totals over all groups.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FreeCounts {
     pub(crate) free_blocks: u64,
     pub(crate) free_inodes: u64,
 }
 
-/// The primary superblock, without checksum.
+/// The primary superblock, without a checksum.
 pub(crate) fn primary(
     layout: &Layout,
     options: &Options,
@@ -48,7 +48,7 @@ pub(crate) fn primary(
     let (now, now_high) = seconds(identity.now.secs);
     let (written, written_high) = seconds(identity.last_write.secs);
     let mut label = [0; 16];
-    label[..options.label.len()].copy_from_slice(&options.label); // at most 16 bytes: Options::check
+    label[..options.label.len()].copy_from_slice(&options.label); // at most 16 bytes, see Options::check
     SuperBlock {
         inodes_count: exact(layout.inodes()),
         blocks_count_lo: exact(layout.blocks),
@@ -118,7 +118,7 @@ fn journal_backup(inode: &[u8; INODE_BYTES]) -> [u32; 17] {
     backup
 }
 
-/// 40 bits without sign: the superblock knows no time before 1970.
+/// Splits seconds into 40 unsigned bits: the superblock cannot represent times before 1970.
 fn seconds(secs: i64) -> (u32, u8) {
     let [a, b, c, d, high, ..] = secs.clamp(0, (1 << 40) - 1).to_le_bytes();
     (u32::from_le_bytes([a, b, c, d]), high)

@@ -1,4 +1,4 @@
-//! What an image is written to.
+//! The targets of an image.
 
 use std::fs::File;
 use std::io;
@@ -8,7 +8,7 @@ use crate::sys::{punch, zero};
 
 use crate::relay::PageBuffer;
 
-/// What the image is written to. Offsets are in bytes from the target's start.
+/// The target of an image. Offsets are in bytes from the start of the target.
 pub trait Target {
     /// Writes all of `data` at `offset`.
     ///
@@ -16,19 +16,19 @@ pub trait Target {
     /// As the underlying device reports them.
     fn write_at(&mut self, data: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Writes all of `buffer` at `offset`, now or before the next call that is not this one; returns an empty buffer
-    /// to fill.
+    /// Writes all of `buffer` at `offset`, now or at the latest before the next call of another method; returns an
+    /// empty buffer to fill.
     ///
     /// # Errors
-    /// As the underlying device reports them, for this write or one before.
+    /// As the underlying device reports them, for this write or an earlier one.
     fn write_buffer(&mut self, mut buffer: PageBuffer, offset: u64) -> io::Result<PageBuffer> {
         self.write_at(&buffer, offset)?;
         buffer.clear();
         Ok(buffer)
     }
 
-    /// The last call: waits for what [`write_buffer`](Self::write_buffer) left for later. Where old bytes would show up
-    /// again if a write were lost, it is on the disk after this, or an error.
+    /// The last call: waits for what [`write_buffer`](Self::write_buffer) deferred. If old content could reappear after
+    /// a lost write, everything is on the disk when this succeeds.
     ///
     /// # Errors
     /// As the underlying device reports them.
@@ -36,33 +36,33 @@ pub trait Target {
         Ok(())
     }
 
-    /// Makes a range that the writer has not written yet read as zeros.
+    /// Makes a range that has not been written yet read as zeros.
     ///
     /// # Errors
     /// As the underlying device reports them.
     fn clear(&mut self, offset: u64, len: u64) -> io::Result<()>;
 
-    /// Makes a range that the writer has written, but does not need, read as zeros again.
+    /// Makes a range that was written, but is not needed, read as zeros again.
     ///
     /// # Errors
     /// As the underlying device reports them.
     fn punch(&mut self, offset: u64, len: u64) -> io::Result<()>;
 
-    /// Everything up to `len` exists: the file has at least this length.
+    /// Makes the target at least `len` bytes long.
     ///
     /// # Errors
     /// As the underlying device reports them.
     fn extend_to(&mut self, len: u64) -> io::Result<()>;
 
-    /// Called when the place of the primary superblock is cleared, and before it is written: what was written before must
-    /// reach the disk first where a cut run could otherwise look like a file system (rule S2).
+    /// Called after the place of the primary superblock is cleared, and before it is written: earlier writes must reach
+    /// the disk first if an interrupted run could otherwise look like a file system (rule S2).
     ///
     /// # Errors
     /// As the underlying device reports them.
     fn barrier(&mut self) -> io::Result<()>;
 }
 
-/// A new, empty file that nobody sees before it is whole: what is not written is a hole and reads as zeros.
+/// A new, empty file that nobody sees before it is complete: unwritten ranges are holes and read as zeros.
 #[derive(Debug)]
 pub struct FreshFile(pub File);
 
@@ -88,7 +88,7 @@ impl Target for FreshFile {
     }
 }
 
-/// A block device, or a part of an existing disk image: old bytes are there, and other parts are not ours.
+/// A block device or part of an existing disk image: it has old content, and other parts must not be touched.
 #[derive(Debug)]
 pub struct InPlace(pub File);
 

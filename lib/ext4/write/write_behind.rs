@@ -1,4 +1,4 @@
-//! Writing on another core.
+//! Writes on another core.
 
 use std::io;
 use std::mem;
@@ -8,26 +8,26 @@ use std::thread::{self, JoinHandle};
 use crate::ext4::write::target::Target;
 use crate::relay::{Ended, PageBuffer, Sender, hand_over};
 
-/// Buffers that go round: as many may be under way when an error comes.
+/// The number of circulating buffers: this many may be under way when an error comes.
 pub(crate) const BUFFERS: usize = 4;
 
-/// A target that a thread of its own writes to, so that the next content is read meanwhile. An error comes with a
-/// later call, and with its own place; everything but [`write_buffer`](Target::write_buffer) waits for what was begun before.
+/// A target that a separate thread writes to, so that the next content can be read meanwhile. An error is reported by a
+/// later call, with its own offset; everything but [`write_buffer`](Target::write_buffer) waits for earlier writes.
 #[derive(Debug)]
 pub struct WriteBehind<T> {
     target: Arc<Mutex<T>>,
-    /// Gone when this is dropped, which ends the thread.
+    /// Removed when this is dropped, which ends the thread.
     full: Option<Sender<(PageBuffer, u64), DeferredError>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// An error of a write that was begun by an earlier call.
+/// The error of a write that an earlier call began.
 #[derive(Debug, thiserror::Error)]
 #[error("writing {len} bytes at byte {offset}: {source}")]
 pub(crate) struct DeferredError {
-    /// Byte offset in the target.
+    /// The offset in the target, in bytes.
     pub(crate) offset: u64,
-    /// Bytes that were to be written.
+    /// The number of bytes to write.
     pub(crate) len: u64,
     pub(crate) source: io::Error,
 }
@@ -36,7 +36,7 @@ impl<T: Target + Send + 'static> WriteBehind<T> {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// When the thread cannot be started.
     pub fn new(target: T) -> io::Result<Self> {
         let target = Arc::new(Mutex::new(target));
         let (full, receiver) = hand_over(BUFFERS);
@@ -52,7 +52,7 @@ impl<T: Target + Send + 'static> WriteBehind<T> {
         Ok(Self { target, full: Some(full), thread: Some(thread) })
     }
 
-    /// The target, when all that was begun is written.
+    /// The target, after all earlier writes.
     fn settled(&mut self) -> io::Result<MutexGuard<'_, T>> {
         self.full.as_mut().map_or(Err(Ended::Gone), Sender::settle).map_err(deferred)?;
         Ok(lock(&self.target))
@@ -66,7 +66,7 @@ fn deferred(ended: Ended<DeferredError>) -> io::Error {
     }
 }
 
-/// What a panic left half-done is never reported whole: the thread is gone then.
+/// Poisoning is ignored: after a panic the thread is gone, and success is never reported.
 fn lock<T>(target: &Mutex<T>) -> MutexGuard<'_, T> {
     target.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -107,7 +107,7 @@ impl<T> Drop for WriteBehind<T> {
     fn drop(&mut self) {
         self.full = None;
         if let Some(thread) = mem::take(&mut self.thread) {
-            // It died of a panic that was reported already.
+            // If it panicked, that has been reported.
             let _ = thread.join();
         }
     }
