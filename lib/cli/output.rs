@@ -69,6 +69,10 @@ impl Output {
                 return Err(OutputError::new(target, "is a directory: name a file in it", None));
             }
             Ok(_) => return Err(OutputError::new(target, "is neither a regular file nor a block device", None)),
+            // A link that /proc makes up, as /dev/fd/1 is for a pipe, leads to no path.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && target.exists() => {
+                return Err(OutputError::new(target, "is neither a regular file nor a block device", None));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(fail("cannot be examined")(error)),
         }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::message::chain;
 use super::{advice, legible, message_line, panics, terminal, warning_limit};
+use crate::sys::outlive_file_size_limit;
 
 /// Why a filter failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,7 @@ impl Failure {
 /// by `exit`.
 pub fn run(tool: &str, exit: fn(i32) -> !, filter: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
     panics::end_by(exit, tool);
+    outlive_file_size_limit();
     let done = filter();
     // Whatever is printed from here on stays on the screen.
     terminal::clear_progress();

@@ -12,7 +12,7 @@ use super::destination::Referrer;
 use super::failure;
 use super::runtime::Runtime;
 use super::url::{self, Url};
-use super::{Error, retry};
+use super::{Error, retry, scrub};
 
 /// How many bytes of a server's error text are read, and how many characters of it are shown.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -102,7 +102,8 @@ impl Answer {
     /// An addition to the message that the bytes are wrong: an encoding that was not requested is the likely cause. Correct
     /// bytes are accepted whatever the header says, since some blob stores set it for every file that is compressed.
     pub(super) fn encoding(&self) -> String {
-        let named = self.encoded().map(|name| name.chars().take(20).collect::<String>());
+        // What is cut within a secret would not be known for one.
+        let named = self.encoded().map(|name| scrub(name).chars().take(20).collect::<String>());
         named.map(|name| format!(" (sent with Content-Encoding {name}, which was not asked for)")).unwrap_or_default()
     }
 
@@ -111,7 +112,7 @@ impl Answer {
         let status = self.status();
         let retry_after = self.header("retry-after").and_then(retry::retry_after);
         let (url, redirected) = (url::shown(&self.url), self.redirected);
-        let message = message(&self.body_start()).map(|text| shorten(&text));
+        let message = message(&self.body_start()).map(|text| shorten(&scrub(&text)));
         let status_text = match status.canonical_reason() {
             Some(reason) => format!("{} {reason}", status.as_u16()),
             None => status.as_u16().to_string(),

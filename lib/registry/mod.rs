@@ -29,6 +29,7 @@ mod helper;
 mod mirrors;
 mod p521;
 mod proxy;
+mod reading;
 mod registries_conf;
 mod repository;
 mod resolver;

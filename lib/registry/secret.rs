@@ -9,6 +9,8 @@ use std::sync::{PoisonError, RwLock};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::reading::{Read, decode, decoded, exact, loose};
+
 /// Shorter secrets cannot be kept: removing them from a message would reveal them.
 const SHORTEST: usize = 3;
 
@@ -21,8 +23,15 @@ const MOST_WORK: usize = 64;
 /// The replacement for a secret.
 const MASK: &str = "***";
 
-/// All forms of secrets, as [`fold`] returns them. Their number is that of the passwords and tokens of a run.
-static KNOWN: RwLock<Vec<Vec<u8>>> = RwLock::new(Vec::new());
+/// All forms of secrets. Their number is that of the passwords and tokens of a run.
+static KNOWN: RwLock<Known> = RwLock::new(Known { strict: Vec::new(), loose: Vec::new() });
+
+struct Known {
+    /// As [`exact`] and [`decoded`] return them.
+    strict: Vec<Vec<u8>>,
+    /// As [`loose`] does.
+    loose: Vec<Vec<u8>>,
+}
 
 /// A text that is never shown; not necessarily UTF-8.
 #[derive(Clone, PartialEq, Eq)]
@@ -54,18 +63,25 @@ fn know(secret: &[u8]) {
     if secret.len() < SHORTEST {
         return;
     }
-    let mut forms = vec![secret.to_ascii_lowercase(), fold(secret).into_iter().map(|(byte, _)| byte).collect()];
+    let hex =
+        secret.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| b"0123456789abcdef"[usize::from(digit)]);
+    let mut forms = vec![secret.to_ascii_lowercase(), bytes(&decoded(secret)), hex.collect()];
     // Shorter pieces of base64 occur in any text.
     forms.extend((0..3).map(|before| within_base64(secret, before)).filter(|form| form.len() > SHORTEST));
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     for form in forms {
-        if !known.contains(&form) {
-            known.push(form);
+        let loosened = bytes(&loose(exact(&form)));
+        // What is left of a shorter one occurs in any text.
+        if loosened.len() >= BEGINNING && !known.loose.contains(&loosened) {
+            known.loose.push(loosened);
+        }
+        if !known.strict.contains(&form) {
+            known.strict.push(form);
         }
     }
 }
 
-/// The base64 characters that `secret` always causes if it follows `before` other bytes (modulo 3), as [`fold`] returns
+/// The base64 characters that `secret` always causes if it follows `before` other bytes (modulo 3), as [`decoded`] returns
 /// them.
 fn within_base64(secret: &[u8], before: usize) -> Vec<u8> {
     let mut text = vec![0; before];
@@ -75,36 +91,27 @@ fn within_base64(secret: &[u8], before: usize) -> Vec<u8> {
     // The characters at either end contain bits of the neighbouring bytes.
     let start = [0, 2, 3][before];
     let end = encoded.len() - usize::from(matches!(text.len() % 3, 1 | 2));
-    fold(encoded.get(start..end).unwrap_or_default().as_bytes()).into_iter().map(|(byte, _)| byte).collect()
+    bytes(&decoded(encoded.get(start..end).unwrap_or_default().as_bytes()))
 }
 
-/// Replaces every registered secret in `text`: verbatim, in any case, percent-encoded, escaped, in base64, or truncated
-/// after its first characters.
+/// Replaces every registered secret in `text`: verbatim, in any case, escaped as in addresses, JSON or HTML, also twice, in
+/// hexadecimal digits, in base64, broken over lines, in another character set, or truncated after its first characters.
 #[must_use]
 pub fn scrub(text: &str) -> String {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-    if known.is_empty() {
+    if known.strict.is_empty() {
         return text.to_owned();
     }
-    let plain = text.bytes().enumerate().map(|(at, byte)| (byte.to_ascii_lowercase(), at..at + 1)).collect();
     let mut hidden = vec![false; text.len()];
-    for view in [plain, fold(text.as_bytes())] {
-        let bytes: Vec<u8> = view.iter().map(|(byte, _)| *byte).collect();
-        for form in known.iter() {
-            let beginning = &form[..form.len().min(BEGINNING)];
-            let (mut from, mut work) = (0, bytes.len().saturating_mul(MOST_WORK));
-            while let Some(at) = find(&bytes[from..], beginning) {
-                let at = from + at;
-                let same = bytes[at..].iter().zip(form).take_while(|(a, b)| a == b).count();
-                // If a text nearly repeats a secret over and over, hide all of it to limit the work.
-                let end = if same <= work { at + same } else { bytes.len() };
-                work = work.saturating_sub(same);
-                view[at..end].iter().for_each(|(_, range)| hidden[range.clone()].fill(true));
-                // The next match may begin within this one.
-                from = if end == bytes.len() { end } else { at + 1 };
-            }
-        }
+    let once = decoded(text.as_bytes());
+    let twice = decode(&once);
+    // Few texts have escapes of escapes.
+    let readings = [Some(&exact(text.as_bytes())), Some(&once), Some(&twice).filter(|twice| twice.len() < once.len())];
+    for reading in readings.into_iter().flatten() {
+        known.strict.iter().for_each(|form| hide(reading, form, &mut hidden));
     }
+    let reading = loose(twice);
+    known.loose.iter().for_each(|form| hide(&reading, form, &mut hidden));
     let mut out = String::with_capacity(text.len());
     let mut masking = false;
     for (at, c) in text.char_indices() {
@@ -119,37 +126,30 @@ pub fn scrub(text: &str) -> String {
     out
 }
 
+/// Marks what of a text is `form`, or its beginning.
+fn hide(reading: &[Read], form: &[u8], hidden: &mut [bool]) {
+    let bytes = bytes(reading);
+    let beginning = &form[..form.len().min(BEGINNING)];
+    let (mut from, mut work) = (0, bytes.len().saturating_mul(MOST_WORK));
+    while let Some(at) = find(&bytes[from..], beginning) {
+        let at = from + at;
+        let same = bytes[at..].iter().zip(form).take_while(|(a, b)| a == b).count();
+        // If a text nearly repeats a secret over and over, hide all of it to limit the work.
+        let end = if same <= work { at + same } else { bytes.len() };
+        work = work.saturating_sub(same);
+        // With what a reading left out in between.
+        hidden[reading[at].1.start..reading[end - 1].1.end].fill(true);
+        // The next match may begin within this one.
+        from = if end == bytes.len() { end } else { at + 1 };
+    }
+}
+
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-/// Normalises a text: lower case, percent-encoding and backslashes decoded, the two base64 alphabets unified. Each byte
-/// comes with its range in the text.
-fn fold(text: &[u8]) -> Vec<(u8, std::ops::Range<usize>)> {
-    let hex = |at: usize| {
-        let digits = text.get(at..at + 2)?;
-        let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        u8::from_str_radix(digits, 16).ok()
-    };
-    let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        let next = text.get(at + 1).copied();
-        let (byte, len) = match (byte, next) {
-            (b'%', Some(_)) => hex(at + 1).map_or((byte, 1), |byte| (byte, 3)),
-            (b'\\', Some(b'x')) => hex(at + 2).map_or((byte, 1), |byte| (byte, 4)),
-            (b'\\', Some(next @ (b'"' | b'\\' | b'/' | b'\''))) => (next, 2),
-            _ => (byte, 1),
-        };
-        let byte = match byte.to_ascii_lowercase() {
-            b'-' => b'+',
-            b'_' => b'/',
-            other => other,
-        };
-        out.push((byte, at..at + len));
-        at += len;
-    }
-    out
+fn bytes(reading: &[Read]) -> Vec<u8> {
+    reading.iter().map(|(byte, _)| *byte).collect()
 }
 
 #[cfg(test)]
@@ -171,6 +171,13 @@ mod tests {
             &pair.replace('+', "-").replace('/', "_"),
             &STANDARD.encode("x:Hunter/2 \"quoted\"-pass and more"),
             &STANDARD.encode("xy:Hunter/2 \"quoted\"-pass"),
+            "Hunter%252F2%2520%2522quoted%2522-pass",
+            "Hunter/2+&quot;quoted&quot;-pass",
+            "Hunter&#47;2&#x20;&#34;quoted&#X22;-pass",
+            "Hunter\\u002f2 \\u0022quoted\\u0022-pass",
+            "48756E7465722F32202271756F746564222D70617373",
+            "Hunter/2\r\n \"quoted\"\n-pass",
+            &format!("{}\n{}", &pair[..20], &pair[20..]),
         ] {
             let shown = scrub(&format!("the server says {written}, ä"));
             assert!(shown.starts_with("the server says ") && shown.ends_with(", ä"), "{shown}");
@@ -190,6 +197,17 @@ mod tests {
         assert_eq!(scrub("x abcabcab/abcabcab/abcabcab y"), "x *** y");
         let _ = Secret::new("z".repeat(200_000));
         assert_eq!(scrub(&format!("x {} y", "z".repeat(400_000))), "x ***");
+    }
+
+    /// Headers and error texts come in whatever their server takes for text.
+    #[test]
+    fn a_secret_is_taken_out_in_any_character_set() {
+        let _ = (Secret::new("motörhead-ÄÖ-1975"), Secret::new(&b"r\xe4tselhaft"[..]));
+        for written in
+            ["mot\u{fffd}rhead-\u{fffd}-1975", "motÃ¶rhead-Ã„Ã–-1975", "MOT\\u00f6RHEAD-ÄÖ-1975", "räts\nelhaft"]
+        {
+            assert_eq!(scrub(&format!("ü {written} ü")), "ü *** ü", "{written}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@
 mod beneath;
 mod device;
 mod file_kind;
+mod file_size_limit;
 mod holes;
 mod interrupted;
 mod lock;
@@ -49,6 +50,7 @@ pub fn open_flags(flags: rustix::fs::OFlags) -> i32 {
 pub use beneath::open_beneath;
 pub use device::{device_numbers, open_device};
 pub use file_kind::kind_in_words;
+pub use file_size_limit::outlive_file_size_limit;
 pub use holes::{data_segments, next_data, punch, zero};
 pub use interrupted::uninterrupted;
 pub use lock::{try_lock, try_lock_shared};

@@ -11,7 +11,6 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError, mpsc};
 use std::thread;
 
 use rustix::fs::OFlags;
-use signal_hook::consts::SIGXFSZ;
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU};
 use signal_hook::iterator::SignalsInfo;
 
@@ -170,8 +169,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Signals that end a process by default, except those caused by its own faults.
-const DEADLY: [i32; 11] =
-    [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGPROF, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ];
+const DEADLY: [i32; 10] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGPROF, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU];
 
 fn watch() {
     // Start the thread first: with handlers but no thread, the process could not be stopped.

@@ -117,6 +117,7 @@ fn wrong_files() {
         ("tar2ext4 -o empty good.tar", 1, &["tar2ext4: empty: is a directory: name a file in it"]),
         ("tar2ext4 -o no/x.ext4 good.tar", 1, &["tar2ext4: no/x.ext4: its directory does not exist"]),
         ("tar2ext4 -o /dev/null good.tar", 1, &["/dev/null: is neither a regular file nor a block device"]),
+        ("tar2ext4 -o /dev/fd/1 good.tar | cat", 0, &["/dev/fd/1: is neither a regular file nor a block device"]),
     ]);
 }
 

@@ -89,7 +89,7 @@ fn full_cache(scene: &Scene, size: u64, counts: &mut Counts) {
     counts.add("cache");
 }
 
-/// `ulimit -f`: the kernel ends who writes a larger file.
+/// `ulimit -f`: the kernel would end who writes a larger file.
 fn limited(scene: &Scene, random: &mut fastrand::Rng, written: u64, counts: &mut Counts) {
     needs(&["prlimit"]);
     let place = scene.place();
@@ -101,7 +101,9 @@ fn limited(scene: &Scene, random: &mut fastrand::Rng, written: u64, counts: &mut
         false => filter,
     });
     let outcome = super::Pipeline::spawn(filters.collect(), None).wait();
-    let fails = scene.survives(&outcome, &place, Some(which));
+    let fails = scene.survives(&outcome, &place, None);
+    let told = outcome.said[which].lines().count() == 1 && outcome.said[which].contains("File too large");
+    assert!(told, "nothing is said of the limit\n{}", outcome.report());
     assert!(fails, "files of {limit} bytes are enough\n{}", outcome.report());
     scene.second_run_succeeds(Source::Layout, &place);
     scene.clear(&place);

@@ -80,6 +80,11 @@ fn an_error_that_repeats_the_password_does_not_show_it() {
         |password: &str| base64(format!("{USER}:{password}")),
         |password: &str| base64(password),
         |password: &str| base64(format!("me:{password}")),
+        |password: &str| password.replace('/', "&#47;").replace('-', "&#x2d;").replace(' ', "+"),
+        |password: &str| password.replace('/', "%252f").replace(' ', "%2520"),
+        |password: &str| password.bytes().map(|byte| format!("{byte:02X}")).collect(),
+        |password: &str| password.split_at(7).0.to_owned() + "\n" + password.split_at(7).1,
+        |password: &str| format!("{}{password}", "x".repeat(394)),
     ] {
         is_silent("/manifests/", move |password, _| {
             Reply::error(403, "DENIED", &format!("not with {}", spoil(password)))

@@ -58,9 +58,9 @@ pub(super) fn form_values(form: &str, key: &str) -> Vec<String> {
     pairs.filter(|(name, _)| url_decode(name) == key).map(|(_, value)| url_decode(value)).collect()
 }
 
-/// What any spelling of `SECRET` contains: as it is, and inside base64 at each of the three alignments.
+/// What any spelling of `SECRET` contains: as it is, in digits, and inside base64 at each of the three alignments.
 pub(super) fn secret_marks() -> Vec<Vec<u8>> {
-    let mut marks = vec![b"SECRET".to_vec()];
+    let mut marks = vec![b"SECRET".to_vec(), b"534543524554".to_vec()];
     for before in 0..3usize {
         let text = base64([vec![0; before], b"SECRET".to_vec()].concat());
         let start = [0, 2, 3][before];

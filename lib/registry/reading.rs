@@ -1,0 +1,111 @@
+//! Ways to read a text, in which a secret is the same however it was written.
+
+use std::ops::Range;
+
+/// A byte that a text stands for, and where in the text.
+pub(super) type Read = (u8, Range<usize>);
+
+/// The bytes as they are, in small letters.
+pub(super) fn exact(text: &[u8]) -> Vec<Read> {
+    text.iter().enumerate().map(|(at, byte)| (byte.to_ascii_lowercase(), at..at + 1)).collect()
+}
+
+/// As [`exact`], with the escapes of addresses, JSON, HTML and our own messages undone, and the two alphabets of base64 made
+/// one; a blank is a plus sign, as forms have it.
+pub(super) fn decoded(text: &[u8]) -> Vec<Read> {
+    decode(&exact(text))
+}
+
+/// The same of what was read before.
+pub(super) fn decode(text: &[Read]) -> Vec<Read> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(((byte, range), rest)) = text[at..].split_first() {
+        let (character, len) = match byte {
+            b'%' => number(rest, 2, 16).map_or((None, 1), |character| (Some(character), 3)),
+            b'\\' => backslash(rest).map_or((None, 1), |(character, len)| (Some(character), 1 + len)),
+            b'&' => entity(rest).map_or((None, 1), |(character, len)| (Some(character), 1 + len)),
+            _ => (None, 1),
+        };
+        let range = range.start..text[at + len - 1].1.end;
+        match character {
+            None => out.push((unified(*byte), range)),
+            // Addresses and our own escapes are of bytes, as far as these are no characters.
+            Some(byte @ 0..=255) if len <= 4 => out.push((unified(low(byte)), range)),
+            Some(other) => {
+                let character = char::from_u32(other).unwrap_or(char::REPLACEMENT_CHARACTER);
+                let mut buffer = [0; 4];
+                let bytes = character.encode_utf8(&mut buffer).bytes();
+                out.extend(bytes.map(|byte| (unified(byte), range.clone())));
+            }
+        }
+        at += len;
+    }
+    out
+}
+
+/// Without blanks, line breaks and what stands for a blank, and with one byte for any number of others than ASCII: a text that
+/// was broken into lines, or went through another character set.
+pub(super) fn loose(text: Vec<Read>) -> Vec<Read> {
+    const FOREIGN: u8 = 0x80;
+    let mut out: Vec<Read> = Vec::with_capacity(text.len());
+    for (byte, range) in text {
+        match (byte, out.last_mut()) {
+            (b'+' | b'-', _) => {}
+            (byte, _) if byte.is_ascii_whitespace() || byte.is_ascii_control() => {}
+            (0x80.., Some((FOREIGN, before))) => before.end = before.end.max(range.end),
+            (0x80.., _) => out.push((FOREIGN, range)),
+            _ => out.push((byte, range)),
+        }
+    }
+    out
+}
+
+/// A number of so many digits.
+fn number(text: &[Read], digits: usize, radix: u32) -> Option<u32> {
+    let digits = text.get(..digits)?;
+    digits.iter().try_fold(0_u32, |number, (digit, _)| {
+        number.checked_mul(radix)?.checked_add(char::from(*digit).to_digit(radix)?)
+    })
+}
+
+/// What follows a backslash: the character, and how many bytes.
+fn backslash(text: &[Read]) -> Option<(u32, usize)> {
+    match text.first()?.0 {
+        b'x' => Some((number(&text[1..], 2, 16)?, 3)),
+        b'u' => Some((number(&text[1..], 4, 16)?, 5)),
+        b'n' | b'r' | b't' => Some((u32::from(b'\n'), 1)),
+        byte @ (b'"' | b'\\' | b'/' | b'\'') => Some((byte.into(), 1)),
+        _ => None,
+    }
+}
+
+/// What follows an ampersand: the character, and how many bytes.
+fn entity(text: &[Read]) -> Option<(u32, usize)> {
+    const LONGEST: usize = 8;
+    let end = text.iter().take(LONGEST).position(|(byte, _)| *byte == b';')?;
+    let name: Vec<u8> = text[..end].iter().map(|(byte, _)| *byte).collect();
+    let character = match &*name {
+        b"amp" => b'&'.into(),
+        b"lt" => b'<'.into(),
+        b"gt" => b'>'.into(),
+        b"quot" => b'"'.into(),
+        b"apos" => b'\''.into(),
+        [b'#', b'x', ..] if end > 2 => number(&text[2..], end - 2, 16)?,
+        [b'#', ..] if end > 1 => number(&text[1..], end - 1, 10)?,
+        _ => return None,
+    };
+    Some((character, end + 1))
+}
+
+fn low(byte: u32) -> u8 {
+    u8::try_from(byte).unwrap_or_default()
+}
+
+fn unified(byte: u8) -> u8 {
+    match byte.to_ascii_lowercase() {
+        b'-' | b' ' => b'+',
+        b'_' => b'/',
+        other => other,
+    }
+}
