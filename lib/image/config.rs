@@ -1,4 +1,4 @@
-//! What is read of an image config; the rest goes out verbatim (R6).
+//! The part of an image config that is interpreted; the rest is passed on verbatim (R6).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -6,18 +6,18 @@ use serde_json::value::RawValue;
 use super::descriptor::or_default;
 use super::{Digest, Platform};
 
-/// An image config: the fields the filters need, and the whole text.
+/// An image config: the fields that the filters need, and the whole text.
 #[derive(Debug)]
 pub struct Config {
-    /// What the image runs on; `None` where the config does not say.
+    /// What the image runs on; `None` if the config does not say.
     pub platform: Option<Platform>,
-    /// Digests of the uncompressed layers, bottom first.
+    /// The digests of the uncompressed layers, bottom first.
     pub diff_ids: Vec<Digest>,
-    /// What each layer is with all that are below it, bottom first.
+    /// The chain ID of each layer, which covers all layers below it, bottom first.
     pub chain_ids: Vec<Digest>,
-    /// The config as it stands, key order and numbers included.
+    /// The config as written, including the order of keys and the form of numbers.
     pub text: Box<RawValue>,
-    /// The very bytes of the blob: `text` with the white space around it.
+    /// The exact bytes of the blob: `text` with the white space around it.
     pub bytes: Vec<u8>,
 }
 
@@ -25,7 +25,7 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// It is not JSON, or lacks what it needs.
+    /// It is not JSON, or a required field is missing.
     #[error("the image config is not valid: {0}")]
     Json(#[from] serde_json::Error),
     /// The numbers of layers differ.
@@ -56,10 +56,10 @@ struct RootFs {
 }
 
 impl Config {
-    /// Reads a config for a manifest of `layers` layers.
+    /// Reads the config of a manifest with `layers` layers.
     ///
     /// # Errors
-    /// When it is no image config, or of another number of layers.
+    /// When it is not an image config, or has another number of layers.
     pub fn parse(bytes: Vec<u8>, layers: usize) -> Result<Self, ConfigError> {
         let text: Box<RawValue> = serde_json::from_slice(&bytes)?;
         let raw: Raw = serde_json::from_slice(&bytes)?;
@@ -74,7 +74,7 @@ impl Config {
     }
 }
 
-/// "Layer ChainID" of the OCI image specification: the digest of the chain below and the layer's own diffId.
+/// The "Layer ChainID" of the OCI image specification: the digest of the chain below and the layer's diffId.
 fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
     let mut chain: Vec<Digest> = Vec::with_capacity(diff_ids.len());
     for diff_id in diff_ids {

@@ -1,4 +1,4 @@
-//! Descriptors: what an index or a manifest says of each blob (OCI image spec, `descriptor.md`).
+//! Descriptors: what an index or a manifest says about each blob (OCI image spec, `descriptor.md`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,32 +9,32 @@ use serde_json::value::RawValue;
 
 use super::Digest;
 
-/// A pointer to a blob, read tolerantly: only digest and size must be there.
+/// A reference to a blob, read tolerantly: only digest and size are required.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// Media type of the blob; empty when the document does not say.
+    /// The media type of the blob; empty if the document does not say.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     pub media_type: String,
-    /// Digest of the blob.
+    /// The digest of the blob.
     pub digest: Digest,
-    /// Bytes of the blob.
+    /// The size of the blob in bytes.
     pub size: u64,
-    /// Further places to get the blob from (foreign layers, R4).
+    /// Other places to get the blob from (foreign layers, R4).
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// Annotations.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// In an index: what the manifest's image runs on.
+    /// In an index, what the manifest's image runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<DescribedPlatform>,
-    /// Type of an artifact that is no image.
+    /// The type of an artifact that is not an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
 }
 
-/// The `platform` of a descriptor, as it stands there.
+/// The `platform` of a descriptor, as written there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DescribedPlatform {
     /// `amd64`, `arm64`, ... (GOARCH).
@@ -46,21 +46,21 @@ pub struct DescribedPlatform {
     /// `v7`, `v8`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// Version of the operating system (Windows).
+    /// The version of the operating system (Windows).
     #[serde(default, rename = "os.version", skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
-    /// Features of the operating system (Windows).
+    /// The features of the operating system (Windows).
     #[serde(default, rename = "os.features", deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub os_features: Vec<String>,
 }
 
-/// `null` where a list, a map or a text is due, as Go programs write empty ones.
+/// Accepts `null` in place of a list, a map or a text, as Go programs write empty ones.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(input: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(input)?.unwrap_or_default())
 }
 
-/// The entries of an index. One that makes no sense, of a digest unknown here or without a size, costs that entry and not
-/// the others (R9).
+/// The entries of an index. An invalid one, such as with an unknown digest or without a size, is dropped without the
+/// others (R9).
 #[derive(Clone, Debug, Default)]
 pub struct Entries(pub Vec<Descriptor>);
 
@@ -98,18 +98,18 @@ impl<'de> Deserialize<'de> for Entries {
     }
 }
 
-/// What BuildKit sets on the index entries that are attestations, not images.
+/// The annotation by which BuildKit marks index entries that are attestations and not images.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
 impl Descriptor {
-    /// A descriptor of nothing but the three fields every one has.
+    /// A descriptor with only the three fields that all have.
     #[must_use]
     pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
         let (urls, annotations) = (Vec::new(), BTreeMap::new());
         Self { media_type: media_type.into(), digest, size, urls, annotations, platform: None, artifact_type: None }
     }
 
-    /// Whether this is an attestation or another artifact beside the images of an index (R4).
+    /// Whether this is an attestation or another artifact among the images of an index (R4).
     #[must_use]
     pub fn is_attestation(&self) -> bool {
         self.annotations.get(REFERENCE_TYPE).is_some_and(|kind| kind == "attestation-manifest")

@@ -1,4 +1,4 @@
-//! Content digests: `algorithm:hex`, as the OCI image spec's descriptor defines them.
+//! Content digests, `algorithm:hex`, as defined for descriptors in the OCI image spec.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
-/// A hash that a digest can name.
+/// The hash functions of digests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
-    /// SHA-256, what nearly every image uses.
+    /// SHA-256, which nearly all images use.
     Sha256,
-    /// SHA-512, registered by the OCI image spec too.
+    /// SHA-512, also registered by the OCI image spec.
     Sha512,
 }
 
@@ -33,14 +33,14 @@ impl Algorithm {
     }
 }
 
-/// A validated digest: a known algorithm and the right number of lower-case hex digits, so safe in a path (R6).
+/// A validated digest: a known algorithm and the right number of lower-case hex digits, so it is safe in a path (R6).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest {
     algorithm: Algorithm,
     hex: Box<str>,
 }
 
-/// Why a text is no digest.
+/// Why a text is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no digest: sha256: and 64 or sha512: and 128 lower-case hex digits are")]
 pub struct DigestError(String);
@@ -107,7 +107,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Computes a [`Digest`] of bytes as they stream by.
+/// Computes the [`Digest`] of a stream.
 #[derive(Clone, Debug)]
 pub enum Hasher {
     /// SHA-256 so far.
@@ -117,7 +117,7 @@ pub enum Hasher {
 }
 
 impl Hasher {
-    /// A hasher that has seen nothing.
+    /// A hasher without input so far.
     #[must_use]
     pub fn new(algorithm: Algorithm) -> Self {
         match algorithm {
@@ -134,7 +134,7 @@ impl Hasher {
         }
     }
 
-    /// The digest of all bytes added.
+    /// The digest of all input.
     #[must_use]
     pub fn finish(self) -> Digest {
         let (algorithm, hex) = match self {

@@ -1,4 +1,4 @@
-//! Image indexes and manifests, told apart and read tolerantly (R4).
+//! Image indexes and manifests: tells them apart and reads them tolerantly (R4).
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use serde::Deserialize;
 use super::descriptor::{Descriptor, Entries, or_default};
 use super::media_type;
 
-/// Most bytes of an index, a manifest or a config (R7).
+/// The largest index, manifest or config, in bytes (R7).
 pub const MAX_DOCUMENT: u64 = 8 << 20;
 
-/// Most layers of an image; overlayfs and Docker stop at about a hundred.
+/// The most layers an image may have; overlayfs and Docker stop at about a hundred.
 pub(super) const MAX_LAYERS: usize = 4096;
 
 /// An index or a manifest.
 #[derive(Clone, Debug)]
 pub enum Document {
-    /// Several images, usually of one name for several platforms.
+    /// Several images, usually the same for several platforms.
     Index(Index),
     /// One image.
     Manifest(Box<Manifest>),
@@ -46,7 +46,7 @@ pub struct Manifest {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DocumentError {
-    /// It is not JSON, or lacks what it needs.
+    /// It is not JSON, or a required field is missing.
     #[error("not a valid image manifest: {0}")]
     Json(#[from] serde_json::Error),
     /// Docker's first format, which has no verifiable config.
@@ -55,16 +55,16 @@ pub enum DocumentError {
     /// Neither an index nor a manifest.
     #[error("neither an image manifest nor an image index{}", .0.as_deref().map(|t| format!(": {t:?}")).unwrap_or_default())]
     Unknown(Option<String>),
-    /// Index and manifest in one.
+    /// Both an index and a manifest.
     #[error("an image index and an image manifest in one: it could mean two things")]
     Ambiguous,
-    /// An artifact that is no image: a chart, a signature, ...
+    /// An artifact that is not an image: a chart, a signature, ...
     #[error("not a container image but an artifact of type {0:?}")]
     Artifact(String),
-    /// A layer that only the holder of a key can read.
+    /// An encrypted layer.
     #[error("layer {0} is encrypted ({1}), which is not supported")]
     Encrypted(usize, String),
-    /// More layers than any image has.
+    /// It has too many layers.
     #[error("{0} layers are too many, at most {MAX_LAYERS} are read")]
     TooManyLayers(usize),
 }
@@ -89,18 +89,18 @@ struct Raw {
 }
 
 impl Document {
-    /// Reads a document. `declared` is what a descriptor or a `Content-Type` says it is; the document's own
-    /// `mediaType` goes first, and without either the fields decide.
+    /// Reads a document. `declared` is the type from a descriptor or a `Content-Type`; the document's own `mediaType` takes
+    /// precedence, and without either the fields decide.
     ///
     /// # Errors
-    /// When it is neither an index nor a manifest of an image.
+    /// When it is neither an index nor an image manifest.
     pub fn parse(bytes: &[u8], declared: Option<&str>) -> Result<Self, DocumentError> {
         let raw: Raw = serde_json::from_slice(bytes)?;
         let declared = declared.map(media_type::essence);
         let own = media_type::essence(&raw.media_type);
         let is_schema1 = |t: &str| matches!(t, media_type::DOCKER_SCHEMA1 | media_type::DOCKER_SCHEMA1_SIGNED);
         let known = |t: &String| media_type::is_index(t) || media_type::is_manifest(t);
-        // The number is as old as the first format, and some builders of the second never raised it.
+        // The number dates from the first format, and some builders of the second never raised it.
         let is_first = raw.schema_version == Some(1) && !known(&own);
         if raw.fs_layers.is_some() || is_first || is_schema1(&own) {
             return Err(DocumentError::Schema1);
@@ -109,7 +109,7 @@ impl Document {
         if let Some(other) = stated.as_ref().filter(|t| !known(t)) {
             return Err(DocumentError::Unknown(Some(other.chars().take(100).collect())));
         }
-        // Whoever reads it as the other kind would see another image (CVE-2021-41190).
+        // A tool that reads it as the other kind would see another image (CVE-2021-41190).
         if raw.manifests.is_some() && (raw.config.is_some() || raw.layers.is_some()) {
             return Err(DocumentError::Ambiguous);
         }

@@ -1,4 +1,4 @@
-//! Platforms, and which one in an index serves a machine best (R4).
+//! Platforms, and which one in an index suits a machine best (R4).
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,13 +13,13 @@ pub struct Platform {
     pub os: String,
     /// GOARCH: `amd64`, `arm64`, `arm`, ...
     pub architecture: String,
-    /// `v7`, ... Absent where it is the architecture's default.
+    /// `v7`, ... Absent if it is the architecture's default.
     pub variant: Option<String>,
-    /// What the image demands of the operating system beside (`os.features`), in order, each once.
+    /// The features of the operating system that the image requires (`os.features`), sorted and without duplicates.
     pub features: Vec<String>,
 }
 
-/// Architectures that stand for Linux on them when they stand alone, with their usual other names.
+/// Architectures that, given alone, mean Linux on them, with their usual other names.
 const ARCHITECTURES: &[&str] = &[
     "386",
     "aarch64",
@@ -48,7 +48,7 @@ const ARCHITECTURES: &[&str] = &[
     "x86_64",
 ];
 
-/// Why a text is no platform.
+/// Why a text is not a platform.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no platform: OS/ARCH or OS/ARCH/VARIANT is, such as linux/amd64 or linux/arm/v7, or arm64 for linux/arm64"
@@ -56,7 +56,7 @@ const ARCHITECTURES: &[&str] = &[
 pub struct PlatformError(String);
 
 impl Platform {
-    /// Linux on the architecture of this machine.
+    /// Linux on this machine's architecture.
     #[must_use]
     pub fn host() -> Self {
         // Rust calls both byte orders powerpc64.
@@ -91,17 +91,17 @@ impl Platform {
         Self { os, architecture, variant, features: Vec::new() }
     }
 
-    /// The platform that an entry of an index names; `None` where it does not, or but half of it: then its config tells.
+    /// The platform of an index entry; `None` if it names none or only half of one, so that its config has to decide.
     #[must_use]
     pub fn stated(entry: &Descriptor) -> Option<Self> {
         let platform = entry.platform.as_ref()?;
         (!platform.os.is_empty() && !platform.architecture.is_empty()).then(|| platform.into())
     }
 
-    /// How well an image made for `other` runs here: 0 is exact, higher is worse, `None` is not at all.
+    /// How well an image made for `other` runs here: 0 is exact, higher is worse, `None` means not at all.
     ///
-    /// arm v7 runs v6 and v5; arm64 v8.x and amd64 v2 to v4 run what is below them. Variants that are unknown must
-    /// be equal. An image that demands features runs only where they are.
+    /// arm v7 runs v6 and v5; arm64 v8.x and amd64 v2 to v4 run what is below them. Unknown variants must be equal. An
+    /// image that requires features runs only where they are present.
     #[must_use]
     pub fn distance(&self, other: &Self) -> Option<u32> {
         if !other.features.iter().all(|feature| self.features.contains(feature)) {
@@ -119,7 +119,7 @@ impl Platform {
     }
 }
 
-/// Where a variant stands among its architecture's, for those whose later ones run what is made for earlier ones.
+/// The rank of a variant, for architectures whose later variants run what is made for earlier ones.
 fn level(architecture: &str, variant: Option<&str>) -> Option<u32> {
     let default = match architecture {
         "arm" => "v7",
@@ -137,8 +137,8 @@ fn is_architecture(text: &str) -> bool {
     ARCHITECTURES.contains(&text.to_ascii_lowercase().as_str())
 }
 
-/// Takes `(+one+other)` out from behind the operating system, as containerd and our own messages write what an image
-/// demands of it; `None` where that is malformed.
+/// Splits `(+one+other)` from the operating system, the notation of containerd and our own messages for required
+/// features; `None` if it is malformed.
 fn without_features(text: &str) -> Option<(String, Vec<String>)> {
     let Some((os, rest)) = text.split_once('(') else { return Some((text.to_owned(), Vec::new())) };
     let (named, rest) = rest.split_once(')')?;
@@ -189,7 +189,7 @@ impl fmt::Display for Platform {
 impl From<&DescribedPlatform> for Platform {
     fn from(p: &DescribedPlatform) -> Self {
         let mut platform = Self::new(&p.os, &p.architecture, p.variant.as_deref());
-        // Every Windows has win32k.sys but Nano Server, which asks for no disk.
+        // Every Windows but Nano Server has win32k.sys, so requiring it says nothing.
         let is_common = |feature: &str| feature.is_empty() || (platform.os == "windows" && feature == "win32k");
         let mut features = p.os_features.clone();
         features.retain(|feature| !is_common(feature));

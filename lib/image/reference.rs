@@ -1,30 +1,29 @@
-//! Image references, as Docker's command line reads them.
+//! Image references, in the syntax of Docker's command line.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::Digest;
 
-/// The registry meant when none is named.
+/// The default registry.
 pub const DEFAULT_REGISTRY: &str = "docker.io";
 
-/// A reference with everything made explicit: `nginx` is `docker.io/library/nginx:latest`.
+/// A reference with all defaults filled in: `nginx` is `docker.io/library/nginx:latest`.
 ///
-/// The grammar is that of the `distribution/reference` specification; what passes is safe in a URL path and in a
-/// file name's part (R6).
+/// The grammar is that of `distribution/reference`; all parts are safe in a URL path and in a file name (R6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     /// Host and port: `docker.io`, `localhost:5000`, `[::1]:5000`.
     pub registry: String,
-    /// Path of the repository: `library/nginx`.
+    /// The path of the repository: `library/nginx`.
     pub repository: String,
-    /// Tag, kept beside a digest for show.
+    /// The tag; beside a digest, it is only displayed.
     pub tag: Option<String>,
-    /// Digest; it decides when a tag is there too.
+    /// The digest; it takes precedence over a tag.
     pub digest: Option<Digest>,
 }
 
-/// Why a text is no reference.
+/// Why a text is not a reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no image reference: {what}")]
 pub struct ReferenceError {
@@ -37,7 +36,7 @@ pub struct ReferenceError {
 const MAX_NAME: usize = 255;
 
 impl Reference {
-    /// `tag` or `digest`, as the registry's API takes it; the digest wins.
+    /// The digest or else the tag, as the registry's API takes it.
     #[must_use]
     pub fn target(&self) -> String {
         match (&self.digest, &self.tag) {
@@ -53,7 +52,7 @@ impl Reference {
         format!("{}/{}", self.registry, self.repository)
     }
 
-    /// The name under which a store remembers it: the digest alone where there is one.
+    /// The name of the image in a store; without the tag if there is a digest.
     #[must_use]
     pub fn store_name(&self) -> String {
         match &self.digest {
@@ -88,7 +87,7 @@ fn parse(text: &str) -> Result<Reference, String> {
         Some((rest, digest)) => (rest, Some(digest.parse::<Digest>().map_err(|e| e.to_string())?)),
         None => (rest, None),
     };
-    // A colon after the last slash starts the tag; before it, it starts the registry's port.
+    // A colon after the last slash starts the tag; before it, the registry's port.
     let (name, tag) = match rest.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
         _ => (rest, None),
@@ -151,7 +150,7 @@ fn is_component(component: &str) -> bool {
     separators.into_iter().all(|s| matches!(s, "" | "." | "_" | "__") || s.bytes().all(|b| b == b'-'))
 }
 
-/// A host name, an IPv4 address or an IPv6 address in brackets; then perhaps a port.
+/// A host name, an IPv4 address or an IPv6 address in brackets, optionally with a port.
 fn is_registry(registry: &str) -> bool {
     let (host, port) = match registry.strip_prefix('[') {
         Some(rest) => {

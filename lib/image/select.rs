@@ -1,32 +1,32 @@
-//! The choice of one image out of an index (R4).
+//! Chooses one image from an index (R4).
 
 use super::{Descriptor, Platform, media_type};
 
-/// Most platforms that an error lists.
+/// The most platforms that an error lists.
 const MAX_SHOWN: usize = 32;
 
-/// Why an index offers nothing.
+/// Why nothing in an index can be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelectError {
-    /// The wanted platform is not there.
+    /// There is no image for the wanted platform.
     #[error("no image for {wanted}; there is {}", few(offered))]
     NoPlatform {
-        /// What was looked for.
+        /// The wanted platform.
         wanted: Box<Platform>,
-        /// What the index has, each once.
+        /// The platforms in the index, without duplicates.
         offered: Vec<Platform>,
     },
-    /// Nothing but attestations, or nothing at all.
+    /// The index is empty or contains only attestations.
     #[error("the image index is empty")]
     Empty,
 }
 
-/// The entries worth looking at, best first: the exact platform, then compatible variants; entries that do not say
-/// their platform last (they may be nested indexes, or single images), Windows versions in the index's order.
+/// The candidates, best first: the exact platform, then compatible variants, then entries without a platform (they may be
+/// nested indexes, or single images). Windows versions stay in the order of the index.
 ///
 /// # Errors
-/// When there are none; the error lists what there is.
+/// When there are none; the error lists what the index offers.
 pub fn candidates<'a>(entries: &'a [Descriptor], wanted: &Platform) -> Result<Vec<&'a Descriptor>, SelectError> {
     let images: Vec<&Descriptor> = entries.iter().filter(|entry| is_candidate(entry)).collect();
     if images.is_empty() {
@@ -42,7 +42,7 @@ pub fn candidates<'a>(entries: &'a [Descriptor], wanted: &Platform) -> Result<Ve
     if ranked.is_empty() {
         return Err(no_platform(wanted, images.into_iter().filter_map(Platform::stated)));
     }
-    ranked.sort_by_key(|(distance, _)| *distance); // stable: the index's order decides among equals
+    ranked.sort_by_key(|(distance, _)| *distance); // stable: equals stay in the order of the index
     Ok(ranked.into_iter().map(|(_, entry)| entry).collect())
 }
 
@@ -54,7 +54,7 @@ pub fn no_platform(wanted: &Platform, offered: impl Iterator<Item = Platform>) -
     SelectError::NoPlatform { wanted: Box::new(wanted.clone()), offered }
 }
 
-/// The first of a list, and how many there are beside.
+/// The first items of a list, and how many more there are.
 fn few(offered: &[Platform]) -> String {
     let shown = offered.iter().take(MAX_SHOWN).map(Platform::to_string).collect::<Vec<_>>().join(", ");
     match offered.len().saturating_sub(MAX_SHOWN) {
@@ -67,9 +67,9 @@ fn few(offered: &[Platform]) -> String {
 fn is_candidate(entry: &Descriptor) -> bool {
     let kind = media_type::essence(&entry.media_type);
     let is_document = kind.is_empty() || media_type::is_index(&kind) || media_type::is_manifest(&kind);
-    // Schema 1 stays a candidate so that it is refused by name when it is chosen.
+    // Schema 1 stays a candidate so that it is refused with its name if it is chosen.
     let is_schema1 = kind.starts_with("application/vnd.docker.distribution.manifest.v1");
-    // Of an image's manifest the artifact type is the media type of its config (descriptor.md).
+    // For an image's manifest, the artifact type is the media type of its config (descriptor.md).
     let artifact = entry.artifact_type.as_deref().map(media_type::essence).unwrap_or_default();
     !entry.is_attestation() && media_type::is_config(&artifact) && (is_document || is_schema1)
 }

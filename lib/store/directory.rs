@@ -1,5 +1,5 @@
-//! The directories of a store, held open: what is in them is reached by name from there, so that nobody's symbolic link or
-//! swapped directory leads elsewhere, and no FIFO makes anybody wait.
+//! The directories of a store, held open: their entries are opened by name from there, so that no symbolic link or swapped
+//! directory leads elsewhere, and no FIFO blocks.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -14,7 +14,7 @@ use super::Error;
 use super::access::{Access, WRITE_BY_OTHERS};
 use crate::sys::{kind_in_words, open, open_at};
 
-/// The bit of a directory's mode that lets owners alone remove and rename.
+/// The mode bit of a directory in which only owners may remove and rename (sticky).
 const STICKY: u32 = 0o1000;
 
 /// An open directory of a store or a layout.
@@ -26,7 +26,7 @@ pub(super) struct StoreDirectory {
 }
 
 impl StoreDirectory {
-    /// Opens the directory that `path`, which the user named, leads to.
+    /// Opens the directory at `path`, which the user named.
     pub(super) fn open(path: &Path, access: Access) -> Result<Self, Error> {
         let opened = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let file = opened.map_err(|e| Error::at(path, "cannot open the directory")(e.into()))?.into();
@@ -39,18 +39,19 @@ impl StoreDirectory {
         &self.path
     }
 
-    /// The path of what has this name here.
+    /// The path of the entry `name`.
     pub(super) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// As [`Self::join`], for calls that take no descriptor; where /proc is, the path leads through this very directory.
+    /// Like [`Self::join`], for calls that take no descriptor; if there is a /proc, the path leads through the open
+    /// directory.
     pub(super) fn through(&self, name: &str) -> PathBuf {
         let held = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
         if held.exists() { held.join(name) } else { self.join(name) }
     }
 
-    /// A directory in it; `None` when there is none.
+    /// Opens a subdirectory; `None` if there is none.
     pub(super) fn directory(&self, name: &str) -> Result<Option<Self>, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | self.links();
         let path = self.join(name);
@@ -68,7 +69,7 @@ impl StoreDirectory {
         }
     }
 
-    /// A directory in it, made when there is none.
+    /// Opens a subdirectory, which is created if there is none.
     pub(super) fn make_directory(&self, name: &str) -> Result<Self, Error> {
         if let Some(directory) = self.directory(name)? {
             return Ok(directory);
@@ -81,13 +82,13 @@ impl StoreDirectory {
         self.directory(name)?.ok_or_else(|| fail(io::ErrorKind::NotFound.into()))
     }
 
-    /// A regular file in it, to read; `None` when there is nothing of this name.
+    /// Opens a regular file for reading; `None` if there is nothing of this name.
     pub(super) fn file(&self, name: &str) -> Result<Option<File>, Error> {
         self.open_file(name, OFlags::RDONLY, Mode::empty())
     }
 
-    /// A regular file in it, opened with `flags`, and made with `mode` if those say so; `None` when there is nothing of this
-    /// name, or something where a new file should be.
+    /// Opens a regular file with `flags`, and creates it with `mode` if those say so; `None` if there is nothing of
+    /// this name, or something where a new file should be.
     pub(super) fn open_file(&self, name: &str, flags: OFlags, mode: Mode) -> Result<Option<File>, Error> {
         let path = self.join(name);
         let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | self.links();
@@ -110,13 +111,13 @@ impl StoreDirectory {
         }
     }
 
-    /// A new, empty file in it, or `None` when the name is taken.
+    /// Creates an empty file; `None` if the name is taken.
     pub(super) fn new_file(&self, name: &str) -> Result<Option<File>, Error> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         self.open_file(name, flags, self.access.mode(0o666))
     }
 
-    /// Whether `file` still has this name here.
+    /// Whether `file` is still the entry of this name.
     pub(super) fn holds(&self, name: &str, file: &File) -> bool {
         let named = rustix::fs::statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW);
         match (named, rustix::fs::fstat(file)) {
@@ -125,13 +126,13 @@ impl StoreDirectory {
         }
     }
 
-    /// Moves what has this name to another name, in place of what has that one.
+    /// Renames an entry, replacing any that has the new name.
     pub(super) fn rename(&self, name: &str, to: &Self, new: &str) -> Result<(), Error> {
         let renamed = rustix::fs::renameat(&self.file, name, &to.file, new);
         renamed.map_err(|e| Error::at(&to.join(new), "cannot give the file its name")(e.into()))
     }
 
-    /// Removes a name, if there is one.
+    /// Removes an entry, if there is one of this name.
     pub(super) fn remove(&self, name: &str) -> Result<(), Error> {
         match rustix::fs::unlinkat(&self.file, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -139,7 +140,7 @@ impl StoreDirectory {
         }
     }
 
-    /// The names in it that are UTF-8, as all of a store's are, and how many others there are.
+    /// The names of its entries that are UTF-8, as all names in a store are, and the number of others.
     pub(super) fn names(&self) -> Result<(Vec<String>, usize), Error> {
         let fail = |e: Errno| Error::at(&self.path, "cannot read the directory")(e.into());
         let (mut names, mut others) = (Vec::new(), 0);
@@ -153,9 +154,9 @@ impl StoreDirectory {
         Ok((names, others))
     }
 
-    /// Fails when others may write `file`, which stands at `path`, and the store is not shared with them (R1).
+    /// Fails if others may write to `file` at `path`, and the store is not shared with them (R1).
     ///
-    /// In a sticky directory nobody can replace what is ours, and what somebody else adds is found to be theirs.
+    /// In a sticky directory nobody can replace our files, and those that others add are recognised by their owner.
     fn require_ours(&self, file: &File, path: &Path) -> Result<(), Error> {
         if self.access != Access::Private {
             return Ok(());
@@ -172,7 +173,7 @@ impl StoreDirectory {
         Err(Error::OpenToOthers { path: path.to_path_buf(), writers })
     }
 
-    /// Takes from `file`, a new one, what the process's umask lets others do to a store that is not shared.
+    /// Removes the permissions of others that the umask left on `file`, a new one, unless the store is shared.
     pub(super) fn keep(&self, file: &File) -> io::Result<()> {
         let mode = file.metadata()?.permissions().mode();
         if self.access == Access::Private && mode & WRITE_BY_OTHERS != 0 {
@@ -181,7 +182,7 @@ impl StoreDirectory {
         Ok(())
     }
 
-    /// What stands under a name, in words.
+    /// Describes the entry of this name in words.
     fn kind(&self, name: &str) -> &'static str {
         let stat = rustix::fs::statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW);
         match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
@@ -194,7 +195,7 @@ impl StoreDirectory {
         }
     }
 
-    /// A store has no links of its own, so one is another's; a layout that is read in place may be made of them.
+    /// A store makes no links, so a link in it is not ours; a layout that is read in place may consist of them.
     fn links(&self) -> OFlags {
         match self.access {
             Access::InPlace => OFlags::empty(),

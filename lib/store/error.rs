@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use crate::image::Digest;
 
-/// Why the store cannot do what was asked.
+/// Why an operation of the store failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -14,22 +14,22 @@ pub enum Error {
         path: PathBuf,
         /// What was tried.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A directory that should be an image layout is none.
+    /// A directory that should be an image layout is not one.
     #[error("{path}: not an OCI image layout (no index.json)", path = .path.display())]
     NotALayout {
         /// The directory.
         path: PathBuf,
     },
-    /// A directory that should become a store holds other things.
+    /// A directory that should become a store contains other things.
     #[error("{path}: neither empty nor an OCI image layout, so no blob store is made there", path = .path.display())]
     NotEmpty {
         /// The directory.
         path: PathBuf,
     },
-    /// Something else stands where a file of the store is due.
+    /// There is something else in the place of a file of the store.
     #[error("{path}: is {found} where a regular file is due", path = .path.display())]
     NotAFile {
         /// Where.
@@ -37,7 +37,7 @@ pub enum Error {
         /// What it is.
         found: &'static str,
     },
-    /// Something else stands where a directory of the store is due.
+    /// There is something else in the place of a directory of the store.
     #[error("{path}: is {found} where a directory is due", path = .path.display())]
     NotADirectory {
         /// Where.
@@ -58,18 +58,18 @@ pub enum Error {
     Locked {
         /// The file.
         path: PathBuf,
-        /// How long it was waited for.
+        /// The time spent waiting for it.
         seconds: u64,
     },
-    /// A document is longer than documents may be.
+    /// A document is too long.
     #[error("{path}: longer than {max} bytes", path = .path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
-        /// The bound in bytes.
+        /// The limit in bytes.
         max: u64,
     },
-    /// Bytes are not what their digest or size says (R1).
+    /// Bytes do not match their digest or size (R1).
     #[error("{path}: {mismatch}", path = .path.display())]
     Mismatch {
         /// The file.
@@ -77,12 +77,12 @@ pub enum Error {
         /// How they differ.
         mismatch: Mismatch,
     },
-    /// `index.json` cannot be understood.
+    /// `index.json` is not valid.
     #[error("{path}: not a valid image index: {source}", path = .path.display())]
     Index {
         /// The file.
         path: PathBuf,
-        /// What is wrong where.
+        /// What is wrong, and where.
         source: serde_json::Error,
     },
 }
@@ -91,7 +91,7 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Mismatch {
-    /// Other bytes.
+    /// The bytes differ.
     #[error("the bytes have digest {found}, not {expected}")]
     Digest {
         /// What the descriptor says.
@@ -99,7 +99,7 @@ pub enum Mismatch {
         /// What the bytes say.
         found: Digest,
     },
-    /// Too few or too many bytes.
+    /// There are too few or too many bytes.
     #[error("{found} bytes where {expected} are due")]
     Size {
         /// What the descriptor says.

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io;
 use std::thread::{self, JoinHandle};
 
-/// Bytes after which the disk gets something to do.
+/// A sync starts after this many new bytes.
 const STEP: u64 = 32 << 20;
 
-/// Syncs of one file that run beside its writing, one at a time.
+/// Syncs one file in the background while it is written, one sync at a time.
 ///
-/// None of their errors may be lost: the system tells of bytes that it could not write once.
+/// No error may be lost: the system reports bytes that it could not write only once.
 #[derive(Debug, Default)]
 pub(super) struct Flusher {
     unsynced: u64,
@@ -17,7 +17,7 @@ pub(super) struct Flusher {
 }
 
 impl Flusher {
-    /// So many bytes more were written to `file`. Never waits for the disk.
+    /// Call this after writing `count` bytes to `file`. Never waits for the disk.
     ///
     /// # Errors
     /// When an earlier sync failed.
@@ -28,7 +28,7 @@ impl Flusher {
             return Ok(());
         }
         self.wait()?;
-        // Without a descriptor or a thread to spare the sync at the end does it all.
+        // Without a spare descriptor or thread, the sync at the end does all the work.
         if let Ok(file) = file.try_clone() {
             self.running = thread::Builder::new().spawn(move || file.sync_data()).ok();
         }
@@ -36,7 +36,7 @@ impl Flusher {
         Ok(())
     }
 
-    /// Syncs what is left of `file`.
+    /// Syncs the rest of `file`.
     ///
     /// # Errors
     /// When this sync or an earlier one failed.

@@ -1,4 +1,4 @@
-//! A blob's digest, computed by a thread of its own while the next bytes arrive and are written.
+//! Computes a blob's digest in its own thread while the next bytes arrive and are written.
 
 use std::convert::Infallible;
 use std::io;
@@ -8,19 +8,19 @@ use std::thread::{self, JoinHandle};
 use crate::image::{Algorithm, Hasher};
 use crate::relay::{PageBuffer, Sender, hand_over};
 
-/// Buffers that go round.
+/// The number of buffers in circulation.
 const BUFFERS: usize = 4;
 
-/// Bytes after which a thread is worth while.
+/// A thread pays off for blobs longer than this, in bytes.
 const LONG: usize = 256 << 10;
 
-/// The hash of what was added so far.
+/// The hash of all bytes added so far.
 #[derive(Debug)]
 pub(super) struct HashBehind {
-    /// What was hashed here; the thread, while there is one, is ahead of it.
+    /// The hash so far of the calling thread; while the other thread runs, that one is ahead.
     hasher: Hasher,
     thread: Option<Thread>,
-    /// Bytes of all buffers.
+    /// The number of bytes added in buffers.
     seen: usize,
 }
 
@@ -35,7 +35,7 @@ impl HashBehind {
         Self { hasher: Hasher::new(algorithm), thread: None, seen: 0 }
     }
 
-    /// The hasher, once it has seen all that was added. A thread is not needed any more.
+    /// The hasher after all bytes that were added. Ends the thread.
     pub(super) fn settled(&mut self) -> &mut Hasher {
         if let Some(Thread { full, handle }) = self.thread.take() {
             full.close();
@@ -44,7 +44,7 @@ impl HashBehind {
         &mut self.hasher
     }
 
-    /// Adds what `buffer` holds, to be hashed soon; returns a buffer to fill, of any state.
+    /// Adds the content of `buffer`, to be hashed soon; returns a buffer to fill next, with any content.
     pub(super) fn add(&mut self, buffer: PageBuffer) -> PageBuffer {
         if self.thread.is_none() && self.seen >= LONG {
             self.thread = Thread::spawn(self.hasher.clone()).ok();
@@ -56,7 +56,7 @@ impl HashBehind {
         };
         let returned = thread.full.exchange(buffer);
         if returned.is_err() {
-            // It panicked, which it says when it is joined.
+            // The thread panicked, which joining it will report.
             self.settled();
         }
         returned.ok().flatten().unwrap_or_default()

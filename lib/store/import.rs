@@ -1,4 +1,4 @@
-//! Blobs whose digest is known only when their last byte is there (archives, R7).
+//! Blobs whose digest is known only after their last byte (archives, R7).
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::{Error, Store, verified};
 use crate::image::{Algorithm, Digest, Hasher};
 use crate::sys::{NewFile, path_of_open};
 
-/// A file without a name (where the file system has those, so that a kill leaves nothing) that becomes a blob.
+/// A file that will become a blob. It has no name, if the file system supports that, so that a kill leaves nothing.
 #[derive(Debug)]
 pub struct Import {
     store: Store,
@@ -23,7 +23,7 @@ impl Store {
     /// Starts a blob whose digest is not known yet.
     ///
     /// # Errors
-    /// When no file can be made.
+    /// When no file can be created.
     pub fn import(&self) -> Result<Import, Error> {
         let dir = self.partial()?;
         let new = NewFile::new_in(&dir.through(""), "import").and_then(|new| dir.keep(new.file()).map(|()| new));
@@ -34,14 +34,14 @@ impl Store {
 }
 
 impl Import {
-    /// A path by which others can open the file that the bytes arrive in, where there is one; what has arrived there never
-    /// changes (M4).
+    /// A path by which others can open the file that the bytes arrive in, if there is one. Bytes that have arrived never
+    /// change there (M4).
     #[must_use]
     pub fn path(&self) -> Option<PathBuf> {
         path_of_open(self.new.file())
     }
 
-    /// Adds the next bytes.
+    /// Appends `bytes`.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -54,10 +54,10 @@ impl Import {
         Ok(())
     }
 
-    /// Adds `count` bytes of zeros as a hole of the file.
+    /// Appends `count` zeros as a hole in the file.
     ///
     /// # Errors
-    /// When the file cannot become so long.
+    /// When the file cannot be that long.
     pub fn write_hole(&mut self, count: u64) -> Result<(), Error> {
         self.size = self.size.saturating_add(count);
         skip(self.new.file_mut(), self.size).map_err(Error::at(self.store.root(), "cannot write a blob"))?;
@@ -77,7 +77,7 @@ impl Import {
         }
         flusher.finish(new.file()).map_err(Error::at(store.root(), "cannot sync a blob"))?;
         let (blobs, path) = (store.blobs_to_write(&digest)?, store.blob_path(&digest));
-        // A wrong blob of another size may have the name.
+        // The name may be taken by a wrong blob of another size.
         let _lock = store.lock()?;
         verified::mark(new.file()).map_err(Error::at(&path, "cannot set the blob's time"))?;
         new.persist(&blobs.through(digest.hex())).map_err(Error::at(&path, "cannot give the blob its name"))?;

@@ -1,4 +1,4 @@
-//! `index.json`: what the images in the store are called.
+//! `index.json`: the names of the images in the store.
 
 use std::io::Read;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,34 +12,34 @@ use crate::image::{Annotations, Descriptor, Digest, Entries, Platform, media_typ
 /// The annotation that carries an image's name (OCI image spec, annotations.md).
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// Most bytes of `index.json`. It grows with every name the store ever learnt, so it may be longer than a document
-/// that comes from elsewhere.
+/// The largest `index.json` that is read, in bytes. It grows with every name the store has seen, so it may be longer than
+/// a document from elsewhere.
 const MAX_INDEX: u64 = 64 << 20;
 
-/// The annotation of ours that says what the registry's tag pointed at, where that differs from the entry: readers of
-/// image layouts take OCI's media types only, so a Docker manifest stands in the index wrapped in an OCI index.
+/// Our annotations for what the registry's tag pointed at, where that differs from the entry: readers of image layouts
+/// accept only OCI's media types, so the index lists a Docker manifest wrapped in an OCI index.
 const SOURCE_DIGEST: &str = "vnd.oci-fetch.source.digest";
 const SOURCE_TYPE: &str = "vnd.oci-fetch.source.mediaType";
 const SOURCE_SIZE: &str = "vnd.oci-fetch.source.size";
 
-/// The annotation of ours that says when an entry was last used, in seconds since 1970 (R10). It is written at most once in
-/// so many seconds, so that what is used all the time costs nothing.
+/// Our annotation for the time an entry was last used, in seconds since 1970 (R10). It is rewritten only after
+/// [`USED_GRAIN`] seconds, so that constant use costs nothing.
 const USED: &str = "vnd.oci-fetch.used";
 const USED_GRAIN: u64 = 3600;
 
-/// A name in the store and what it stands for.
+/// A name in the store and the document it refers to.
 #[derive(Clone, Debug)]
 pub struct StoredName {
     /// The image's name.
     pub name: String,
-    /// What the name stood for at its source: an index or a manifest.
+    /// What the name referred to at its source: an index or a manifest.
     pub target: Descriptor,
-    /// What readers of image layouts find under the name, when that is another document.
+    /// What readers of image layouts find under the name, if that is another document.
     pub wrapper: Option<Descriptor>,
 }
 
 impl Store {
-    /// All entries of `index.json`, as they stand.
+    /// All entries of `index.json`, unchanged.
     ///
     /// # Errors
     /// When it cannot be read or is not an index.
@@ -54,7 +54,7 @@ impl Store {
         Ok(raw.manifests.0)
     }
 
-    /// What `name` stands for, if the store knows it.
+    /// What `name` refers to, if the store knows it.
     ///
     /// # Errors
     /// When `index.json` cannot be read.
@@ -70,7 +70,7 @@ impl Store {
         }))
     }
 
-    /// Lets a name stand for an image, and puts there what readers of image layouts need to find it.
+    /// Makes a name refer to an image, and stores what readers of image layouts need to find it.
     ///
     /// # Errors
     /// When the store cannot be read or written.
@@ -81,7 +81,7 @@ impl Store {
         self.set_name(name)
     }
 
-    /// Lets `name` stand for an image; what it stood for before keeps its blobs.
+    /// Makes `name` refer to an image. The blobs of what it referred to before stay.
     ///
     /// # Errors
     /// When `index.json` cannot be read or written.
@@ -100,7 +100,7 @@ impl Store {
             })
         });
         match written {
-            // A store that cannot be written still serves what it has.
+            // A store that cannot be written can still serve what it has.
             Err(error) if is_same => {
                 log::info!("the use of {} is not remembered: {error}", name.name);
                 Ok(())
@@ -109,7 +109,7 @@ impl Store {
         }
     }
 
-    /// Remembers that `name` is used now, if the store can be written.
+    /// Records that `name` is used now, if the store can be written.
     pub fn mark_used(&self, name: &str) {
         let now = seconds(SystemTime::now());
         let is_due = |entry: &Value| name_of(entry) == Some(name) && !is_fresh(entry, now);
@@ -127,8 +127,8 @@ impl Store {
         }
     }
 
-    /// Forgets the names that were not used for `age` seconds, and those of other tools that old since they were first seen
-    /// here; only under the lock. Returns what the others lead to, and how many are forgotten.
+    /// Removes the names that have not been used for `age` seconds; those of other tools count from when they were first
+    /// seen here. Call it only under the lock. Returns what the remaining names refer to, and how many were removed.
     pub(super) fn forget(&self, now: u64, age: u64) -> Result<(Vec<Digest>, u64), Error> {
         let (mut kept, mut forgotten) = (Vec::new(), 0);
         let digest = |value: &Value| value.as_str().and_then(|text| text.parse::<Digest>().ok());
@@ -149,7 +149,7 @@ impl Store {
         Ok((kept, forgotten))
     }
 
-    /// Changes the entries of `index.json`; only under the lock.
+    /// Changes the entries of `index.json`. Call it only under the lock.
     fn rewrite_entries(&self, change: impl FnOnce(&mut Vec<Value>)) -> Result<(), Error> {
         let bytes = self.read_index()?;
         let parsed: Option<Value> =
@@ -202,7 +202,7 @@ fn used(entry: &Value) -> Option<u64> {
     entry["annotations"][USED].as_str()?.parse().ok()
 }
 
-/// Whether the time of its last use need not be written anew.
+/// Whether the recorded time of the last use is recent enough.
 fn is_fresh(entry: &Value, now: u64) -> bool {
     used(entry).is_some_and(|used| now.saturating_sub(used) < USED_GRAIN)
 }
@@ -255,8 +255,8 @@ fn source(annotations: &Annotations) -> Option<Descriptor> {
 }
 
 impl StoredName {
-    /// A name for a document, for [`Store::remember`]. One that is not OCI's is wrapped in an OCI index: `platform` says
-    /// what its image runs on.
+    /// A name for a document, for [`Store::remember`]. A document that is not OCI's is wrapped in an OCI index; `platform`
+    /// is what its image runs on.
     #[must_use]
     pub fn new(
         name: String,
@@ -266,7 +266,7 @@ impl StoredName {
     ) -> (Self, Option<Vec<u8>>) {
         let wrapper = match target.media_type.as_str() {
             media_type::DOCKER_LIST => serde_json::from_slice(document).ok().and_then(|list: Value| {
-                // A list has an index's form; only its media type differs.
+                // A list has the form of an index; only its media type differs.
                 let manifests = list.get("manifests")?.clone();
                 Some(json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests}))
             }),

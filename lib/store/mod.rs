@@ -3,18 +3,18 @@
 //! ```text
 //! DIR/oci-layout            marks the directory as an image layout (OCI image spec, image-layout.md)
 //! DIR/index.json            names: annotation org.opencontainers.image.ref.name
-//! DIR/blobs/sha256/HEX      whole and right, always
-//! DIR/partial/sha256.HEX    what has arrived of a blob; locked by the process that fetches it
+//! DIR/blobs/sha256/HEX      always complete and correct
+//! DIR/partial/sha256.HEX    the part of a blob that has arrived; locked by the process that fetches it
 //! DIR/.lock                 held while index.json is rewritten
-//! DIR/.in-use               held together by all who fetch, alone by who prunes
+//! DIR/.in-use               shared lock of every fetch, exclusive lock of pruning
 //! ```
 //!
-//! A blob comes to its name by a rename after its digest was checked. Partial files survive a kill, and the next run
-//! carries on from them. A transfer that starts over does so in a new file, since somebody may be reading the old one (M4).
+//! A blob gets its name by a rename after its digest was checked. Partial files survive a kill, and the next run resumes
+//! them. A transfer that starts over does so in a new file, since somebody may be reading the old one (M4).
 //!
-//! Nothing in a store is believed because it stands there: its directories are held open (`directory`), every file is a
-//! regular one and no link, who else may write to it is asked first ([`Access`]), locks are waited for within bounds
-//! (`wait`), and a blob that was written to since it was verified is verified again (`verified`).
+//! The content of a store is not trusted: its directories are held open (`directory`), every file must be a regular one
+//! and no link, the permissions of others are checked first ([`Access`]), waits for locks are bounded (`wait`), and a blob
+//! that was modified since it was verified is verified again (`verified`).
 
 mod access;
 mod directory;
@@ -48,14 +48,14 @@ use directory::StoreDirectory;
 use crate::image::{Algorithm, Digest, Hasher};
 use crate::sys::{NewFile, try_lock, try_lock_shared};
 
-/// What `oci-layout` holds.
+/// The content of `oci-layout`.
 const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 
 /// The `index.json` of a store without images.
 const EMPTY_INDEX: &str =
     "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[]}";
 
-/// A blob store. Cheap to clone; every method may be called from any thread and process at once.
+/// A blob store. Cheap to clone; all methods may be called concurrently, from any thread and process.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Inner>);
 
@@ -63,7 +63,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     options: Options,
     root: StoreDirectory,
-    /// Locked together with all who fetch, until the store is closed; absent where it is only read or cannot be locked.
+    /// The shared lock of fetches, held until the store is closed; absent if the store is only read or cannot be locked.
     in_use: Option<File>,
     /// Absent in a layout that is only read.
     partial: Option<StoreDirectory>,
@@ -72,10 +72,10 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the store in `dir`, and makes it when it is not there.
+    /// Opens the store in `dir`, which is created if necessary.
     ///
     /// # Errors
-    /// When `dir` holds something that is no image layout, is open to others, or cannot be made or read.
+    /// When `dir` contains something that is not an image layout, is open to others, or cannot be created or read.
     pub fn create(dir: &Path, options: Options) -> Result<Self, Error> {
         let mode = if options.access == Access::Shared { 0o777 } else { 0o755 };
         let made = DirBuilder::new().recursive(true).mode(mode).create(dir);
@@ -102,10 +102,10 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens an image layout or a store that is there already, and makes nothing in it.
+    /// Opens an existing image layout or store, and creates nothing in it.
     ///
     /// # Errors
-    /// When `dir` is no image layout, is open to others, or cannot be read.
+    /// When `dir` is not an image layout, is open to others, or cannot be read.
     pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
         let root = dir.canonicalize().map_err(Error::at(dir, "cannot open the image layout"))?;
         let root = StoreDirectory::open(&root, options.access)?;
@@ -133,16 +133,16 @@ impl Store {
         self.0.root.path()
     }
 
-    /// Where the blob of `digest` stands or will stand.
+    /// The path of the blob of `digest`, whether it exists or not.
     #[must_use]
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.root().join("blobs").join(digest.algorithm().name()).join(digest.hex())
     }
 
-    /// Opens what stands where the blob of `digest` is due, whatever it holds; `None` when there is nothing.
+    /// Opens the file in the place of the blob of `digest`, whatever its content; `None` if there is none.
     ///
     /// # Errors
-    /// When it cannot be opened or is no regular file.
+    /// When it cannot be opened or is not a regular file.
     pub fn open_blob(&self, digest: &Digest) -> Result<Option<File>, Error> {
         match self.blobs(digest.algorithm()) {
             Some(directory) => directory.file(digest.hex()),
@@ -150,7 +150,7 @@ impl Store {
         }
     }
 
-    /// The length in bytes of what stands where the blob of `digest` is due.
+    /// The length in bytes of the file in the place of the blob of `digest`.
     ///
     /// # Errors
     /// As [`open_blob`](Self::open_blob).
@@ -160,10 +160,10 @@ impl Store {
         Ok(Some(meta.len()))
     }
 
-    /// The path of a blob that is there with `size` bytes. In a store it is verified when it was written to since it was.
+    /// The path of a blob that exists with `size` bytes. In a store, it is verified if it was modified since it last was.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] when its bytes are others, [`Error::NotAFile`] when it is no file, others as the system has them.
+    /// [`Error::Mismatch`] when it has other bytes, [`Error::NotAFile`] when it is not a file, others from the file system.
     pub fn blob(&self, digest: &Digest, size: u64) -> Result<Option<PathBuf>, Error> {
         let Some(file) = self.open_blob(digest)? else { return Ok(None) };
         let path = self.blob_path(digest);
@@ -180,7 +180,8 @@ impl Store {
         Ok(Some(path))
     }
 
-    /// As [`blob`](Self::blob), for who can fetch it: one that is damaged, or no file, is told of and counts as absent.
+    /// Like [`blob`](Self::blob), for callers that can fetch it: if it is damaged, or not a file, this is logged and it
+    /// counts as absent.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -194,10 +195,10 @@ impl Store {
         }
     }
 
-    /// The bytes of a document, verified; `None` when it is not there.
+    /// The verified bytes of a document; `None` if it is not there.
     ///
     /// # Errors
-    /// When it cannot be read, is longer than `max` bytes, or is not what its digest says.
+    /// When it cannot be read, is longer than `max` bytes, or does not match its digest.
     pub fn document(&self, digest: &Digest, max: u64) -> Result<Option<Vec<u8>>, Error> {
         let Some(file) = self.open_blob(digest)? else { return Ok(None) };
         let path = self.blob_path(digest);
@@ -216,7 +217,7 @@ impl Store {
         Ok(Some(bytes))
     }
 
-    /// Removes what stands where the blob of `digest` is due, because it is something else.
+    /// Removes what is in the place of the blob of `digest` but is something else.
     ///
     /// # Errors
     /// When it cannot be removed.
@@ -231,12 +232,12 @@ impl Store {
         }
     }
 
-    /// The directory that a new blob goes to.
+    /// The directory of new blobs.
     fn blobs_to_write(&self, digest: &Digest) -> Result<&StoreDirectory, Error> {
         self.blobs(digest.algorithm()).ok_or_else(|| self.read_only())
     }
 
-    /// The directory of files on their way.
+    /// The directory of partial files.
     fn partial(&self) -> Result<&StoreDirectory, Error> {
         self.0.partial.as_ref().ok_or_else(|| self.read_only())
     }
@@ -245,7 +246,7 @@ impl Store {
         Error::at(self.root(), "is only read")(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 
-    /// The lock over everything but blobs, until it is dropped.
+    /// Takes the lock of everything but blobs, which is held until it is dropped.
     fn lock(&self) -> Result<File, Error> {
         let root = &self.0.root;
         let path = root.join(".lock");
@@ -260,7 +261,7 @@ impl Store {
         }
     }
 
-    /// Puts `bytes` in the place of a file of the store; only under the lock.
+    /// Replaces the content of a file of the store. Call it only under the lock.
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let (dir, root) = (self.partial()?, &self.0.root);
         let write = || {
@@ -275,7 +276,7 @@ impl Store {
     }
 }
 
-/// The mode of a lock: whoever can open a file can lock it, so nobody else can open this one.
+/// The mode of lock files: whoever can open a file can lock it, so nobody else may open these.
 fn lock_mode(access: Access) -> Mode {
     match access {
         Access::Shared => Mode::from_raw_mode(0o666),
@@ -283,8 +284,8 @@ fn lock_mode(access: Access) -> Mode {
     }
 }
 
-/// Takes the lock of those who use a store, so that nobody prunes it as if he were alone. Who may not open the lock, because
-/// he can only read the store, goes without.
+/// Takes the shared lock of a store's users, so that nobody prunes it exclusively. A user who can only read the store, and
+/// so may not open the lock, does without.
 fn use_together(root: &StoreDirectory, options: Options, create: OFlags) -> Result<Option<File>, Error> {
     let path = root.join(".in-use");
     let lock = match root.open_file(".in-use", OFlags::RDWR | create, lock_mode(options.access)) {
@@ -306,7 +307,7 @@ fn is_read_only(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
-/// Nothing of others may stand where a store is made: a mistyped directory must not be strewn with blobs.
+/// A store is created only in a directory without other files: blobs must not be strewn over a mistyped directory.
 fn require_empty(root: &StoreDirectory) -> Result<(), Error> {
     let ours = [".lock", ".in-use", "partial", "blobs", "oci-layout", "index.json", "lost+found"];
     let (names, others) = root.names()?;

@@ -1,4 +1,4 @@
-//! Blobs on their way: partial files that survive a kill and are carried on with (R2).
+//! Blobs being fetched: partial files that survive a kill and are resumed (R2).
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -15,12 +15,12 @@ use crate::image::{Digest, Hasher};
 use crate::relay::{PageBuffer, fitting};
 use crate::sys::try_lock;
 
-/// What [`Store::claim`] finds.
+/// The result of [`Store::claim`].
 #[derive(Debug)]
 pub enum Claim {
-    /// The blob is there, whole.
+    /// The blob is there and complete.
     Present(PathBuf),
-    /// It is this caller's to fetch.
+    /// The caller has to fetch it.
     Partial(Box<PartialBlob>),
 }
 
@@ -30,9 +30,9 @@ pub struct PartialBlob {
     store: Store,
     digest: Digest,
     size: u64,
-    /// Its name among the partial files.
+    /// The name of the partial file.
     name: String,
-    /// Nobody else looks for this name: what is not committed is of no use.
+    /// No other run looks for this name, so the file is useless unless it is committed.
     is_private: bool,
     path: PathBuf,
     file: File,
@@ -42,10 +42,10 @@ pub struct PartialBlob {
 }
 
 impl Store {
-    /// Puts a document under its digest.
+    /// Stores a document under its digest.
     ///
     /// # Errors
-    /// When `bytes` are not what `digest` says, or cannot be written.
+    /// When `bytes` do not match `digest`, or cannot be written.
     pub fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<PathBuf, Error> {
         match self.claim(digest, bytes.len() as u64)? {
             Claim::Present(path) => Ok(path),
@@ -57,7 +57,7 @@ impl Store {
         }
     }
 
-    /// Takes the blob of `digest` for writing. Waits while another process or thread is fetching it and gets further.
+    /// Claims the blob of `digest` for writing. Waits as long as another process or thread is fetching it and progresses.
     ///
     /// # Errors
     /// When the partial file cannot be opened, locked or read.
@@ -72,7 +72,7 @@ impl Store {
             let file = match open(directory, &name) {
                 Ok(Some(file)) => file,
                 Ok(None) => continue,
-                // Among several users a partial file may be another's alone.
+                // In a shared store, the partial file may be accessible to another user only.
                 Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied && !is_private => {
                     (name, is_private) = (private(&name), true);
                     continue;
@@ -93,11 +93,12 @@ impl Store {
                 (name, is_private) = (private(&name), true);
                 continue;
             }
-            // Whoever held the lock may have made the file the blob, or thrown it away: then it is not ours to write.
+            // The previous holder of the lock may have made the file the blob, or discarded it; then it is not ours to
+            // write.
             if !directory.holds(&name, &file) {
                 continue;
             }
-            // And between our look and our lock another may have come and gone.
+            // And another process may have come and gone between our check and our lock.
             if let Some(whole) = self.whole_blob(digest, size)? {
                 let _ = directory.remove(&name);
                 return Ok(Claim::Present(whole));
@@ -113,14 +114,14 @@ impl Store {
     }
 }
 
-/// A name like this one that nobody else looks for.
+/// A variant of the name that no other run looks for.
 fn private(name: &str) -> String {
     format!("{name}.{:016x}", fastrand::u64(..))
 }
 
-/// The partial file of this name, made when there is none; `None` when it has to be looked for again.
+/// Opens or creates the partial file of this name; `None` if the caller has to try again.
 ///
-/// What is no file of the store's making, such as a link to somebody's, is not written to but replaced.
+/// A file that the store did not make, such as a link to another file, is replaced and not written to.
 fn open(directory: &StoreDirectory, name: &str) -> Result<Option<File>, Error> {
     let replace = |error: Error| {
         log::warn!("{error}; starting the blob again");
@@ -147,25 +148,25 @@ fn open(directory: &StoreDirectory, name: &str) -> Result<Option<File>, Error> {
 }
 
 impl PartialBlob {
-    /// Bytes that have arrived.
+    /// The number of bytes that have arrived.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The file that the bytes arrive in; what has arrived there never changes (M4).
+    /// The file that the bytes arrive in. Bytes that have arrived never change there (M4).
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Bytes of the whole blob.
+    /// The size of the whole blob in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Hashes what an earlier run left.
+    /// Hashes the bytes that an earlier run left.
     fn resume(&mut self) -> Result<(), Error> {
         let fail = |e| Error::at(&self.path, "cannot read the partial blob")(e);
         let len = self.file.metadata().map_err(fail)?.len();
@@ -191,11 +192,11 @@ impl PartialBlob {
         Ok(())
     }
 
-    /// Throws away what has arrived, and starts again in a new file, if there was anything: somebody may be reading the old
-    /// one (M4). Says whether there is a new one.
+    /// Discards the bytes that have arrived, if any, and starts again in a new file, since somebody may be reading the
+    /// old one (M4). Returns whether there is a new file.
     ///
     /// # Errors
-    /// When no file can be made.
+    /// When no new file can be created.
     pub fn restart(&mut self) -> Result<bool, Error> {
         let fail = |e| Error::at(&self.path, "cannot restart the partial blob")(e);
         let had_bytes = self.file.metadata().map_err(fail)?.len() > 0;
@@ -207,7 +208,7 @@ impl PartialBlob {
                     break (file, name);
                 }
             };
-            // Locked before it has the name under which others look for it; nobody else can have the lock.
+            // Locked before it gets the name that others look for, so nobody else can have the lock.
             let kept = directory.keep(&file).and_then(|()| try_lock(&file));
             match kept {
                 Ok(_) => directory.rename(&name, directory, &self.name)?,
@@ -224,17 +225,17 @@ impl PartialBlob {
         Ok(had_bytes)
     }
 
-    /// Adds the next bytes.
+    /// Appends `bytes`.
     ///
     /// # Errors
-    /// When they go beyond the blob's size, or cannot be written.
+    /// When they exceed the blob's size, or cannot be written.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.append(bytes)?;
         self.hash.settled().update(bytes);
         Ok(())
     }
 
-    /// Adds what `buffer` holds, hashed by another thread; returns a buffer to fill next, of any state.
+    /// Appends the content of `buffer`, which another thread hashes; returns a buffer to fill next, with any content.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -254,7 +255,7 @@ impl PartialBlob {
         Ok(())
     }
 
-    /// Adds `count` bytes of zeros as a hole of the file.
+    /// Appends `count` zeros as a hole in the file.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -269,10 +270,10 @@ impl PartialBlob {
         Ok(())
     }
 
-    /// Checks size and digest and gives the blob its name. A blob that is wrong is thrown away.
+    /// Checks size and digest and gives the blob its name. A wrong blob is discarded.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] when the bytes are not the blob's; others when the file system refuses.
+    /// [`Error::Mismatch`] when the bytes are not the blob's, another one when the file system refuses.
     pub fn commit(mut self) -> Result<PathBuf, Error> {
         match self.verify() {
             Ok(()) => {}
@@ -290,7 +291,7 @@ impl PartialBlob {
         Ok(path)
     }
 
-    /// Whether all bytes are there and right.
+    /// Checks that all bytes are there and match the digest.
     ///
     /// # Errors
     /// How they differ.
@@ -310,13 +311,13 @@ impl PartialBlob {
 impl Drop for PartialBlob {
     fn drop(&mut self) {
         if self.is_private {
-            // Nothing is left to try.
+            // If this fails, there is nothing else to try.
             let _ = self.store.partial().and_then(|directory| directory.remove(&self.name));
         }
     }
 }
 
-/// Lets `file`, which ends where it is being written, end at `end` with a hole before it.
+/// Extends `file`, which is being written at its end, by a hole up to `end`.
 pub(super) fn skip(file: &mut File, end: u64) -> io::Result<()> {
     file.set_len(end)?;
     file.seek(SeekFrom::Start(end)).map(|_| ())

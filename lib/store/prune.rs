@@ -1,9 +1,9 @@
-//! Making room (R10): names that nobody used for long, then blobs that no name leads to.
+//! Frees space (R10): removes names that have not been used for long, then blobs that no name leads to.
 //!
-//! A run that fetches holds the lock `.in-use` together with the others. Who prunes asks for it alone: then nobody is about to
-//! use a blob that no name leads to yet. Beside running fetches pruning goes on, but spares whatever was made or used within
-//! the last day; a blob's last change (ctime) tells, which [`Store::blob`] renews. Between that look and the removal nobody
-//! can take the blob for his own, since both hold the blob's own lock.
+//! Every fetch holds a shared lock on `.in-use`. Pruning tries for the exclusive lock: with it, nobody is about to use a
+//! blob that no name leads to yet. Without it, pruning still runs, but spares everything made or used within the last day,
+//! judging by a blob's ctime, which [`Store::blob`] renews. Nobody can start to use a blob between that check and its
+//! removal, since both are done under the blob's own lock.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -19,25 +19,25 @@ use super::{Error, Store};
 use crate::image::{Algorithm, Digest, MAX_DOCUMENT};
 use crate::sys::try_lock;
 
-/// What is younger is spared while others fetch.
+/// Younger blobs are spared while others fetch.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
 
-/// What pruning removed.
+/// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Names of images.
     pub names: u64,
-    /// Blobs, and transfers that were broken off.
+    /// Blobs and unfinished transfers.
     pub files: u64,
-    /// Bytes of those files.
+    /// The total size of those files in bytes.
     pub bytes: u64,
 }
 
 impl Store {
-    /// Removes the names of images that were not used for `age`, then what no other name needs and is as old.
+    /// Removes the names of images that have not been used for `age`, then blobs of that age that no other name needs.
     ///
     /// # Errors
-    /// When the store cannot be read or written, or somebody else keeps its lock.
+    /// When the store cannot be read or written, or another process keeps its lock.
     pub fn prune(&self, age: Duration) -> Result<Pruned, Error> {
         let now = seconds(SystemTime::now());
         let is_alone = match &self.0.in_use {
@@ -57,7 +57,7 @@ impl Store {
             let Some(directory) = self.blobs(algorithm) else { continue };
             for name in directory.names()?.0 {
                 let digest = format!("{}:{name}", algorithm.name()).parse::<Digest>();
-                // What is no blob's name is none of ours.
+                // A file whose name is not a blob's is not ours.
                 if digest.is_ok_and(|digest| !needed.contains(&digest)) {
                     remove(directory, &name, before, &mut pruned)?;
                 }
@@ -71,7 +71,7 @@ impl Store {
         Ok(pruned)
     }
 
-    /// All blobs that these lead to.
+    /// All blobs that these documents lead to.
     fn reach(&self, from: Vec<Digest>) -> Result<HashSet<Digest>, Error> {
         let mut ahead = from;
         let mut reached = HashSet::new();
@@ -93,7 +93,7 @@ impl Store {
     }
 }
 
-/// The digests that a document names, wherever it does; none if it is no document.
+/// All digests in a document, wherever they are; none if it is not a document.
 fn digests(file: File) -> Vec<Digest> {
     let mut bytes = Vec::new();
     let mut first = [0];
@@ -117,11 +117,11 @@ fn digests(file: File) -> Vec<Digest> {
     found
 }
 
-/// Removes a file that was last changed before `before`, unless somebody holds it.
+/// Removes a file that was last changed before `before`, unless it is locked.
 fn remove(directory: &StoreDirectory, name: &str, before: u64, pruned: &mut Pruned) -> Result<(), Error> {
     let file = match directory.file(name) {
         Ok(Some(file)) => file,
-        // Not ours, or gone.
+        // It is not ours, or already gone.
         Ok(None) | Err(Error::NotAFile { .. } | Error::OpenToOthers { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };

@@ -1,9 +1,9 @@
-//! Blobs that were written to since they were verified.
+//! Recognises blobs that were modified since they were verified.
 //!
-//! A blob is verified once, while it arrives, and then only renamed: so its last change (ctime) is after its last write
-//! (mtime). To be sure of that whatever a clock's grain, the mtime is set a little into the past. Who writes to it later
-//! makes the two equal, as one does who copied it there; such a blob is read and verified before it is used. Damage that
-//! leaves no such trace is found by who decodes the layer (F12), and makes the two equal then.
+//! A blob is verified once, while it arrives, and then only renamed, so its ctime is later than its mtime; to be sure of
+//! that with coarse clocks, the mtime is set a little into the past. A later write makes the two equal, and so does copying
+//! a blob into the store; such a blob is read and verified before it is used. Damage that leaves no such trace is found
+//! when the layer is decoded (F12), which then makes the two equal.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -17,18 +17,18 @@ use crate::image::{Digest, Hasher};
 use crate::relay::PageBuffer;
 use crate::sys::try_lock_shared;
 
-/// How long a blob counts as just used, in seconds: much less than what those spare who prune.
+/// How long a blob counts as just used, in seconds; much less than the age that pruning spares.
 const GRAIN: u64 = 3600;
 
-/// How far the time of the last write is set into the past.
+/// How far the mtime is set into the past.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// Says that what was written to `file` so far is verified, or is about to be before it has a name.
+/// Marks the content of `file` as verified; if it is not yet, it has to be before the file gets a name.
 pub(super) fn mark(file: &File) -> io::Result<()> {
     file.set_modified(SystemTime::now() - MARGIN)
 }
 
-/// Verifies a blob that was written to since it was verified.
+/// Verifies a blob if it was modified since it was verified.
 ///
 /// # Errors
 /// [`Error::Mismatch`] when it is damaged.
@@ -42,23 +42,23 @@ pub(super) fn check(file: &File, meta: &Metadata, digest: &Digest, path: &Path) 
         let mismatch = Mismatch::Digest { expected: digest.clone(), found };
         return Err(Error::Mismatch { path: path.to_path_buf(), mismatch });
     }
-    // Others' files stay as they are, and are verified every time.
+    // This fails for other users' files, which are then verified every time.
     let _ = mark(file);
     Ok(())
 }
 
-/// Lets a blob that is about to be used look as if it were new, so that nobody prunes it; `false` when somebody just did.
+/// Renews the ctime of a blob that is about to be used, so that it is not pruned; `false` if it just was.
 pub(super) fn keep(file: &File, meta: &Metadata) -> io::Result<bool> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let changed = u64::try_from(meta.ctime()).unwrap_or(0);
     if now.saturating_sub(changed) < GRAIN {
         return Ok(true);
     }
-    // Who prunes holds it for an instant; another may hold it for ever, which then does no harm.
+    // Pruning holds the lock for an instant only. Somebody else may hold it for ever, which does no harm.
     for _ in 0..100 {
         if try_lock_shared(file)? {
             let is_there = file.metadata()?.nlink() > 0;
-            // A blob that is somebody else's stays as it is.
+            // This fails for another user's blob, which stays as it is.
             let _ = mark(file);
             return Ok(is_there);
         }

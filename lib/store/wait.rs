@@ -1,21 +1,21 @@
-//! Waiting for a lock that another process holds, and saying so (S7).
+//! Waits for a lock that another process holds, and says so (S7).
 //!
-//! A lock ends with the process that holds it, however that ends, so waiting is right; but whoever waits for long wants
-//! to know what for. And whoever may read a file can lock it and keep the lock, so waiting ends when nothing goes on.
+//! A lock is released when its process ends, in whatever way, so waiting is right; but the user wants to know what a long
+//! wait is for. And anybody who may read a file can lock it for ever, so waiting ends when nothing progresses.
 
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the log is told alone.
+/// Before this time has passed, the wait is only logged.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How often a warning comes after that.
+/// The time between warnings after that.
 const REMINDER: Duration = Duration::from_secs(60);
-/// The longest pause between two looks.
+/// The longest pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Takes a lock by `lock`, which says whether it could; `false` when it could not for as long as `patience` while `progress`
-/// stood still. `what` tells what is being waited for, if there is need to wait.
+/// Calls `lock` until it returns `true`; returns `false` if it has not done so while `progress` did not change for
+/// `patience`. `what` describes what is being waited for, and is called only if there is a wait.
 pub(super) fn lock(
     lock: impl Fn() -> io::Result<bool>,
     patience: Duration,
