@@ -102,6 +102,10 @@ impl StoreDirectory {
                 self.require_ours(&file, &path)?;
                 Ok(Some(file))
             }
+            // Where a new file may be made there is none only because the directory itself is gone.
+            Err(error @ Errno::NOENT) if flags.contains(OFlags::CREATE) => {
+                Err(Error::at(&path, "cannot make, its directory was removed")(error.into()))
+            }
             Err(Errno::NOENT) => Ok(None),
             Err(Errno::EXIST) if flags.contains(OFlags::EXCL) => Ok(None),
             Err(Errno::LOOP | Errno::MLINK | Errno::ISDIR | Errno::NXIO | Errno::NODEV) => {

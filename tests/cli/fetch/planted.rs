@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::one;
-use crate::support::registry::{Artifact, Image, Layer, Puller, Registry, digest, oci_layout};
+use crate::support::registry::{Artifact, Image, Layer, Puller, Registry, any, digest, oci_layout};
 use crate::support::{Filter, needs_root, shell, tool};
 
 fn hex(digest: &str) -> &str {
@@ -161,6 +161,22 @@ fn nobody_waits_at_a_fifo() {
             }
         }
         assert!(begin.elapsed() < Duration::from_secs(20), "{place}: it hangs");
+    }
+}
+
+/// As by one who makes room on the disk.
+#[test]
+fn a_store_that_is_removed_meanwhile_is_an_error() {
+    for (part, gone) in [("/manifests/", ""), ("/manifests/", "partial"), ("/blobs/", ""), ("/blobs/", "partial")] {
+        let (_, registry, puller) = one();
+        let path = puller.store().join(gone);
+        registry.when_asked(any(part), move |_, reply| {
+            let _ = fs::remove_dir_all(&path);
+            reply
+        });
+        let begin = Instant::now();
+        puller.pull(registry.name("demo")).run().fails(&["removed|cannot give the file its name"]);
+        assert!(begin.elapsed() < Duration::from_secs(20), "{part}, {gone}: it hangs");
     }
 }
 
