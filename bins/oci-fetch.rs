@@ -38,7 +38,7 @@ fn fetch(options: &OciFetch) -> Result<(), Failure> {
             output.replace().map_err(Failure::failed)
         });
         let config = config.transpose()?;
-        // Whoever reads the end of the manifest may count on the config; without the end the old one is back (S9).
+        // A reader of the end record may rely on the config; without that record, the old config is restored (S9).
         manifest.write(&Record::End).map_err(Failure::failed)?;
         config.into_iter().for_each(Replaced::keep);
         Ok(())

@@ -23,8 +23,8 @@
 //!  system                               sys
 //! ```
 //!
-//! A file is called what its field calls the one idea that it holds; a room's `mod.rs` says how its files hang together.
-//! Some ways to start from:
+//! Each file has the usual name of the one idea in it, and a module's `mod.rs` explains how its files work together. Some
+//! places to start:
 //!
 //! | what | where |
 //! | --- | --- |
@@ -34,23 +34,23 @@
 //! | a tar header; a PAX record; a sparse map | `lib/tar/header.rs`; `lib/tar/pax_record.rs`; `lib/tar/sparse.rs` |
 //! | a whiteout, an opaque marker | `lib/tree/whiteouts.rs`, by their names in `lib/tree/path.rs` |
 //! | hard links; symbolic links on the way | `lib/tree/links.rs`; `lib/tree/resolve.rs` |
-//! | what the kernel's overlay wants of an upper directory | `lib/flatten/upper.rs` |
+//! | the kernel's rules for an upper directory of overlayfs | `lib/flatten/upper.rs` |
 //! | the spool; the cache | `lib/flatten/spool.rs`; `lib/flatten/cache.rs` |
-//! | a challenge; a token request; where servers may send us | `lib/registry/challenge.rs`; `lib/registry/token.rs`; `lib/registry/destination.rs` |
+//! | a challenge; a token request; permitted redirects | `lib/registry/challenge.rs`; `lib/registry/token.rs`; `lib/registry/destination.rs` |
 //! | a partial blob and its resumption | `lib/store/partial.rs` |
 //! | a record of the layer manifest | `lib/image/layer_manifest.rs` |
 //! | buffers from thread to thread | `lib/relay/hand_over.rs` |
 //! | the image file taking its place | `lib/cli/output.rs`, `lib/sys/new_file.rs` |
 //!
-//! Nothing here prints or exits: that is for `bins/`, through [`cli`].
+//! Nothing here prints or exits: `bins/` does, through [`cli`].
 //!
 //! # From a Rust program
 //!
-//! - [`source::Locator::parse`] opens a source by the name that a user gives, [`source::fetch`] fetches the image.
+//! - [`source::Locator::parse`] parses a user's name for an image, [`source::fetch`] fetches the image.
 //! - [`flatten::flatten`] merges layers; [`flatten::Flattened::write_to`] writes the result into any writer.
 //! - [`pack::pack`] writes an image from any reader, [`pack::ImageBuilder`] by calls: directory, file, link, node, xattr.
 //!
-//! What the filters do in a shell is a pipe and a thread in-process:
+//! A pipeline of the filters is a pipe and a thread in one process:
 //!
 //! ```
 //! use oci2ext4::{ext4, flatten, pack};

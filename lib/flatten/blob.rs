@@ -1,4 +1,4 @@
-//! The bytes of a layer as they are stored.
+//! The bytes of a layer as stored.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,26 +10,27 @@ use super::files::FileVersion;
 use super::growth::{Growth, More};
 use crate::codec::Compression;
 use crate::image::{Digest, Hasher};
+use crate::relay::fitting;
 use crate::sys::uninterrupted;
 
-/// An opened tar, of any compression.
+/// An open tar, with any compression.
 #[derive(Debug)]
 pub(super) struct Blob {
     pub(super) file: Arc<File>,
-    /// Whether it is a plain tar in a regular file, as far as that can be known before it is read.
+    /// Whether it is an uncompressed tar in a regular file, judging by its first bytes.
     pub(super) is_plain: bool,
-    /// How long it is; unknown for what is no regular file.
+    /// Its size in bytes; unknown if it is not a regular file.
     pub(super) size: Option<u64>,
-    /// What it is now.
+    /// The state of the file when it was opened.
     pub(super) version: FileVersion,
-    /// Whether nobody writes to it: content can be read from it after it was verified.
+    /// Whether nobody will write to it, so that its content can still be read from it after verification.
     pub(super) is_frozen: bool,
-    /// It is still arriving.
+    /// Present if it is still arriving.
     growth: Option<Arc<Growth>>,
 }
 
 impl Blob {
-    /// Looks at an opened file.
+    /// Examines an open file.
     pub(super) fn new(file: File) -> io::Result<Self> {
         let stat = file.metadata()?;
         if stat.is_dir() {
@@ -40,7 +41,7 @@ impl Blob {
         Ok(Self { size, is_plain, version: (&stat).into(), is_frozen: false, growth: None, file: Arc::new(file) })
     }
 
-    /// A blob that is arriving; `None` if it never does.
+    /// Waits for the first bytes of a blob that is arriving; `None` if it does not arrive.
     pub(super) fn growing(growth: &Arc<Growth>) -> io::Result<Option<Self>> {
         let magic = growth.size.min(Compression::MAGIC_LEN as u64);
         let mut round = 0;
@@ -55,7 +56,7 @@ impl Blob {
         Ok(Some(blob))
     }
 
-    /// A stream that may begin anywhere in a file: all of its content is spooled.
+    /// A stream that may start anywhere in a file, so all of its content has to be spooled.
     pub(super) fn streamed(file: File) -> io::Result<Self> {
         let stat = file.metadata()?;
         if stat.is_dir() {
@@ -81,12 +82,12 @@ fn is_plain(file: &File) -> io::Result<bool> {
             more => len += more,
         }
     }
-    // What is not supported is refused when it is decoded.
+    // An unsupported compression is refused by the decoder.
     Ok(matches!(Compression::of(&head[..len]), Ok(Compression::Plain)))
 }
 
-/// Reads a blob from its beginning, tells how far it is, and hashes it where that is wanted.
-pub(super) struct Stored<'b> {
+/// Reads a blob from its start, with progress and, if requested, its hash.
+pub(super) struct BlobReader<'b> {
     file: &'b File,
     growth: Option<&'b Growth>,
     count: u64,
@@ -94,12 +95,12 @@ pub(super) struct Stored<'b> {
     hasher: Option<Hasher>,
 }
 
-impl<'b> Stored<'b> {
+impl<'b> BlobReader<'b> {
     pub(super) fn new(blob: &'b Blob, meter: Option<Box<dyn Meter>>, hasher: Option<Hasher>) -> Self {
         Self { file: &blob.file, growth: blob.growth.as_deref(), count: 0, meter, hasher }
     }
 
-    /// The whole blob was read: its digest, if it was to be hashed.
+    /// Call this when the whole blob was read. Returns its digest, if requested.
     pub(super) fn end(self) -> Option<Digest> {
         if let Some(meter) = self.meter {
             meter.end();
@@ -108,10 +109,10 @@ impl<'b> Stored<'b> {
     }
 }
 
-impl Stored<'_> {
-    /// Reads on where the last read ended, up to the size that the blob will have, and waits for what is still to come.
+impl BlobReader<'_> {
+    /// Continues at the end of the last read, up to the blob's final size, and waits for bytes that are still to come.
     fn read_growing(&mut self, growth: &Growth, buf: &mut [u8]) -> io::Result<usize> {
-        let limit = usize::try_from(growth.size.saturating_sub(self.count)).unwrap_or(usize::MAX).min(buf.len());
+        let limit = fitting(growth.size.saturating_sub(self.count), buf.len());
         let (mut round, mut known) = (0, More::Perhaps);
         if growth.is_given_up() {
             return Err(io::Error::other("given up"));
@@ -130,7 +131,7 @@ impl Stored<'_> {
     }
 }
 
-impl Read for Stored<'_> {
+impl Read for BlobReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let len = match self.growth {
             None => uninterrupted(|| self.file.read(buf))?,

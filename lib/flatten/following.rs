@@ -1,12 +1,13 @@
-//! Layers that are decoded while their bytes arrive (M4).
+//! Decodes layers while their bytes arrive (M4).
 //!
-//! A `fetching` record names the file that a layer's bytes arrive in; a reader follows that file as it grows. Nothing of it
-//! counts before the `layer` record says that the blob is whole and verified: if that names the same inode, what was read is
-//! the layer; if it names another one, or the reader has failed, the layer is read anew. A manifest that ends before, because
-//! the fetching program has died, ends all followers.
+//! A `fetching` record names the file that a layer's bytes arrive in, and a reader follows that file as it grows. The
+//! result does not count before the `layer` record says that the blob is complete and verified. If that record names
+//! the same inode, the result is used; if it names another one, or the reader has failed, the layer is read again. If
+//! the manifest ends earlier because the fetching program has died, all readers end.
 //!
-//! Of a blob in an archive an `arriving` record says less: whether it is a layer stands behind it. It is read as most layers
-//! are, without a word, and what was read is the layer if that turns out to be an ordinary one with the diffId that was found.
+//! An `arriving` record, for a blob of an archive, says less: whether the blob is a layer is known only later. It is
+//! read like an ordinary layer, but silently, and the result is used if it turns out to be an ordinary layer with the
+//! diffId that was found.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
@@ -22,33 +23,33 @@ use super::reading::{Queue, Reading};
 use crate::image::layer_manifest::{ArrivingBlob, LayerRecord};
 use crate::sys::open_flags;
 
-/// So many layers are followed by threads of their own.
+/// The most layers that are followed by their own threads.
 const BESIDE: usize = 8;
-/// So many blobs of archives are followed: each keeps files open.
+/// The most blobs of archives that are followed; each keeps files open.
 const MOST_BLOBS: usize = 64;
 
-/// The layers of a manifest that are on their way.
+/// The layers of a manifest that are still arriving.
 #[derive(Debug)]
-pub(super) struct Following {
+pub(super) struct GrowingLayers {
     queue: Queue,
-    layers: HashMap<u32, (LayerRecord, Followed)>,
+    layers: HashMap<u32, (LayerRecord, GrowingLayer)>,
     /// By the inodes of their files.
-    blobs: HashMap<Inode, (u64, Followed)>,
+    blobs: HashMap<Inode, (u64, GrowingLayer)>,
 }
 
 #[derive(Debug)]
-struct Followed {
+struct GrowingLayer {
     growth: EndedWhenDropped,
     inode: Inode,
     reading: Reading,
 }
 
-impl Following {
+impl GrowingLayers {
     pub(super) fn new(queue: Queue) -> Self {
         Self { queue, layers: HashMap::new(), blobs: HashMap::new() }
     }
 
-    /// Begins to read a layer whose bytes are arriving. What cannot be followed is read when it is whole.
+    /// Starts to read a layer whose bytes are arriving. If it cannot be followed, it is read once it is complete.
     pub(super) fn begin(&mut self, record: LayerRecord) {
         self.layers.remove(&record.index);
         let (Some(size), Some(opened)) = (record.size, open(&record.path)) else { return };
@@ -56,29 +57,29 @@ impl Following {
         self.layers.insert(record.index, (record, followed));
     }
 
-    /// Begins to read a blob that may be a layer.
+    /// Starts to read a blob that may be a layer.
     pub(super) fn begin_blob(&mut self, blob: ArrivingBlob) {
         if self.blobs.len() == MOST_BLOBS || self.queue.has_cache() {
-            return; // what the cache has of it is found by its diffId alone
+            return; // the cache may have the blob, but finds it only by its diffId
         }
         let Some(opened) = open(&blob.path) else { return };
         let (inode, size) = (opened.1, blob.size);
-        // It is told of again when it has its own name.
+        // A blob is announced again when it has its final name.
         if !self.blobs.contains_key(&inode) {
             let followed = self.follow(Layer::arriving(blob), opened, size);
             self.blobs.insert(inode, (size, followed));
         }
     }
 
-    fn follow(&self, mut layer: Layer, (file, inode): (File, Inode), size: u64) -> Followed {
+    fn follow(&self, mut layer: Layer, (file, inode): (File, Inode), size: u64) -> GrowingLayer {
         let growth = Arc::new(Growth::new(file, size, self.queue.cancelled()));
         layer.growth = Some(Arc::clone(&growth));
         let few = self.layers.len() + self.blobs.len() < BESIDE;
         let reading = if few { self.queue.add_beside(layer) } else { self.queue.add(layer) };
-        Followed { growth: EndedWhenDropped(growth), inode, reading }
+        GrowingLayer { growth: EndedWhenDropped(growth), inode, reading }
     }
 
-    /// A layer is whole: what was read of it on its way counts if it was this one.
+    /// Call this when a layer is complete. Uses what was read while it arrived, if that was the same blob.
     pub(super) fn end(&mut self, number: u32, record: LayerRecord) -> Reading {
         let announced = self.layers.remove(&number).and_then(|(announced, followed)| {
             let is_same = LayerRecord { path: record.path.clone(), ..announced } == record;
@@ -91,7 +92,7 @@ impl Following {
         };
         let layer = Layer::of_record(number, record);
         match followed {
-            Some(Followed { growth, reading, .. }) => {
+            Some(GrowingLayer { growth, reading, .. }) => {
                 growth.0.whole();
                 reading.or_again_as(self.queue.clone(), layer)
             }
@@ -99,15 +100,15 @@ impl Following {
         }
     }
 
-    /// What was read of the blob that is this layer, if it was read in the way of this layer.
-    fn blob_of(&mut self, file: Inode, record: &LayerRecord) -> Option<Followed> {
+    /// The reading of the blob that turned out to be this layer, unless this layer has to be read in another way.
+    fn blob_of(&mut self, file: Inode, record: &LayerRecord) -> Option<GrowingLayer> {
         let (size, followed) = self.blobs.remove(&file)?;
         let is_ordinary = Layer::of_record(record.index, record.clone()).is_ordinary();
         (is_ordinary && record.size == Some(size)).then_some(followed)
     }
 }
 
-/// A file that nobody waits for any more once this is dropped.
+/// Ends the wait for more bytes of a file when it is dropped.
 #[derive(Debug)]
 struct EndedWhenDropped(Arc<Growth>);
 
@@ -117,14 +118,14 @@ impl Drop for EndedWhenDropped {
     }
 }
 
-/// A device's number and an inode's.
+/// The numbers of a device and an inode.
 type Inode = (u64, u64);
 
 fn inode(stat: &Metadata) -> Inode {
     (stat.dev(), stat.ino())
 }
 
-/// Opens a file to read it as it grows, if it is one.
+/// Opens a file for reading as it grows, if it is a regular file.
 fn open(path: &Path) -> Option<(File, Inode)> {
     let flags = open_flags(OFlags::NONBLOCK | OFlags::NOCTTY);
     let file = File::options().read(true).custom_flags(flags).open(path).ok()?;

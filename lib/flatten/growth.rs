@@ -1,4 +1,4 @@
-//! A file that grows while it is read (M4).
+//! Files that grow while they are read (M4).
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use crate::sys::Watch;
 #[derive(Debug)]
 pub(super) struct Growth {
     pub(super) file: File,
-    /// How long it will be; bytes.
+    /// The final size in bytes.
     pub(super) size: u64,
     state: Mutex<State>,
     watch: Watch,
@@ -22,23 +22,23 @@ enum State {
     Growing,
     /// All bytes are there.
     Whole,
-    /// There will be no more.
+    /// No more bytes will come.
     Ended,
 }
 
-/// What is known when a file has no more bytes.
+/// What to expect at the end of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum More {
-    /// Some may have come.
+    /// More bytes may have come, or may still come.
     Perhaps,
-    /// All that will ever come have come.
+    /// The file is complete.
     All,
-    /// Nobody cares any more.
+    /// Nobody needs the file any more.
     GivenUp,
 }
 
 impl Growth {
-    /// A file that has grown to `size` bytes one day; given up when `cancelled` is set.
+    /// A file that will grow to `size` bytes, unless `cancelled` is set.
     pub(super) fn new(file: File, size: u64, cancelled: Arc<AtomicBool>) -> Self {
         let watch = Watch::new(&file);
         Self { file, size, state: Mutex::new(State::Growing), watch, cancelled }
@@ -49,17 +49,17 @@ impl Growth {
         self.set(State::Whole);
     }
 
-    /// There will be no more, if the file is not whole.
+    /// No more bytes will come, if the file is not complete yet.
     pub(super) fn end(&self) {
         self.set(State::Ended);
     }
 
-    /// Whether nobody cares any more.
+    /// Whether nobody needs the file any more.
     pub(super) fn is_given_up(&self) -> bool {
         self.known() == More::GivenUp
     }
 
-    /// Waits a while for more bytes; `round` says how often that was in vain.
+    /// Waits a while for more bytes; `round` is the number of earlier waits without any.
     pub(super) fn wait(&self, round: u32) -> More {
         self.watch.wait(round);
         self.known()

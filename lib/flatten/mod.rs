@@ -61,7 +61,7 @@ pub use write::Totals;
 use crate::image::layer_manifest::{self, Record};
 use crate::tree::MergeTree;
 use content::FileRange;
-use following::Following;
+use following::GrowingLayers;
 use layer::Layer;
 use reading::{Queue, Readers, Reading};
 use warnings::Warnings;
@@ -153,7 +153,7 @@ fn layers(
         let mut number = 0;
         if let Some(manifest) = manifest {
             let mut reader = layer_manifest::Reader::new(manifest);
-            let mut following = Following::new(queue.clone());
+            let mut following = GrowingLayers::new(queue.clone());
             loop {
                 match reader.next_record() {
                     Ok(Some(Record::Layer(record))) => {

@@ -3,7 +3,7 @@
 use std::io::BufRead;
 use std::sync::Arc;
 
-use super::blob::{Blob, Stored};
+use super::blob::{Blob, BlobReader};
 use super::cache::NewEntry;
 use super::content::{ContentSource, FileRange, SourceFile};
 use super::context::ReadContext;
@@ -22,12 +22,12 @@ use crate::meta::{Entry, Named, Shown};
 use crate::tar::{self, Data, End, Member, MemberSink, StoredFile};
 use crate::tree::{self, ExistingDirectories, WhiteoutFormat, Whiteouts};
 
-/// What eStargz adds at the root of a layer (F14).
+/// The files that eStargz adds at the root of a layer (F14).
 const STARGZ_NAMES: [&[u8]; 3] = [b"stargz.index.json", b".prefetch.landmark", b".no.prefetch.landmark"];
 
-/// Reads a tar to its end. Its content goes to the spool or to the cache, so that what is written out is what was verified.
-/// From a plain file that nobody writes to, or that nothing is verified of, it is read where it stands; whether the file has
-/// changed is asked before the result ends.
+/// Reads a tar to its end. Its content goes to the spool or to the cache, so that the output is what was verified. The
+/// content of an uncompressed file that nobody writes to, or that is not verified, is read in place later; in that case,
+/// a check before the end of the output makes sure that the file has not changed.
 pub(super) fn read(
     layer: &Layer,
     blob: &Blob,
@@ -47,7 +47,7 @@ pub(super) fn read(
         return Ok(read);
     }
     let hasher = verified.digest.as_ref().map(|digest| Hasher::new(digest.algorithm()));
-    let mut stored = Stored::new(blob, meter, hasher);
+    let mut stored = BlobReader::new(blob, meter, hasher);
     let decoder = Decoder::new(&mut stored).map_err(|e| layer.io(e))?;
     let keeper = match entry {
         _ if in_place => None,
@@ -64,12 +64,12 @@ pub(super) fn read(
     let (members, whiteouts) = sink.end();
     let offset = reader.offset();
     let mut decoded = reader.into_inner();
-    // What follows is no entry, but part of what the diffId covers.
+    // The diffId also covers the bytes after the last entry.
     let end = end.and_then(|end| match decoded.drain() {
         Ok(_) => Ok(end),
         Err(source) => Err(tar::Error { member: None, offset, problem: source.into() }.into()),
     });
-    // What went wrong beneath the archive comes before what the archive looked like for it.
+    // An error below the archive takes precedence over what the archive looked like because of it.
     let (found, keeper) = decoded.finish()?;
     let end = end?;
     if wants_to_speak {
@@ -95,12 +95,12 @@ pub(super) fn read(
     Ok(IndexedLayer { diff_id: found, ..indexed(members, whiteouts, content) })
 }
 
-/// What was expected and what was found, if these are not the same.
+/// The expected and the actual digest, if they differ.
 fn other(expected: &Option<Digest>, found: Option<&Digest>) -> Option<(Digest, Digest)> {
     expected.clone().zip(found.cloned()).filter(|(expected, found)| expected != found)
 }
 
-/// Reads the headers of a plain tar that nothing is verified of.
+/// Reads only the headers of an uncompressed tar that is not verified.
 fn unverified(
     layer: &Layer,
     blob: &Blob,
@@ -117,7 +117,7 @@ fn unverified(
     Ok(indexed(members, whiteouts, stays(layer, blob)))
 }
 
-/// A blob whose media type names no tar is taken for one only if it begins as one.
+/// A blob whose media type is not a tar's is accepted only if it starts like one.
 fn check_kind(layer: &Layer, members: &MemberIndex) -> Result<(), LayerError> {
     match layer.kind {
         LayerKind::Blob { is_foreign: true, .. } if members.is_empty() => Err(LayerError::Foreign),
@@ -130,13 +130,13 @@ fn indexed(members: MemberIndex, whiteouts: Whiteouts, content: ContentSource) -
     IndexedLayer { members, whiteouts, content, existing, warnings: Warnings::default(), diff_id: None }
 }
 
-/// Content that is read where it stands.
+/// Content that is read in place.
 fn stays(layer: &Layer, blob: &Blob) -> ContentSource {
     let (file, label) = (Arc::clone(&blob.file), layer.label.clone());
     ContentSource::Tar(SourceFile { file, version: blob.version, label })
 }
 
-/// Whether a layer may end like this; `known_whole` when something else tells that it is whole (F12).
+/// Checks that a layer may end like this; `known_whole` if something else shows that it is complete (F12).
 fn check_end(
     layer: &Layer,
     end: End,
@@ -157,34 +157,34 @@ fn check_end(
     Ok(())
 }
 
-/// What the bytes of a blob are held against: the diffId if there is one, else the blob's own digest.
+/// The digests to verify for a blob: the diffId if there is one, else the blob's own digest.
 fn to_verify(blob: &Blob, expected: &ExpectedDigests, verify: bool) -> ExpectedDigests {
     let ExpectedDigests { diff_id, digest, later } = expected.clone();
     if !verify {
         ExpectedDigests::NONE
     } else if blob.is_plain {
-        // Stored as it is, the tar has the blob's digest.
+        // Without compression, the diffId is the blob's digest.
         ExpectedDigests { diff_id: diff_id.or(digest), digest: None, later }
     } else {
         ExpectedDigests { digest: digest.filter(|_| diff_id.is_none()), diff_id, later }
     }
 }
 
-/// What becomes of the names of a tar's members.
+/// How the names of a tar's members are treated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TarNames<'a> {
-    /// Those that eStargz adds are left out (F14).
+    /// Leave out the files that eStargz adds (F14).
     pub(super) stargz: bool,
-    /// All are put below this directory (F16).
+    /// Put all members below this directory (F16).
     pub(super) prefix: &'a [u8],
 }
 
-/// Gathers what a layer's members are; their data passes by, to the spool.
+/// Collects the members of a layer; their data bypasses it, to the spool.
 struct IndexSink<'a, R> {
     layer: u32,
-    /// Nobody may ever want to hear of it: what there is to say ends the reading, and is said when it is read as a layer.
+    /// It may turn out not to be a layer, so a warning ends the reading, and is given when it is read again as a layer.
     is_silent: bool,
-    /// There was something to say.
+    /// Whether there was a warning.
     warned: bool,
     names: TarNames<'a>,
     members: MemberIndex,
@@ -192,7 +192,7 @@ struct IndexSink<'a, R> {
     pass_over: PassOver<R>,
 }
 
-/// What is done with the data of members.
+/// How to skip the data of members.
 type PassOver<R> = fn(Data<'_, R>) -> Result<(), tar::Error>;
 
 impl<'a, R> IndexSink<'a, R> {
@@ -202,7 +202,7 @@ impl<'a, R> IndexSink<'a, R> {
         Self { layer, is_silent, warned: false, names, members, whiteouts, pass_over }
     }
 
-    /// No member comes any more.
+    /// Call this after the last member.
     fn end(self) -> (MemberIndex, Whiteouts) {
         let Self { mut members, whiteouts, .. } = self;
         members.end();

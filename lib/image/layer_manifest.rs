@@ -1,8 +1,8 @@
 //! The layer manifest: JSON Lines from `oci-fetch` to `oci-flatten` (M rules, layer-manifest(5)).
 //!
-//! One `image` record, its `layer` records bottom first, one `end` record. A stream without its `end` was cut (S1). Before the
-//! `layer` record of an index, `fetching` records may say where its bytes arrive meanwhile (M4). An archive holds its index
-//! behind its blobs, so `arriving` records may tell of blobs even before the `image` record.
+//! One `image` record, its `layer` records bottom first, one `end` record. A stream without its `end` is truncated
+//! (S1). Before the `layer` record of an index, `fetching` records may name the file that its bytes arrive in (M4). The
+//! index of an archive comes after its blobs, so `arriving` records may announce blobs even before the `image` record.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read, Write};
@@ -17,26 +17,26 @@ use super::document::MAX_LAYERS;
 /// The version of the format that this module writes and the only one it reads.
 pub const VERSION: u32 = 1;
 
-/// Media type of a layer that is a directory on this machine, as overlay2 has it (M2).
+/// The media type of a layer that is a directory on this machine (overlay2, M2).
 pub const DIRECTORY_MEDIA_TYPE: &str = "inode/directory";
 
-/// Longest record that is read, in bytes: a config of 8 MiB with room for the rest.
+/// The longest record that is read, in bytes: enough for a config of 8 MiB and the rest.
 const MAX_RECORD: u64 = 16 << 20;
 
 /// One line of the manifest.
 #[derive(Debug)]
 pub enum Record {
-    /// What the layers belong to: the first record.
+    /// The image that the layers belong to; the first record.
     Image(ImageRecord),
-    /// The bytes of a layer are arriving in the file that is its path, and are never rewritten there. They count for
-    /// nothing until the layer's own record, which may name another file (M4).
+    /// The bytes of a layer are arriving in the file at its path, where they are never rewritten. They do not count before
+    /// the layer's own record, which may name another file (M4).
     Fetching(LayerRecord),
-    /// The bytes of a blob are arriving, as those of a [`Fetching`](Self::Fetching) layer are. Whether it is a layer, and
-    /// which one, is not known yet.
+    /// The bytes of a blob are arriving, like those of a [`Fetching`](Self::Fetching) layer. It is not known yet
+    /// whether the blob is a layer, and which one.
     Arriving(ArrivingBlob),
-    /// A layer whose bytes are whole on disk.
+    /// A layer that is complete on disk.
     Layer(LayerRecord),
-    /// Nothing follows: the manifest is complete.
+    /// The manifest is complete; nothing follows.
     End,
 }
 
@@ -46,19 +46,19 @@ pub enum Record {
 pub struct ImageRecord {
     /// [`VERSION`].
     pub version: u32,
-    /// What was asked for, made explicit (`docker.io/library/nginx:latest`, `overlay2:/dir`).
+    /// The name of the image with its defaults filled in (`docker.io/library/nginx:latest`, `overlay2:/dir`).
     pub reference: String,
-    /// What the image runs on; null where the source does not say.
+    /// What the image runs on; null if the source does not say.
     pub platform: Option<PlatformRecord>,
-    /// Digest of the image manifest; null for overlay2 (M1).
+    /// The digest of the image manifest; null for overlay2 (M1).
     pub manifest: Option<Digest>,
     /// The OCI image config, verbatim; null for overlay2 (M1).
     pub config: Option<Box<RawValue>>,
-    /// How many layer records follow.
+    /// The number of layer records that follow.
     pub layers: u32,
 }
 
-/// A platform in OCI's words.
+/// A platform as OCI spells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlatformRecord {
     /// `linux`.
@@ -74,36 +74,36 @@ pub struct PlatformRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerRecord {
-    /// Position from the bottom, 0 first.
+    /// The position, counted from 0 at the bottom.
     pub index: u32,
-    /// Media type as the image manifest has it, or [`DIRECTORY_MEDIA_TYPE`].
+    /// The media type from the image manifest, or [`DIRECTORY_MEDIA_TYPE`].
     pub media_type: String,
-    /// Digest of the blob as stored; absent for a directory.
+    /// The digest of the blob as stored; absent for a directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Bytes of the blob as stored; absent for a directory.
+    /// The size of the blob as stored, in bytes; absent for a directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// Digest of the uncompressed tar (F12).
+    /// The digest of the uncompressed tar (F12).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff_id: Option<Digest>,
-    /// Digest of the layer with all that are below it (the specification's ChainID).
+    /// The digest of the layer and all layers below it (the specification's ChainID).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain_id: Option<Digest>,
-    /// Absolute path of the blob or directory on this machine.
+    /// The absolute path of the blob or directory on this machine.
     pub path: PathBuf,
     /// Annotations of the layer's descriptor.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// A blob of an archive, while it is read.
+/// A blob of an archive that is being read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArrivingBlob {
-    /// Bytes that it will have.
+    /// Its final size in bytes.
     pub size: u64,
-    /// Absolute path by which the file that they arrive in can be opened while they do. The layer's record, if there comes
-    /// one, has another path to the same file.
+    /// An absolute path by which the file that its bytes arrive in can be opened in the meantime. The layer's record,
+    /// if one follows, has another path of the same file.
     pub path: PathBuf,
 }
 
@@ -119,12 +119,12 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// A record is not what the format says.
+    /// A record does not match the format.
     #[error("record {record}: {source}")]
     Json {
         /// Number of the record, 1 first.
         record: u64,
-        /// What is wrong where.
+        /// What is wrong, and where.
         source: serde_json::Error,
     },
     /// Records are missing, out of order or not of this version (M3).
@@ -138,17 +138,17 @@ pub enum Error {
     /// The input stopped before its `end` record (S1).
     #[error("cut after {records} records, the 'end' record is missing (did oci-fetch fail?)")]
     Cut {
-        /// Whole records before the cut.
+        /// The number of complete records.
         records: u64,
     },
 }
 
-/// Writes a manifest; every record is flushed as soon as it is true.
+/// Writes a manifest; each record is flushed as soon as it is true.
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
     record: u64,
-    /// Whether it tells of blobs on their way (M4).
+    /// Whether to write records of arriving blobs (M4).
     announces: bool,
 }
 
@@ -158,8 +158,8 @@ impl<W: Write> Writer<W> {
         Self { out, record: 0, announces: true }
     }
 
-    /// Starts a manifest that nobody reads before it is whole: it leaves out what tells of blobs on their way, so that the
-    /// same image is the same bytes, fetched or cached (R6).
+    /// Starts a manifest that nobody reads before it is complete. It leaves out records of arriving blobs, so that an image
+    /// has the same bytes whether it is fetched or cached (R6).
     pub fn to_be_kept(out: W) -> Self {
         Self { announces: false, ..Self::new(out) }
     }
@@ -167,7 +167,7 @@ impl<W: Write> Writer<W> {
     /// Writes one record as one line and flushes it.
     ///
     /// # Errors
-    /// When `out` cannot be written, or a path is not UTF-8 and so cannot stand in JSON.
+    /// When `out` cannot be written, or a path is not UTF-8, which JSON requires.
     pub fn write(&mut self, record: &Record) -> Result<(), Error> {
         #[derive(Serialize)]
         struct Tagged<'a, T> {
@@ -195,14 +195,14 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Flattening would take the config apart and so change it: the tag is put before the other fields by hand. Line
-/// breaks between the config's tokens (none can stand inside one) become spaces, so that the record is one line.
+/// Serde's flattening would parse the config and so change it; therefore the tag is inserted before the other fields by
+/// hand. Line breaks between the config's tokens (there are none within) become spaces, so that the record is one line.
 fn image_line(record: &ImageRecord) -> Result<String, serde_json::Error> {
     let fields = serde_json::to_string(record)?;
     Ok(format!("{{\"type\":\"image\",{}", &fields[1..]).replace(['\n', '\r'], " "))
 }
 
-/// Reads a manifest and holds it to its order.
+/// Reads a manifest and checks the order of its records.
 #[derive(Debug)]
 pub struct Reader<R> {
     input: R,
@@ -224,10 +224,10 @@ impl<R: BufRead> Reader<R> {
         Self { input, record: 0, state: State::Start, line: Vec::new() }
     }
 
-    /// The next record; `None` once, after the `end` record, the input is drained to its end (S3).
+    /// The next record; `None` after the `end` record, when the input has been read to its end (S3).
     ///
     /// # Errors
-    /// When the input fails, is cut, or breaks an M rule.
+    /// When the input fails, is truncated, or breaks an M rule.
     pub fn next_record(&mut self) -> Result<Option<Record>, Error> {
         loop {
             if !self.read_line()? {
@@ -257,13 +257,13 @@ impl<R: BufRead> Reader<R> {
         Ok(read > 0)
     }
 
-    /// The record in the line; `None` if its type is not known here (M4).
+    /// The record in the line; `None` if its type is unknown (M4).
     fn parse(&mut self) -> Result<Option<Record>, Error> {
         #[derive(Deserialize)]
         struct Tag {
             r#type: String,
         }
-        // A last line without its line break that is no JSON was cut in the middle.
+        // An invalid last line without a line break was truncated.
         let whole = self.line.last() == Some(&b'\n');
         let (record, line) = (self.record, &self.line);
         let json = |source: serde_json::Error| {

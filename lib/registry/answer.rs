@@ -34,7 +34,7 @@ pub(super) struct Answer {
 }
 
 /// A body that was read to its end, clean or not.
-pub(super) struct Body {
+pub(super) struct AnswerBody {
     /// The bytes as they came.
     bytes: Vec<u8>,
     /// The same, decompressed, if the server used an encoding that was not requested.
@@ -60,7 +60,7 @@ impl Answer {
     }
 
     /// Reads a body of at most `max` bytes, for at most `patience`.
-    pub(super) fn body(mut self, max: u64, patience: Duration) -> Result<Body, Error> {
+    pub(super) fn body(mut self, max: u64, patience: Duration) -> Result<AnswerBody, Error> {
         let shown = url::shown(&self.url);
         let long = || Error::Protocol { url: shown.clone(), what: format!("the answer is longer than {max} bytes") };
         if self.response.content_length().is_some_and(|length| length > max) {
@@ -86,7 +86,7 @@ impl Answer {
             Some(name) if ["gzip", "x-gzip"].iter().any(|gzip| name.eq_ignore_ascii_case(gzip)) => gunzip(&bytes, max),
             _ => None,
         };
-        Ok(Body { bytes, decoded, end })
+        Ok(AnswerBody { bytes, decoded, end })
     }
 
     /// The value of a header, if it is text.
@@ -135,7 +135,7 @@ impl Answer {
     }
 }
 
-impl Body {
+impl AnswerBody {
     /// The bytes, as sent or decompressed, if they are `right`. Then they are complete, however the connection ended.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ pub use cancel::Cancel;
 pub use challenge::Challenge;
 pub use download::BlobSink;
 pub use error::{ConnectFailure, Error};
-pub use repository::{Fetched, Found, Repository};
+pub use repository::{FetchedManifest, ManifestHead, Repository};
 pub use secret::{Secret, scrub};
 
 /// How to talk to registries.

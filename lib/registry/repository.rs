@@ -35,7 +35,7 @@ struct Source {
 
 /// A document as the registry sent it, verified if its digest was known.
 #[derive(Debug)]
-pub struct Fetched {
+pub struct FetchedManifest {
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// The media type, according to the registry.
@@ -46,7 +46,7 @@ pub struct Fetched {
 
 /// The result of a HEAD request for a tag.
 #[derive(Debug)]
-pub struct Found {
+pub struct ManifestHead {
     /// The digest of what the tag points at, if the registry states it.
     pub digest: Option<Digest>,
 }
@@ -78,12 +78,12 @@ impl Repository {
     ///
     /// # Errors
     /// When the registry cannot be reached or refuses.
-    pub fn head(&self, tag: &str) -> Result<Option<Found>, Error> {
+    pub fn head(&self, tag: &str) -> Result<Option<ManifestHead>, Error> {
         let found = self.each(|endpoint, attempts| {
             self.attempts(attempts, || {
                 let answer = endpoint.request(&Method::HEAD, &format!("manifests/{tag}"), &accept())?;
                 match answer.status() {
-                    status if status.is_success() => Ok(Some(Found { digest: content_digest(&answer) })),
+                    status if status.is_success() => Ok(Some(ManifestHead { digest: content_digest(&answer) })),
                     // Servers that do not support the method answer in many ways; GET has its own attempts.
                     status if status.is_server_error() => Ok(None),
                     _ => Err(answer.into_error()),
@@ -102,7 +102,7 @@ impl Repository {
     ///
     /// # Errors
     /// When it cannot be fetched or is too long.
-    pub fn manifest_by_tag(&self, tag: &str) -> Result<Fetched, Error> {
+    pub fn manifest_by_tag(&self, tag: &str) -> Result<FetchedManifest, Error> {
         self.each(|endpoint, attempts| {
             self.attempts(attempts, || {
                 let answer = self.manifest(endpoint, tag)?;
@@ -118,13 +118,13 @@ impl Repository {
                     |_| Error::Protocol { url: shown.clone(), what: format!("is no document of JSON{encoding}") },
                 )?;
                 if let Some(digest) = stated.clone().filter(|_| is_stated(&bytes)) {
-                    return Ok(Fetched { bytes, media_type, digest });
+                    return Ok(FetchedManifest { bytes, media_type, digest });
                 }
                 let found = digest(&bytes, Algorithm::Sha256);
                 if let Some(stated) = &stated {
                     log::warn!("{shown}: the registry calls it {stated}, its digest is {found}");
                 }
-                Ok(Fetched { bytes, media_type, digest: found })
+                Ok(FetchedManifest { bytes, media_type, digest: found })
             })
         })
     }
@@ -133,7 +133,7 @@ impl Repository {
     ///
     /// # Errors
     /// When it cannot be fetched, is too long, or does not match its digest.
-    pub fn manifest_by_digest(&self, wanted: &Digest) -> Result<Fetched, Error> {
+    pub fn manifest_by_digest(&self, wanted: &Digest) -> Result<FetchedManifest, Error> {
         self.each(|endpoint, attempts| {
             self.attempts(attempts, || {
                 let answer = self.manifest(endpoint, &wanted.to_string())?;
@@ -143,7 +143,7 @@ impl Repository {
                 let of = |bytes: &[u8]| digest(bytes, wanted.algorithm());
                 let is_right = |bytes: &[u8]| of(bytes) == *wanted;
                 let bytes = body.right(is_right, |bytes| wrong(shown, &of(bytes), wanted, &encoding))?;
-                Ok(Fetched { bytes, media_type, digest: wanted.clone() })
+                Ok(FetchedManifest { bytes, media_type, digest: wanted.clone() })
             })
         })
     }

@@ -1,7 +1,7 @@
-//! Paths that must not leave a directory: walked from there by descriptors, symbolic links included.
+//! Walks paths that must not leave a directory by descriptors, including symbolic links.
 //!
-//! Whoever made the directory may have put links and `..` into it that lead anywhere, and root may be reading. So each
-//! component is opened from the one before and never through a link; a link's own components are walked in its place.
+//! The directory may contain links and `..` that lead anywhere, and root may be reading it. So each component is opened
+//! from the one before it, and never through a link; the components of a link's target are walked in its place.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -14,24 +14,24 @@ use rustix::io::Errno;
 
 use crate::sys::{open, open_at};
 
-/// Most links on one path, as the kernel has it.
+/// The most links on one path; the kernel's limit.
 const MAX_LINKS: u32 = 40;
 
-/// Most bytes of a path, with what its links say: as the kernel has it.
+/// The longest path in bytes, including the targets of its links; the kernel's limit.
 const MAX_PATH: usize = 4096;
 
 /// Why a path was not walked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WalkError {
-    /// The path, or a link on it, leads out of the directory.
+    /// The path or a link on it leads out of the directory.
     #[error("leads out of {}", .0.display())]
     Out(PathBuf),
-    /// The system refused.
+    /// The system's error.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// A directory that is not left.
+/// A directory that paths must not leave.
 #[derive(Debug)]
 pub(super) struct Beneath {
     path: PathBuf,
@@ -39,17 +39,17 @@ pub(super) struct Beneath {
 }
 
 impl Beneath {
-    /// Opens the directory that `path`, which is trusted, leads to.
+    /// Opens the directory at `path`, which is trusted.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = open(path, flags, Mode::empty())?;
         Ok(Self { path: path.to_path_buf(), fd })
     }
 
-    /// Walks `path` to a directory; returns that, with its path as it is without links.
+    /// Walks `path` to a directory; returns it with its path without links.
     pub(super) fn directory(&self, path: &Path) -> Result<Self, WalkError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        // What is walked already, and what is still to be walked, the next component last.
+        // The components already walked, and those still to walk, the next one last.
         let mut walked: Vec<(OsString, OwnedFd)> = Vec::new();
         let mut ahead: Vec<OsString> = Vec::new();
         self.push(&mut ahead, path)?;
@@ -62,7 +62,7 @@ impl Beneath {
             let here = walked.last().map_or(&self.fd, |(_, fd)| fd);
             match open_at(here, &*name, flags, Mode::empty()) {
                 Ok(fd) => walked.push((name, fd)),
-                // A link, or a file: then reading it as a link fails.
+                // A link or a file; if it is a file, reading it as a link fails.
                 Err(error @ (Errno::LOOP | Errno::MLINK | Errno::NOTDIR)) => {
                     let target = match rustix::fs::readlinkat(here, &name, Vec::new()) {
                         Ok(target) => PathBuf::from(OsString::from_vec(target.into_bytes())),
@@ -84,7 +84,7 @@ impl Beneath {
         }
     }
 
-    /// A regular file in it, which is no link; `None` when there is none.
+    /// Opens a regular file in it, not through a link; `None` if there is none.
     pub(super) fn file(&self, name: &str) -> io::Result<Option<std::fs::File>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         match open_at(&self.fd, name, flags, Mode::empty()) {
@@ -107,7 +107,7 @@ impl Beneath {
         &self.path
     }
 
-    /// Puts the components of `path` on top, the first one last.
+    /// Pushes the components of `path`, the first one last.
     fn push(&self, ahead: &mut Vec<OsString>, path: &Path) -> Result<(), WalkError> {
         let length = |name: &OsStr| name.as_bytes().len() + 1;
         if ahead.iter().map(|name| length(name)).sum::<usize>() + length(path.as_os_str()) > MAX_PATH {

@@ -24,7 +24,7 @@ pub(super) fn image<W: Write>(
     Ok(out.write(&Record::Image(record))?)
 }
 
-/// The record of layer `index`, whose blob is whole at `path`.
+/// The record of layer `index`, whose blob is complete at `path`.
 pub(super) fn layer<W: Write>(
     out: &mut layer_manifest::Writer<W>,
     image: &Image,
@@ -44,7 +44,7 @@ pub(super) fn fetching<W: Write>(
     Ok(out.write(&Record::Fetching(record(image, index, path)?))?)
 }
 
-/// The record of a blob whose bytes are arriving at `path`, before it is known what it is (M4).
+/// The record of a blob whose bytes are arriving at `path`, when it is not known yet what it is (M4).
 pub(super) fn arriving<W: Write>(out: &mut layer_manifest::Writer<W>, size: u64, path: PathBuf) -> Result<(), Error> {
     require_utf8(&path)?;
     Ok(out.write(&Record::Arriving(ArrivingBlob { size, path }))?)
@@ -65,7 +65,7 @@ fn record(image: &Image, index: usize, path: PathBuf) -> Result<LayerRecord, Err
     })
 }
 
-/// JSON holds text only, so a path must be.
+/// JSON is text, so paths have to be.
 pub(super) fn require_utf8(path: &Path) -> Result<(), Error> {
     match path.to_str() {
         Some(_) => Ok(()),

@@ -9,13 +9,13 @@ use crate::{registry, store};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The name of the image cannot be understood.
+    /// The name of the image is not valid.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
-    /// The name of the image contains a wrong digest.
+    /// The digest in the name of the image is not valid.
     #[error(transparent)]
     Digest(#[from] DigestError),
-    /// A path is nothing that holds an image.
+    /// There is no image at a path.
     #[error("{path}: {what}", path = .path.display())]
     Path {
         /// The path.
@@ -23,14 +23,14 @@ pub enum Error {
         /// What it is or is not.
         what: String,
     },
-    /// The name says another tool's way to keep images.
+    /// The name has the prefix of another tool's storage.
     #[error("{text}: images of {prefix} are not read; this is: {instead}")]
     Transport {
         /// The name.
         text: String,
-        /// How it begins.
+        /// Its prefix.
         prefix: &'static str,
-        /// What to type.
+        /// What to type instead.
         instead: String,
     },
     /// The source has no such image.
@@ -52,7 +52,7 @@ pub enum Error {
         /// Why.
         source: Box<registry::Error>,
     },
-    /// A layer cannot be had.
+    /// A layer cannot be fetched.
     #[error("{image}: layer {layer} {digest}: {source}")]
     Layer {
         /// What was asked for.
@@ -64,7 +64,7 @@ pub enum Error {
         /// Why.
         source: Box<registry::Error>,
     },
-    /// An index or manifest cannot be used.
+    /// An index or manifest is not usable.
     #[error("{image}: {digest}: {source}")]
     Document {
         /// What was asked for.
@@ -74,7 +74,7 @@ pub enum Error {
         /// Why.
         source: DocumentError,
     },
-    /// A config cannot be used.
+    /// A config is not usable.
     #[error("{image}: {digest}: {source}")]
     Config {
         /// What was asked for.
@@ -92,7 +92,7 @@ pub enum Error {
         /// What there is.
         source: SelectError,
     },
-    /// A document is longer than documents may be, or not as long as said.
+    /// A document is too long, or its length differs from what was declared.
     #[error("{image}: {digest}: {what}")]
     Size {
         /// What was asked for.
@@ -102,7 +102,7 @@ pub enum Error {
         /// The numbers.
         what: String,
     },
-    /// There is no thread to be had that could fetch.
+    /// No thread could be started to fetch.
     #[error("{image}: no thread can be started: {source}")]
     Thread {
         /// What was asked for.
@@ -116,7 +116,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What is wrong with an input that a user named; `-` is standard input.
+    /// The error for an input that the user named; `-` is standard input.
     pub(super) fn of_input(path: &Path, what: &str) -> Self {
         let path = if path == Path::new("-") { "standard input".into() } else { path.into() };
         Self::Path { path, what: what.into() }

@@ -1,10 +1,10 @@
-//! Names that mean no registry to whoever types them: other tools' transports, and files that lie there.
+//! Names that the user does not mean as a registry's: other tools' transports, and existing files.
 
 use std::path::Path;
 
 use super::Error;
 
-/// Transports of other tools, with what reads such an image here; `{}` is what follows the colon.
+/// Transports of other tools, and what to type here instead; `{}` is the part after the colon.
 const TRANSPORTS: [(&str, &str); 16] = [
     ("docker-daemon:", "docker save {} | oci-fetch -"),
     ("containers-storage:", "podman save {} | oci-fetch -"),
@@ -24,13 +24,13 @@ const TRANSPORTS: [(&str, &str); 16] = [
     ("http:", "oci-fetch --insecure {}"),
 ];
 
-/// What tar archives and their compressed forms are called.
+/// The suffixes of tar archives, compressed or not.
 const ARCHIVES: [&str; 8] = [".tar", ".tgz", ".tar.gz", ".tar.zst", ".tar.xz", ".tar.bz2", ".oci", ".docker"];
 
-/// Refuses `text`, which is about to be taken for an image in a registry, when it says that it is none.
+/// Refuses `text`, which is about to be taken for an image in a registry, if it evidently is not one.
 ///
 /// # Errors
-/// With what to type instead.
+/// With the advice what to type instead.
 pub(super) fn refuse(text: &str) -> Result<(), Error> {
     for (prefix, command) in TRANSPORTS {
         let Some(rest) = text.strip_prefix(prefix) else { continue };

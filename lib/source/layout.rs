@@ -1,4 +1,4 @@
-//! `oci:DIR[:NAME]`: an OCI image layout, used where it stands (R6).
+//! `oci:DIR[:NAME]`: an OCI image layout, used in place (R6).
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -10,7 +10,7 @@ use crate::image::layer_manifest;
 use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Reference};
 use crate::store::{self, REF_NAME, Store};
 
-/// The annotation with which containerd keeps an image's full name.
+/// containerd's annotation for an image's full name.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 pub(super) fn fetch<W: Write>(
@@ -41,7 +41,7 @@ pub(super) fn emit_all<W: Write>(
     Ok(image.config.bytes)
 }
 
-/// Finds the image called `name` (a tag, a full name or a digest) among the entries of a layout's `index.json`, whose
+/// Finds the image with this `name` (a tag, a full name or a digest) among the entries of a layout's `index.json`; its
 /// blobs are in `store`.
 pub(super) fn choose(
     store: &Store,
@@ -56,7 +56,7 @@ pub(super) fn choose(
         None => entries.iter().collect(),
     };
     if let (Some(Ok(digest)), true) = (name.map(str::parse::<Digest>), chosen.is_empty()) {
-        // A digest need not stand in index.json: an index of it may lead there.
+        // A digest need not be in index.json: an index listed there may lead to it.
         if let Some(size) = store.blob_size(&digest)? {
             return resolver.resolve(&Descriptor::new("", digest, size));
         }
@@ -68,7 +68,7 @@ pub(super) fn choose(
         (0, _) if entries.is_empty() => error("the image layout holds no image".into()),
         (0, _) => error(format!("no such image; there is {}", offered(entries))),
         (1, _) => resolver.resolve(chosen[0]),
-        // Several manifests of one name, or of none, differ by platform.
+        // Several manifests with the same name, or without one, differ by platform.
         (_, 0 | 1) => {
             let chosen: Vec<Descriptor> = chosen.into_iter().cloned().collect();
             resolver.resolve_among(&chosen)
@@ -77,7 +77,7 @@ pub(super) fn choose(
     }
 }
 
-/// The entries that `name` means: by their exact name, else by the tag or the familiar form of their name.
+/// The entries that match `name`: by their exact name, else by the tag or the familiar form of their name.
 fn named<'a>(entries: &'a [Descriptor], name: &str) -> Vec<&'a Descriptor> {
     let matching = |test: &dyn Fn(&Descriptor) -> bool| entries.iter().filter(|e| test(e)).collect::<Vec<_>>();
     let names = |e: &Descriptor| {
@@ -99,7 +99,7 @@ fn named<'a>(entries: &'a [Descriptor], name: &str) -> Vec<&'a Descriptor> {
     matching(&|e| names(e).iter().any(|n| n.rsplit_once(':').is_some_and(|(_, tag)| tag == name)))
 }
 
-/// An entry's name; containerd and Docker put only the tag where others put the name.
+/// The name of an entry; containerd and Docker write only the tag where others write the name.
 fn full_name(entry: &Descriptor) -> Option<&str> {
     let name = [CONTAINERD_NAME, REF_NAME].iter().find_map(|key| entry.annotations.get(*key));
     name.map(String::as_str)
@@ -128,7 +128,7 @@ fn layer_path(store: &Store, shown: &str, layer: &Descriptor) -> Result<PathBuf,
 
 impl Documents for Store {
     fn may_have(&self, descriptor: &Descriptor) -> bool {
-        // What cannot be opened is an error for who needs it.
+        // If it cannot be opened, reading it will report that.
         !matches!(self.open_blob(&descriptor.digest), Ok(None))
     }
 

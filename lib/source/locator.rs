@@ -1,4 +1,4 @@
-//! What the user calls the image: which kind of source, and where.
+//! The user's name for the image: the kind of source, and where it is.
 
 use std::fmt;
 use std::io;
@@ -8,25 +8,25 @@ use super::{Error, foreign};
 use crate::image::Reference;
 use crate::sys::{Pipes, read_small_file};
 
-/// An image's place.
+/// Where an image comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Locator {
-    /// A repository of a registry.
+    /// A repository in a registry.
     Registry(Reference),
     /// A directory that is an OCI image layout.
     Layout {
         /// The layout.
         dir: PathBuf,
-        /// Tag or digest in it.
+        /// The tag or digest in it.
         name: Option<String>,
     },
     /// A tar of an OCI image layout or of `docker save`.
     Archive {
-        /// What it must be.
+        /// The form it must have.
         kind: ArchiveKind,
         /// The file; `-` is standard input.
         file: PathBuf,
-        /// Tag or digest in it.
+        /// The tag or digest in it.
         name: Option<String>,
     },
     /// A layer directory of Docker's or Podman's overlay driver.
@@ -36,14 +36,14 @@ pub enum Locator {
     },
 }
 
-/// Which form of archive is meant.
+/// The form of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArchiveKind {
     /// A tar of an OCI image layout.
     Oci,
-    /// What `docker save` writes, old or new.
+    /// The output of `docker save`, old or new.
     Docker,
-    /// Whichever it turns out to be.
+    /// Either; its content decides.
     Any,
 }
 
@@ -54,11 +54,11 @@ impl Locator {
         matches!(self, Self::Archive { file, .. } if file == Path::new("-"))
     }
 
-    /// Reads an IMAGE argument. A path (it starts with `/`, `./` or `../`, or is `-`) is recognised by its content;
-    /// anything without a known prefix is a registry's.
+    /// Parses an IMAGE argument. A path (it starts with `/`, `./` or `../`, or is `-`) is recognised by its content;
+    /// anything else without a known prefix is in a registry.
     ///
     /// # Errors
-    /// When a name is not valid, or a path holds no image.
+    /// When a name is not valid, or there is no image at a path.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let kinds = [("oci-archive:", ArchiveKind::Oci), ("docker-archive:", ArchiveKind::Docker)];
         for (prefix, kind) in kinds {
@@ -69,7 +69,7 @@ impl Locator {
         }
         if let Some(rest) = text.strip_prefix("oci:") {
             let (dir, name) = split(rest, Path::is_dir);
-            // Helm names registries so.
+            // The prefix that Helm uses for registries.
             let named = rest.strip_prefix("//").filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
             if let Some(name) = named.filter(|_| !dir.is_dir()) {
                 let instead = format!("oci-fetch {name}");
@@ -114,7 +114,7 @@ impl Locator {
     }
 }
 
-/// What `skopeo copy ... dir:PATH` leaves: its `version` file says so.
+/// Whether this is the result of `skopeo copy ... dir:PATH`, judging by its `version` file.
 fn is_skopeo_directory(path: &Path) -> bool {
     const SAYS: &[u8] = b"Directory Transport Version: ";
     const LONGEST: u64 = 1024;
@@ -122,8 +122,8 @@ fn is_skopeo_directory(path: &Path) -> bool {
     version.is_ok_and(|version| version.starts_with(SAYS)) && path.join("manifest.json").is_file()
 }
 
-/// Divides `PATH[:NAME]`, `PATH@DIGEST`. Paths may hold colons and names too: the longest prefix that exists is the
-/// path, else it ends at the first colon.
+/// Splits `PATH[:NAME]` and `PATH@DIGEST`. Since both paths and names may contain colons, the longest prefix that exists is
+/// the path; if there is none, the path ends at the first colon.
 fn split(text: &str, exists: impl Fn(&Path) -> bool) -> (PathBuf, Option<String>) {
     if exists(Path::new(text)) {
         return (text.into(), None);

@@ -32,7 +32,7 @@ pub use progress::{FetchProgress, NoProgress, Outcome, Transfer, TransferMeter};
 use crate::image::layer_manifest;
 use crate::store::{Pruned, Store};
 
-/// Removes from the blob store what was not used for `age` (R10).
+/// Removes what has not been used for `age` from the blob store (R10).
 ///
 /// # Errors
 /// When there is no store, or it cannot be read or written.
@@ -43,9 +43,8 @@ pub fn prune(options: &Options, age: Duration) -> Result<Pruned, Error> {
     Ok(pruned)
 }
 
-/// Fetches the image and writes its layer manifest to `out`, each record as soon as it is true, all but the `end` record:
-/// that is the caller's, when nothing can fail any more (S3). Returns the image's config, verbatim; `None` where the
-/// source has none.
+/// Fetches the image and writes its layer manifest to `out`, each record as soon as it is true. The caller writes the `end`
+/// record, when nothing can fail any more (S3). Returns the image's config verbatim; `None` if the source has none.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -1,12 +1,12 @@
-//! `overlay2:DIR`: the layer directories of Docker's and Podman's overlay drivers, read where they stand (M2).
+//! `overlay2:DIR`: the layer directories of Docker's and Podman's overlay drivers, read in place (M2).
 //!
 //! ```text
-//! overlay2/ID/diff       what the layer holds
+//! overlay2/ID/diff       the files of the layer
 //! overlay2/ID/lower      l/SHORT:l/SHORT... the layers below, the nearest first; absent at the bottom
 //! overlay2/l/SHORT       a symlink to ../ID/diff
 //! ```
 //!
-//! Nothing outside of the storage, the directory that holds `ID`, is read ([`beneath`](super::beneath)).
+//! Nothing outside of the storage, the directory that contains `ID`, is read ([`beneath`](super::beneath)).
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use super::beneath::Beneath;
 use super::{Error, Locator, emit};
 use crate::image::layer_manifest::{self, DIRECTORY_MEDIA_TYPE, ImageRecord, LayerRecord, Record, VERSION};
 
-/// What stands beside `diff` where containers/storage keeps files by their digests and names in a composefs image
+/// The directory beside `diff` if containers/storage keeps files under their digests, and their names in a composefs image
 /// (storage, drivers/overlay/overlay.go).
 const COMPOSEFS: &str = "composefs-data";
 
-/// Longest `lower` file that is read, in bytes; the drivers stop at 128 layers.
+/// The longest `lower` file that is read, in bytes; the drivers stop at 128 layers.
 const MAX_LOWER: u64 = 1 << 20;
 
 pub(super) fn fetch<W: Write>(locator: &Locator, dir: &Path, out: &mut layer_manifest::Writer<W>) -> Result<(), Error> {
@@ -49,8 +49,8 @@ pub(super) fn fetch<W: Write>(locator: &Locator, dir: &Path, out: &mut layer_man
     Ok(())
 }
 
-/// The directories of the chain, bottom first. None of them is outside of the storage that holds `dir`, wherever `lower`
-/// and the links in the storage point.
+/// The directories of the chain, bottom first. All of them are within the storage that contains `dir`, wherever `lower` and
+/// the links in the storage point.
 fn chain(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let fail = |path: &Path, what: String| Error::Path { path: path.into(), what };
     let dir = dir.canonicalize().map_err(|e| fail(dir, e.to_string()))?;
@@ -71,7 +71,7 @@ fn chain(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(layers)
 }
 
-/// What `lower` in a layer's directory says; nothing when there is none.
+/// The content of `lower` in a layer's directory; empty if there is none.
 fn lower(layer: &Beneath) -> Result<String, Error> {
     let path = layer.path().join("lower");
     let fail = |what: String| Error::Path { path: path.clone(), what };
@@ -84,7 +84,7 @@ fn lower(layer: &Beneath) -> Result<String, Error> {
     }
 }
 
-/// A layer's directory, at `path` in the storage; returns its own path.
+/// Checks the layer directory at `path` in the storage; returns its path without links.
 fn diff(storage: &Beneath, path: &Path) -> Result<PathBuf, Error> {
     let shown = storage.path().join(path);
     let fail = |what: String| Error::Path { path: shown.clone(), what };

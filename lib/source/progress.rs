@@ -1,15 +1,15 @@
-//! What a caller may want to show while an image comes in. The library itself shows nothing (S7).
+//! Progress reports for the caller while an image is fetched. The library itself shows nothing (S7).
 
 use crate::image::Digest;
 
-/// A blob or an archive on its way.
+/// The transfer of a blob or an archive.
 #[derive(Clone, Debug)]
 pub struct Transfer {
-    /// Which of the layers, 0 at the bottom; `None` for an archive as a whole.
+    /// The number of the layer, 0 at the bottom; `None` for the config, or an archive as a whole.
     pub layer: Option<usize>,
     /// The blob's digest.
     pub digest: Option<Digest>,
-    /// Bytes of the whole, where known.
+    /// The total size in bytes, if known.
     pub size: Option<u64>,
 }
 
@@ -18,29 +18,29 @@ pub struct Transfer {
 pub enum Outcome {
     /// It was there already.
     Cached,
-    /// It is whole and right.
+    /// It is complete and verified.
     Done,
-    /// It did not come.
+    /// It failed.
     Failed,
 }
 
-/// Is told of transfers as they start; called from several threads.
+/// Receives a call for each transfer that starts, from several threads.
 pub trait FetchProgress: Send + Sync {
-    /// A transfer will start, as others do that this is told of before it does.
+    /// A transfer will start; called for all of a group before the first one starts.
     fn expect(&self, _: &Transfer) {}
     /// A transfer starts.
     fn start(&self, transfer: &Transfer) -> Box<dyn TransferMeter>;
 }
 
-/// Is told how one transfer goes on.
+/// Receives the progress of one transfer.
 pub trait TransferMeter: Send {
-    /// So many bytes of it are there; less than before when it had to be started again.
+    /// `bytes` have arrived; fewer than before if the transfer started over.
     fn at(&mut self, bytes: u64);
-    /// It ended.
+    /// The transfer ended.
     fn end(self: Box<Self>, outcome: Outcome);
 }
 
-/// Shows nothing.
+/// Ignores all progress.
 #[derive(Clone, Copy, Debug)]
 pub struct NoProgress;
 

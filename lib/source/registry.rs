@@ -1,4 +1,4 @@
-//! Images of a registry, by way of the store.
+//! Images from a registry, fetched into the store.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -48,7 +48,7 @@ pub(super) fn fetch<W: Write>(
     Ok(image.config.bytes)
 }
 
-/// Fetches the image that `top` leads to and writes its records.
+/// Fetches the image that `reference` leads to and writes its records.
 fn fetch_image<W: Write>(
     remote: &Arc<Remote>,
     top: &Descriptor,
@@ -73,7 +73,7 @@ fn offline<W: Write>(
 ) -> Result<Vec<u8>, Error> {
     let shown = reference.to_string();
     let store = match Store::open(&options.store, options.of_store()) {
-        // Only what is not there at all is empty; anything else is wrong.
+        // Only a missing store is like an empty one; any other problem is an error.
         Err(store::Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             let what = format!("there is no blob store {}: fetch it once without --offline", options.store.display());
             return Err(Error::NotFound { image: shown, what });
@@ -97,19 +97,19 @@ fn transfer(descriptor: &Descriptor, layer: Option<usize>) -> Transfer {
     Transfer { layer, digest: Some(descriptor.digest.clone()), size: Some(descriptor.size) }
 }
 
-/// A repository with the store before it.
+/// A repository with the store in front of it.
 struct Remote {
     shown: String,
     repository: Repository,
     store: Store,
     progress: Arc<dyn FetchProgress>,
-    /// Parallel downloads.
+    /// The number of parallel downloads.
     jobs: usize,
-    /// The layers that are on their way while the config still is.
+    /// The layers whose downloads started along with the config's.
     begun: Mutex<Option<Begun>>,
 }
 
-/// Layers on their way.
+/// Layers being fetched.
 struct Begun {
     layers: Vec<Descriptor>,
     events: Receiver<LayerEvent>,
@@ -120,7 +120,7 @@ impl Remote {
         Error::Registry { image: self.shown.clone(), source: Box::new(source) }
     }
 
-    /// What the reference points at, in the store when this returns.
+    /// Fetches the document that the reference points at into the store.
     fn top(&self, reference: &Reference) -> Result<Descriptor, Error> {
         if let Some(digest) = &reference.digest {
             return match self.cached(digest)? {
@@ -129,7 +129,7 @@ impl Remote {
             };
         }
         let tag = reference.target();
-        // A tag that the store knows costs one HEAD request while it has not moved (R6).
+        // If the store knows the tag and it has not moved, one HEAD request is enough (R6).
         let known = self.store.lookup(&reference.store_name())?;
         let is_cached = |name: &StoredName| Ok::<_, Error>(self.cached(&name.target.digest)?.is_some());
         let is_cached = known.as_ref().map(is_cached).transpose()?;
@@ -154,7 +154,7 @@ impl Remote {
         self.keep(fetched)
     }
 
-    fn keep(&self, fetched: registry::Fetched) -> Result<Descriptor, Error> {
+    fn keep(&self, fetched: registry::FetchedManifest) -> Result<Descriptor, Error> {
         self.store.put(&fetched.digest, &fetched.bytes)?;
         let declared = fetched.media_type.map(|t| media_type::essence(&t)).unwrap_or_default();
         let known = media_type::is_index(&declared) || media_type::is_manifest(&declared);
@@ -162,7 +162,7 @@ impl Remote {
         Ok(Descriptor::new(&declared, fetched.digest, fetched.bytes.len() as u64))
     }
 
-    /// A document of the store; one that is broken counts as absent and is fetched again.
+    /// A document from the store; a damaged one counts as absent and is fetched again.
     fn cached(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
         match self.store.document(digest, MAX_DOCUMENT) {
             Err(error) if is_spoilt(&error) => {
@@ -174,7 +174,8 @@ impl Remote {
         }
     }
 
-    /// Brings a blob into the store; returns its path. `begins` is told each file that its bytes arrive in, if any have to.
+    /// Brings a blob into the store; returns its path. Calls `begins` with each file that its bytes arrive in, if any
+    /// have to.
     fn blob(&self, descriptor: &Descriptor, layer: Option<usize>, begins: impl Fn(&Path)) -> Result<PathBuf, Error> {
         let mut meter = self.progress.start(&transfer(descriptor, layer));
         let partial = match self.store.claim(&descriptor.digest, descriptor.size)? {
@@ -208,7 +209,7 @@ impl Remote {
         Ok(path)
     }
 
-    /// Lets the store know the image by its name.
+    /// Records the image under its name in the store.
     fn remember(&self, reference: &Reference, mut top: Descriptor, image: &Image) -> Result<(), Error> {
         let bytes = self.cached(&top.digest)?.unwrap_or_default();
         if top.media_type.is_empty() {
@@ -223,13 +224,13 @@ impl Remote {
     }
 }
 
-/// Whether something else stands under a blob's name, which can be replaced.
+/// Whether there is something else under a blob's name, which can be replaced.
 fn is_spoilt(error: &store::Error) -> bool {
     use store::Error as E;
     matches!(error, E::Mismatch { .. } | E::TooLong { .. } | E::NotAFile { .. } | E::OpenToOthers { .. })
 }
 
-/// An index's own media type, OCI's when it has none.
+/// The media type in a document; OCI's index if there is none.
 fn own_media_type(bytes: &[u8]) -> String {
     match crate::image::Document::parse(bytes, None) {
         Ok(crate::image::Document::Index(index)) => index.media_type,
@@ -244,12 +245,12 @@ impl Documents for Arc<Remote> {
     }
 
     fn chosen(&self, manifest: &Manifest) {
-        // It will be refused unread.
+        // The config will be refused unread.
         if manifest.config.size > MAX_DOCUMENT {
             return;
         }
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without a thread now there may be one later, or an error then.
+        // If no thread can be started now, it is tried again later, and reported then.
         if let (None, Ok(events)) = (&*begun, begin(self, &manifest.layers)) {
             *begun = Some(Begun { layers: manifest.layers.clone(), events });
         }
@@ -277,17 +278,17 @@ impl Documents for Arc<Remote> {
     }
 }
 
-/// What the threads that fetch layers tell.
+/// Messages of the threads that fetch layers.
 enum LayerEvent {
-    /// The bytes of this layer begin to arrive in a file.
+    /// The bytes of this layer start to arrive in a file.
     Begun(usize, PathBuf),
-    /// The blob of this digest is whole at a path, or does not come.
+    /// The blob of this digest is complete at a path, or has failed.
     Ended(Digest, Result<PathBuf, Error>),
 }
 
-/// Begins to fetch the layers, several at once.
+/// Starts to fetch the layers, several in parallel.
 fn begin(remote: &Arc<Remote>, layers: &[Descriptor]) -> Result<Receiver<LayerEvent>, Error> {
-    // A layer may stand in an image twice (F12) and is fetched once.
+    // A layer may occur twice in an image (F12), but is fetched once.
     let mut seen = HashSet::new();
     let work: Vec<(usize, Descriptor)> =
         layers.iter().enumerate().filter(|(_, d)| seen.insert(&d.digest)).map(|(i, d)| (i, d.clone())).collect();
@@ -297,11 +298,11 @@ fn begin(remote: &Arc<Remote>, layers: &[Descriptor]) -> Result<Receiver<LayerEv
     let work = Arc::new(work);
     let next = Arc::new(AtomicUsize::new(0));
     let (sender, receiver) = mpsc::channel();
-    // The threads are not joined after a failure: they end by the cancellation, or with the process.
+    // After a failure the threads are not joined: they end by the cancellation, or with the process.
     for count in 0..remote.jobs.clamp(1, work.len().max(1)) {
         let (fetcher, work, next, sender) = (remote.clone(), work.clone(), next.clone(), sender.clone());
         let fetch = move || fetch_all(&fetcher, &work, &next, &sender);
-        // Fewer will do; without a single one there would be nobody to wait for.
+        // Fewer threads will do, but not none: nothing would ever arrive.
         match thread::Builder::new().name("layer".to_owned()).spawn(fetch) {
             Ok(_) => {}
             Err(_) if count > 0 => break,
@@ -311,7 +312,7 @@ fn begin(remote: &Arc<Remote>, layers: &[Descriptor]) -> Result<Receiver<LayerEv
     Ok(receiver)
 }
 
-/// Writes the layers' records in order, as the layers come.
+/// Writes the records of the layers in order, as the layers arrive.
 fn records<W: Write>(
     remote: &Remote,
     image: &Image,
@@ -332,10 +333,10 @@ fn records<W: Write>(
     Ok(())
 }
 
-/// Fetches what nobody has begun yet, until nothing is left or nobody listens.
+/// Fetches layers that no other thread has started, until none are left or the receiver is gone.
 fn fetch_all(remote: &Remote, work: &[(usize, Descriptor)], next: &AtomicUsize, events: &mpsc::Sender<LayerEvent>) {
     while let Some((index, descriptor)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-        // Who does not listen any more is told in vain.
+        // It does not matter if the receiver is gone.
         let begins = |path: &Path| drop(events.send(LayerEvent::Begun(*index, path.to_path_buf())));
         let done = remote.blob(descriptor, Some(*index), begins);
         if events.send(LayerEvent::Ended(descriptor.digest.clone(), done)).is_err() {
@@ -344,11 +345,11 @@ fn fetch_all(remote: &Remote, work: &[(usize, Descriptor)], next: &AtomicUsize, 
     }
 }
 
-/// A partial blob that reports how far it is.
+/// A partial blob that reports its progress.
 struct MeteredSink<B> {
     partial: Box<PartialBlob>,
     meter: Box<dyn TransferMeter>,
-    /// Is told where the bytes arrive from now on.
+    /// Called with the new file when the transfer moves to one.
     begins: B,
 }
 

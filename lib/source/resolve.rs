@@ -1,24 +1,24 @@
-//! From whatever a name points at to one image: indexes, manifest, config (R4).
+//! Finds the one image that a name refers to: indexes, manifest, config (R4).
 
 use super::Error;
 use crate::image::select::{self, SelectError};
 use crate::image::{Config, Descriptor, Document, DocumentError, MAX_DOCUMENT, Manifest, Platform, media_type};
 
-/// Deepest nesting of indexes that is followed.
+/// The deepest nesting of indexes that is followed.
 const MAX_DEPTH: u32 = 8;
 
-/// Most documents that are read for one image.
+/// The most documents that are read for one image.
 const MAX_DOCUMENTS: u32 = 256;
 
-/// Where documents come from: a layout, or a registry with a store before it.
+/// A source of documents: a layout, or a registry with a store in front of it.
 pub(super) trait Documents {
-    /// Whether the document may be there. An index on disk may name more images than came with it.
+    /// Whether the document may be available. An index on disk may list more images than came with it.
     fn may_have(&self, descriptor: &Descriptor) -> bool;
     /// The verified bytes of an index or a manifest.
     fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error>;
     /// The verified bytes of a config.
     fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error>;
-    /// This manifest's image is the one, whatever its config says: its layers may come beside it.
+    /// Called when this manifest is chosen, whatever its config says: its layers can be fetched along with the config.
     fn chosen(&self, _manifest: &Manifest) {}
 }
 
@@ -27,11 +27,11 @@ type Getter<D> = fn(&D, &Descriptor) -> Result<Vec<u8>, Error>;
 /// One image, ready to have its layers fetched.
 #[derive(Debug)]
 pub(super) struct Image {
-    /// What the manifest says it is and where.
+    /// The descriptor of the manifest.
     pub descriptor: Descriptor,
     pub manifest: Box<Manifest>,
     pub config: Config,
-    /// What the config says, else the index.
+    /// From the config, or else from the index.
     pub platform: Option<Platform>,
 }
 
@@ -40,19 +40,19 @@ pub(super) struct ImageResolver<'a, D> {
     image: String,
     wanted: Platform,
     explicit: bool,
-    /// What is not there is not looked for elsewhere: an index may name more images than came with it.
+    /// Consider only entries that are available: an index may list more images than came with it.
     only_present: bool,
     left: u32,
 }
 
 impl<'a, D: Documents> ImageResolver<'a, D> {
-    /// For `image` as the user calls it; `platform` is `None` when the user does not say.
+    /// Finds `image`, the user's name for it; `platform` is `None` if the user named none.
     pub(super) fn new(documents: &'a D, image: String, platform: Option<&Platform>) -> Self {
         let wanted = platform.cloned().unwrap_or_else(Platform::host);
         Self { documents, image, wanted, explicit: platform.is_some(), only_present: false, left: MAX_DOCUMENTS }
     }
 
-    /// Lets those images of an index alone count whose manifests are there, as far as any is.
+    /// Considers only those images of an index whose manifests are available, if any are.
     pub(super) fn only_present(self) -> Self {
         Self { only_present: true, ..self }
     }
@@ -93,7 +93,7 @@ impl<'a, D: Documents> ImageResolver<'a, D> {
         }
         let is_there = |entry: &&Descriptor| !self.only_present || self.documents.may_have(entry);
         let there: Vec<Descriptor> = entries.iter().filter(is_there).cloned().collect();
-        // Where none came along, the one that is chosen says so.
+        // If none are, the chosen entry reports that.
         let entries = if there.iter().all(Descriptor::is_attestation) { entries } else { &there };
         let (mut seen, mut unsure, mut no_image) = (Vec::new(), None, None);
         let candidates = select::candidates(entries, &self.wanted).map_err(|error| self.select(error))?;
@@ -125,7 +125,7 @@ impl<'a, D: Documents> ImageResolver<'a, D> {
                 }
                 Err(error) => return Err(error),
             };
-            // An entry that names its platform was chosen for it; of the others the config must tell.
+            // An entry with a platform was chosen by it; for the others, the config decides.
             match (stated, &image.config.platform) {
                 (None, Some(platform)) if self.wanted.distance(platform).is_none() => seen.push(platform.clone()),
                 (None, None) => unsure = better(unsure, image),
@@ -192,8 +192,8 @@ impl<'a, D: Documents> ImageResolver<'a, D> {
     }
 }
 
-/// Whether an entry turned out to be a signature, a bill of materials or the like: they stand beside images, and not every
-/// index says which is which.
+/// Whether an entry turned out to be a signature, a bill of materials or the like: they are listed among images, and not
+/// every index tells them apart.
 fn is_no_image(error: &Error, stated: Option<&Platform>) -> bool {
     match error {
         Error::Document { source: DocumentError::Artifact(_), .. } => true,
@@ -202,8 +202,8 @@ fn is_no_image(error: &Error, stated: Option<&Platform>) -> bool {
     }
 }
 
-/// Of images that do not say what they run on the first one, or the first one that has a tar for a layer: a signature
-/// (cosign's) is written as an image too.
+/// Chooses between images that do not say what they run on: the first one whose layers are tars, else the first one. A
+/// cosign signature also has the form of an image.
 fn better(found: Option<Image>, other: Image) -> Option<Image> {
     let has_tars = |image: &Image| image.manifest.layers.iter().all(|layer| media_type::is_layer(&layer.media_type));
     match found {

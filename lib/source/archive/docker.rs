@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::resolve::Image;
 use super::super::{Error, Options};
-use super::members::Blob;
+use super::members::StoredBlob;
 use super::unpack::Unpacked;
 use crate::codec::Compression;
 use crate::image::{Config, Descriptor, Digest, Document, MAX_DOCUMENT, Platform, Reference, media_type, select};
@@ -25,7 +25,7 @@ struct Saved {
     layers: Option<Vec<String>>,
 }
 
-/// Finds the image called `name` and writes an OCI manifest for it into the store: the archive has none.
+/// Finds the image with this `name` and writes an OCI manifest for it to the store, since the archive has none.
 pub(super) fn find(
     store: &Store,
     unpacked: &Unpacked,
@@ -48,7 +48,7 @@ pub(super) fn find(
         let blob = blob(member)?;
         let compression = compression(store, blob)?;
         let diff_id = &config.diff_ids[index];
-        // Others are checked when they are decoded (F12).
+        // Other layers are checked when they are decoded (F12).
         if compression == Compression::Plain
             && blob.digest != *diff_id
             && blob.digest.algorithm() == diff_id.algorithm()
@@ -78,12 +78,12 @@ pub(super) fn find(
     Ok(Image { descriptor, manifest, config, platform })
 }
 
-fn config(store: &Store, saved: &Saved, blob: &Blob, layers: usize, shown: &str) -> Result<Config, Error> {
+fn config(store: &Store, saved: &Saved, blob: &StoredBlob, layers: usize, shown: &str) -> Result<Config, Error> {
     let size = |what| Error::Size { image: shown.to_owned(), digest: blob.digest.clone(), what };
     if blob.size > MAX_DOCUMENT {
         return Err(size(format!("{} bytes are too many for a config, {MAX_DOCUMENT} at most", blob.size)));
     }
-    // Its name is its digest, in the way of old archives.
+    // In old archives, its name is its digest.
     let stem = saved.config.strip_suffix(".json").unwrap_or_default();
     let named = format!("sha256:{stem}").parse::<Digest>();
     if named.is_ok_and(|named| named != blob.digest) {
@@ -151,7 +151,7 @@ fn offered(saved: &[Saved]) -> String {
     list.join(", ")
 }
 
-fn compression(store: &Store, blob: &Blob) -> Result<Compression, Error> {
+fn compression(store: &Store, blob: &StoredBlob) -> Result<Compression, Error> {
     use std::io::Read;
     let path = store.blob_path(&blob.digest);
     let fail = |e: &dyn std::fmt::Display| Error::Path { path: path.clone(), what: e.to_string() };

@@ -1,21 +1,21 @@
-//! What the names in an archive stand for: blobs, by way of links too.
+//! The names in an archive and the blobs that they lead to, directly or through links.
 
 use std::collections::HashMap;
 
 use crate::image::Digest;
 
-/// Most links in a row.
+/// The longest chain of links.
 const MAX_LINKS: usize = 40;
 
-/// A member that is a blob of the store now.
+/// A member that is now a blob in the store.
 #[derive(Clone, Debug)]
-pub(super) struct Blob {
+pub(super) struct StoredBlob {
     pub digest: Digest,
     pub size: u64,
 }
 
-/// The names of an archive. Each is read once, when it is added: names may be long, and links lead through the same ones
-/// for every layer.
+/// The names of an archive. Each name is looked up only once, when it is added: names may be long, and the links of all
+/// layers may lead through the same ones.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     numbers: HashMap<String, usize>,
@@ -25,27 +25,27 @@ pub(super) struct Members {
 
 #[derive(Debug)]
 enum Member {
-    Blob(Blob),
-    /// The number of what it leads to.
+    Blob(StoredBlob),
+    /// The number of its target.
     Link(usize),
-    /// Only a link has named it so far.
+    /// So far, it is only known as the target of a link.
     Absent,
 }
 
 impl Members {
-    /// Adds a blob, in place of what had the name before.
-    pub(super) fn add_blob(&mut self, name: &str, blob: Blob) {
+    /// Adds a blob, replacing an earlier member of this name.
+    pub(super) fn add_blob(&mut self, name: &str, blob: StoredBlob) {
         self.set(name, Member::Blob(blob));
     }
 
-    /// Adds a link; to nowhere when its target is none in an archive.
+    /// Adds a link; it leads nowhere if its target is not a name in an archive.
     pub(super) fn add_link(&mut self, name: &str, target: Option<&str>) {
         let member = target.map_or(Member::Absent, |target| Member::Link(self.number(target)));
         self.set(name, member);
     }
 
-    /// The blob that a name leads to, by way of links.
-    pub(super) fn blob(&self, name: &str) -> Option<&Blob> {
+    /// The blob that a name leads to, directly or through links.
+    pub(super) fn blob(&self, name: &str) -> Option<&StoredBlob> {
         let mut number = *self.numbers.get(&normal(name)?)?;
         for _ in 0..=MAX_LINKS {
             match self.members.get(number)? {
@@ -57,7 +57,7 @@ impl Members {
         None
     }
 
-    /// How many names were added.
+    /// The number of names that were added.
     pub(super) fn count(&self) -> usize {
         self.count
     }
@@ -79,7 +79,7 @@ impl Members {
     }
 }
 
-/// A name without `.`, `..` and doubled slashes; `None` when it leaves the archive or is empty.
+/// A name without `.`, `..` and double slashes; `None` if it leaves the archive or is empty.
 pub(super) fn normal(name: &str) -> Option<String> {
     let mut parts = Vec::new();
     for part in name.split('/') {
@@ -111,16 +111,16 @@ mod tests {
     fn links_lead_to_blobs_and_loops_to_nothing() {
         let mut members = Members::default();
         members.add_link("before", Some("x.tar"));
-        members.add_blob("x.tar", Blob { digest: Digest::sha256(b""), size: 7 });
+        members.add_blob("x.tar", StoredBlob { digest: Digest::sha256(b""), size: 7 });
         members.add_link("id/layer.tar", Some("x.tar"));
         members.add_link("a", Some("b"));
         members.add_link("b", Some("a"));
         assert!(["./id/layer.tar", "before", "x.tar"].iter().all(|name| members.blob(name).is_some()));
         assert!(["a", "b", "none", ".."].iter().all(|name| members.blob(name).is_none()));
         assert_eq!(members.count(), 5);
-        // The last one of a name counts.
+        // The last member of a name counts.
         members.add_link("x.tar", None);
-        members.add_blob("a", Blob { digest: Digest::sha256(b""), size: 8 });
+        members.add_blob("a", StoredBlob { digest: Digest::sha256(b""), size: 8 });
         assert!(members.blob("before").is_none());
         assert_eq!(members.blob("b").map(|blob| blob.size), Some(8));
     }

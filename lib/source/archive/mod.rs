@@ -1,5 +1,5 @@
-//! `oci-archive:`, `docker-archive:`: tars of images, streamed into the store in one pass, from a pipe too (R7). What they are
-//! images of stands at their end, so blobs that may be layers are told of as they come (M4).
+//! `oci-archive:`, `docker-archive:`: tars of images, streamed into the store in one pass, even from a pipe (R7). The index
+//! comes at their end, so blobs that may be layers are announced as they arrive (M4).
 
 mod docker;
 mod members;
@@ -20,7 +20,7 @@ use crate::image::{Descriptor, Entries, MAX_DOCUMENT};
 use crate::store::{Store, StoredName};
 use crate::sys::WaitingReader;
 
-/// An archive as the user names it.
+/// An archive as named by the user.
 pub(super) struct Archive<'a> {
     pub kind: ArchiveKind,
     pub file: &'a Path,
@@ -58,8 +58,8 @@ pub(super) fn fetch<W: Write>(
     let media_type = image.manifest.media_type.clone();
     let platform = image.platform.clone();
     let config = layout::emit_all(&store, &shown, image, out)?;
-    // The names in an archive are only claims, so none of them gets into the store: an archive could call anything
-    // nginx. The digest keeps the image from being swept out by tools that look for names.
+    // The names in an archive are only claims, so they do not enter the store: an archive could call anything nginx. A
+    // name from the digest keeps tools that look for names from removing the image.
     let bytes = store.document(&digest, MAX_DOCUMENT)?.unwrap_or_default();
     let target = Descriptor::new(&media_type, digest.clone(), bytes.len() as u64);
     store.remember(&StoredName::new(format!("archive@{digest}"), target, &bytes, platform.as_ref()))?;
@@ -101,20 +101,21 @@ fn read(
         }
         (Box::new(WaitingReader(opened)), meta.is_file().then_some(meta.len()))
     };
-    let mut input = Counted { input, meter: progress.start(&Transfer { layer: None, digest: None, size }), count: 0 };
+    let mut input =
+        MeteredInput { input, meter: progress.start(&Transfer { layer: None, digest: None, size }), count: 0 };
     let unpacked = unpack::unpack(&mut input, file, store, arrives);
     input.meter.end(if unpacked.is_ok() { Outcome::Done } else { Outcome::Failed });
     unpacked
 }
 
-/// Reports how much of the archive was read.
-struct Counted {
+/// Reports the number of bytes read from the archive.
+struct MeteredInput {
     input: Box<dyn Read>,
     meter: Box<dyn TransferMeter>,
     count: u64,
 }
 
-impl Read for Counted {
+impl Read for MeteredInput {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.input.read(buf)?;
         self.count = self.count.saturating_add(n as u64);

@@ -1,28 +1,28 @@
-//! An archive's members: small documents into memory, everything else into the store under its digest.
+//! Reads the members of an archive: small documents into memory, everything else into the store under its digest.
 
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use super::super::Error;
-use super::members::{Blob, Members, normal};
+use super::members::{Members, StoredBlob, normal};
 use crate::codec::{Compression, Decoder};
 use crate::image::{Digest, MAX_DOCUMENT};
 use crate::meta::{Entry, NodeKind, Shown};
-use crate::relay::PageReader;
+use crate::relay::{PageReader, fitting};
 use crate::store::{Claim, Import, PartialBlob, Store};
 use crate::tar::{End, Reader, StoredFile, is_header};
 
-/// Most members of an archive; an image has some three for each layer.
+/// The most members of an archive; an image has about three for each layer.
 const MAX_MEMBERS: usize = 100_000;
 
-/// Most bytes of holes in all members together. They cost no disk but have to be hashed, and a header of a few bytes can
-/// claim any number of them.
+/// The limit in bytes for the holes of all members together. Holes take no disk space but have to be hashed, and a
+/// header of a few bytes can claim any number of them.
 const MAX_HOLES: u64 = 16 << 30;
 
-/// Bytes read at once.
+/// The size of reads in bytes.
 const BUFFER: usize = 256 << 10;
 
-/// What an archive held. Its blobs are in the store.
+/// The content of an archive. Its blobs are in the store.
 #[derive(Debug, Default)]
 pub(super) struct Unpacked {
     /// `index.json` of an OCI image layout.
@@ -30,11 +30,11 @@ pub(super) struct Unpacked {
     /// `manifest.json` of docker save.
     pub manifest: Option<Vec<u8>>,
     pub members: Members,
-    /// Bytes of holes so far.
+    /// The total size of holes so far, in bytes.
     holes: u64,
 }
 
-/// Is told of a blob that may be a layer, when its bytes begin to arrive: its size in bytes, and the file.
+/// Called when the bytes of a blob that may be a layer start to arrive, with the blob's size in bytes and the file.
 pub(super) type Arrives<'a> = dyn FnMut(u64, &Path) -> Result<(), Error> + 'a;
 
 pub(super) fn unpack(
@@ -51,7 +51,7 @@ pub(super) fn unpack(
         |e: crate::tar::Error| Error::of_input(file, &format!("cannot be read as an image archive: {e}"));
     while let Some(member) = reader.next_member().map_err(not_an_archive)? {
         let shown = Shown(&member.path);
-        // Every name that an image uses is plain text; others cannot be meant.
+        // All names that an image uses are plain text, so others do not matter.
         let Some(name) = std::str::from_utf8(&member.path).ok().and_then(normal) else { continue };
         let fail = |what: String| Error::of_input(file, &format!("{shown} at byte {}: {what}", member.offset));
         if unpacked.members.count() >= MAX_MEMBERS {
@@ -91,7 +91,7 @@ pub(super) fn unpack(
     if reader.end() != Some(End::Marker) {
         return Err(Error::of_input(file, "the archive is cut: it ends without its end marker"));
     }
-    // Compressed bytes may follow, and their checksum counts.
+    // Compressed bytes may follow, with a checksum that has to be verified.
     io::copy(&mut reader.into_inner(), &mut io::sink()).map_err(io)?;
     Ok(unpacked)
 }
@@ -139,26 +139,26 @@ fn take(
     Ok(())
 }
 
-/// What old archives hold beside the image.
+/// Members of old archives that are not part of the image.
 fn is_clutter(name: &str) -> bool {
     matches!(name, "oci-layout" | "repositories") || name.ends_with("/json") || name.ends_with("/VERSION")
 }
 
-/// The digest in the name of a blob of an OCI image layout.
+/// The digest in the name of a blob in an OCI image layout.
 fn declared(name: &str) -> Option<Digest> {
     let (algorithm, hex) = name.strip_prefix("blobs/")?.split_once('/')?;
     format!("{algorithm}:{hex}").parse().ok()
 }
 
-/// A blob whose name says its digest.
+/// Stores a blob whose name contains its digest.
 fn verified(
     store: &Store,
     digest: Digest,
     stored: &StoredFile,
     data: &mut impl BufRead,
     arrives: &mut Arrives<'_>,
-) -> Result<Blob, MemberError> {
-    let blob = Blob { digest, size: stored.size };
+) -> Result<StoredBlob, MemberError> {
+    let blob = StoredBlob { digest, size: stored.size };
     let mut arrival = Arrival::new(blob.size, data, arrives)?;
     let mut partial = match store.claim(&blob.digest, blob.size)? {
         Claim::Present(path) => {
@@ -178,13 +178,13 @@ fn verified(
     Ok(blob)
 }
 
-/// A blob whose digest comes out of its bytes.
+/// Stores a blob whose digest is computed.
 fn imported(
     store: &Store,
     stored: &StoredFile,
     data: &mut impl BufRead,
     arrives: &mut Arrives<'_>,
-) -> Result<Blob, MemberError> {
+) -> Result<StoredBlob, MemberError> {
     let mut arrival = Arrival::new(stored.size, data, arrives)?;
     let mut import = store.import()?;
     if let Some(path) = import.path() {
@@ -193,11 +193,11 @@ fn imported(
     expand(stored, data, &mut import)?;
     let (digest, size, path) = import.finish()?;
     arrival.tell(&path)?;
-    Ok(Blob { digest, size })
+    Ok(StoredBlob { digest, size })
 }
 
-/// A blob that may be a layer is told of twice: when its bytes begin to arrive in a file, and when the file has its name in
-/// the store, for who did not open it in time.
+/// A blob that may be a layer is announced twice: when its bytes start to arrive in a file, and when the file has its name
+/// in the store, for a reader that did not open it in time.
 struct Arrival<'a, 'b> {
     may_be_layer: bool,
     size: u64,
@@ -205,7 +205,7 @@ struct Arrival<'a, 'b> {
 }
 
 impl<'a, 'b> Arrival<'a, 'b> {
-    /// Looks at the first bytes of a member.
+    /// Examines the first bytes of a member.
     fn new(size: u64, data: &mut impl BufRead, arrives: &'a mut Arrives<'b>) -> Result<Self, MemberError> {
         let may_be_layer = may_be_layer(data.fill_buf().map_err(MemberError::Read)?);
         Ok(Self { may_be_layer, size, arrives })
@@ -216,13 +216,13 @@ impl<'a, 'b> Arrival<'a, 'b> {
     }
 }
 
-/// Whether bytes begin as a layer does, compressed or not; what else images hold is JSON.
+/// Whether bytes start like a layer, compressed or not; other blobs of images are JSON.
 fn may_be_layer(head: &[u8]) -> bool {
     let is_compressed = Compression::of(head).is_ok_and(|compression| compression != Compression::Plain);
     is_compressed || head.first_chunk().is_some_and(is_header)
 }
 
-/// Where a member's bytes go.
+/// A destination for the bytes and holes of a member.
 trait SparseWrite {
     fn write(&mut self, bytes: &[u8]) -> Result<(), crate::store::Error>;
     fn write_hole(&mut self, count: u64) -> Result<(), crate::store::Error>;
@@ -261,7 +261,7 @@ impl SparseWrite for Vec<u8> {
     }
 }
 
-/// Hands out a member's bytes and holes.
+/// Writes the bytes and holes of a member to `sink`.
 fn expand(stored: &StoredFile, data: &mut impl BufRead, sink: &mut impl SparseWrite) -> Result<(), MemberError> {
     let whole = [crate::tar::Segment { offset: 0, len: stored.size }];
     let segments = stored.sparse.as_deref().unwrap_or(&whole);
@@ -275,7 +275,7 @@ fn expand(stored: &StoredFile, data: &mut impl BufRead, sink: &mut impl SparseWr
         let mut left = segment.len;
         while left > 0 {
             let chunk = data.fill_buf().map_err(MemberError::Read)?;
-            let n = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let n = fitting(left, chunk.len());
             if n == 0 {
                 return Err(MemberError::Archive("its data is cut".into()));
             }
