@@ -35,6 +35,7 @@ impl Compression {
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Ok(Self::Xz),
             [0x04, 0x22, 0x4d, 0x18, ..] | [0x02, 0x21, 0x4c, 0x18, ..] => unsupported("lz4", "lz4 -dc"),
             [b'L', b'Z', b'I', b'P', ..] => unsupported("lzip", "lzip -dc"),
+            [b'L', b'R', b'Z', b'I', ..] => unsupported("lrzip", "lrzip -d"),
             [0x89, b'L', b'Z', b'O', 0, ..] => unsupported("lzop", "lzop -dc"),
             [0x1f, 0x9d, ..] => unsupported("compress", "gzip -dc"),
             // The properties that every tool writes, then a dictionary size that is a round number of KiB.

@@ -196,6 +196,7 @@ fn other_compressions_are_named_with_what_decodes_them() {
         (&b"\x04\x22\x4d\x18\x64\x40"[..], "lz4 compression is not supported: pipe it through lz4 -dc"),
         (b"\x02\x21\x4c\x18....", "lz4 -dc"),
         (b"LZIP\x01\x0c", "lzip -dc"),
+        (b"LRZI\x00\x06", "lrzip -d"),
         (b"\x89LZO\0\r\n\x1a\n", "lzop -dc"),
         (b"\x1f\x9d\x90...", "gzip -dc"),
         (b"\x5d\0\0\x80\0\xff\xff", "xz --format=lzma -dc"),
