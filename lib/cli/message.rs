@@ -17,7 +17,7 @@ pub fn message_line(tool: &str, error: &(dyn Error + 'static)) -> String {
             text.push_str(&next);
         }
     }
-    format!("{tool}: {}", legible(&without_numbers(&text)))
+    format!("{tool}: {}", legible(&text))
 }
 
 /// `error`, its source, the source of that, and so on.
@@ -28,13 +28,13 @@ pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item 
 /// A longer message is cut to this many bytes at its beginning and at its end.
 const SHOWN: usize = 1536;
 
-/// `text` made fit to print: free of secrets that a server echoed, safe on a terminal, and a few KiB at most. Every
+/// `text` made fit to print: free of secrets that a server echoed and of error numbers, safe on a terminal, a few KiB at most. Every
 /// message passes through here.
 #[must_use]
 pub fn legible(text: &str) -> String {
     #[cfg(feature = "fetch")]
-    let text = crate::registry::scrub(text);
-    shortened(escape(text.as_bytes()))
+    let text = &crate::registry::scrub(text);
+    shortened(escape(without_numbers(text).as_bytes()))
 }
 
 /// Cuts the middle out of a long `text`: its subject is at the beginning, the reason at the end.
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn the_system_speaks_without_numbers() {
         let text = "a: No such file or directory (os error 2): b (os error x) (os error 13)";
-        assert_eq!(without_numbers(text), "a: No such file or directory: b (os error x)");
+        assert_eq!(legible(text), "a: No such file or directory: b (os error x)");
     }
 
     #[test]

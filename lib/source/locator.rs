@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, foreign};
 use crate::image::Reference;
+use crate::registry::Secret;
 use crate::sys::{Pipes, read_small_file};
 
 /// Where an image comes from.
@@ -83,6 +84,7 @@ impl Locator {
         if text == "-" || [".", ".."].contains(&text) || ["/", "./", "../"].iter().any(|p| text.starts_with(p)) {
             return Self::detect(text);
         }
+        hide_password(text);
         foreign::refuse(text)?;
         Ok(Self::Registry(text.parse()?))
     }
@@ -120,6 +122,15 @@ fn is_skopeo_directory(path: &Path) -> bool {
     const LONGEST: u64 = 1024;
     let version = read_small_file(&path.join("version"), LONGEST, Pipes::Refused);
     version.is_ok_and(|version| version.starts_with(SAYS)) && path.join("manifest.json").is_file()
+}
+
+/// Keeps the password of `user:password@host/name`, which no image's name has, out of the message that says so.
+fn hide_password(text: &str) {
+    let name = text.split_once("://").map_or(text, |(_, name)| name);
+    let (user, host) = name.rsplit_once('@').unwrap_or_default();
+    if let (Some((_, password)), true) = (user.split_once(':'), host.contains('/')) {
+        drop(Secret::new(password));
+    }
 }
 
 /// Splits `PATH[:NAME]` and `PATH@DIGEST`. Since both paths and names may contain colons, the longest prefix that exists is

@@ -104,6 +104,18 @@ fn a_token_that_comes_back_is_not_shown() {
     puller.pull(registry.name("demo")).arg("-vv").retries(0).run().fails_wordily(&["404"]);
 }
 
+/// As a script writes it that has tried other tools.
+#[test]
+fn a_password_in_an_images_name_is_not_repeated() {
+    let puller = crate::support::registry::Puller::new();
+    for scheme in ["", "https://", "docker://", "http://", "dir:"] {
+        for password in ["SECRET", "SECRET@word:9", "SECRET%20"] {
+            let pulled = puller.pull(format!("{scheme}user:{password}@registry.test/demo:1")).run();
+            pulled.fails(&["registry.test"]).says_nothing();
+        }
+    }
+}
+
 #[test]
 fn what_is_no_secret_is_shown() {
     let image = Image::small("x");
