@@ -70,8 +70,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#![warn(clippy::match_bool)]
-
 pub mod cli;
 pub mod codec;
 pub mod ext4;

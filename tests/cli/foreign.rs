@@ -87,9 +87,6 @@ fn an_image_in_an_archive_is_packed_with_a_warning() {
         let path = scratch.path().join("archive");
         fs::write(&path, tar(&items(names))).unwrap();
         let ran = packs(&path).succeeds();
-        match warned {
-            true => drop(ran.says("oci-fetch ARCHIVE | oci-flatten | tar2ext4")),
-            false => drop(ran.quiet()),
-        }
+        if warned { drop(ran.says("oci-fetch ARCHIVE | oci-flatten | tar2ext4")) } else { drop(ran.quiet()) }
     }
 }

@@ -204,10 +204,10 @@ fn run(scene: &Scene, case: &Case, strace: &[String], place: &Place) -> Outcome 
     let mut pack = scene.pack(place);
     pack.arg("--fsync");
     let filters = [scene.fetch(&scene.name(case.source), place), scene.flatten(place), pack];
-    let traced = filters.into_iter().enumerate().map(|(number, command)| match number == case.filter {
-        true => under_strace(&command, strace),
-        false => command,
-    });
+    let traced = filters
+        .into_iter()
+        .enumerate()
+        .map(|(number, command)| if number == case.filter { under_strace(&command, strace) } else { command });
     Pipeline::spawn(traced.collect(), None).wait()
 }
 

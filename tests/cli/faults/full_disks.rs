@@ -96,10 +96,10 @@ fn limited(scene: &Scene, random: &mut fastrand::Rng, written: u64, counts: &mut
     let limit = random.u64(4096..written);
     let filters = [scene.fetch(&scene.name(Source::Layout), &place), scene.flatten(&place), scene.pack(&place)];
     let which = random.usize(1..3);
-    let filters = filters.into_iter().enumerate().map(|(number, filter)| match number == which {
-        true => under_limit(&filter, limit.min(700_000)),
-        false => filter,
-    });
+    let filters = filters
+        .into_iter()
+        .enumerate()
+        .map(|(number, filter)| if number == which { under_limit(&filter, limit.min(700_000)) } else { filter });
     let outcome = super::Pipeline::spawn(filters.collect(), None).wait();
     let fails = scene.survives(&outcome, &place, None);
     let told = outcome.said[which].lines().count() == 1 && outcome.said[which].contains("File too large");

@@ -56,9 +56,10 @@ fn misbehave(times: u64) {
         let place = scene.place().caching(run % 2 == 1);
         let fetch = scene.fetch_with(&scene.name(Source::Registry), &place, 2, 1);
         let outcome = Pipeline::spawn(vec![fetch, scene.flatten(&place), scene.pack(&place)], None).wait();
-        match scene.target_survives(&outcome, &place, None) {
-            true => errors += 1,
-            false => right += 1,
+        if scene.target_survives(&outcome, &place, None) {
+            errors += 1;
+        } else {
+            right += 1;
         }
         scene.registry.heal();
         scene.registry.ranges(Ranges::Honoured);

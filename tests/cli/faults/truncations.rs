@@ -106,10 +106,8 @@ fn streams(scene: &Scene, random: &mut fastrand::Rng, counts: &mut Counts) {
         ("tar.zst", &zstd, zstd.len(), false),
     ] {
         let run = |bytes: &[u8]| {
-            let filters = match flatten {
-                true => vec![scene.flatten(&place), scene.pack(&place)],
-                false => vec![scene.pack(&place)],
-            };
+            let filters =
+                if flatten { vec![scene.flatten(&place), scene.pack(&place)] } else { vec![scene.pack(&place)] };
             Pipeline::spawn(filters, Some(bytes.to_vec())).wait()
         };
         let kept = random.usize(..end);

@@ -75,13 +75,12 @@ fn assert_archive(stdout: &[u8], image: &Image) {
         assert_eq!(record["diffId"], layer.diff_id);
         let bytes = fs::read(record["path"].as_str().unwrap()).unwrap();
         assert_eq!(record["size"], bytes.len());
-        let plain = match bytes.starts_with(&[0x1f, 0x8b]) {
-            true => {
-                let mut plain = Vec::new();
-                std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&*bytes), &mut plain).unwrap();
-                plain
-            }
-            false => bytes,
+        let plain = if bytes.starts_with(&[0x1f, 0x8b]) {
+            let mut plain = Vec::new();
+            std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&*bytes), &mut plain).unwrap();
+            plain
+        } else {
+            bytes
         };
         assert_eq!(crate::support::registry::digest(&plain), layer.diff_id);
     }

@@ -361,9 +361,10 @@ fn a_redirect_to_another_host_takes_no_credentials_along() {
     for (elsewhere, what) in [(Registry::start_elsewhere(), "another address"), (Registry::start(), "another port")] {
         for bearer in [true, false] {
             let (image, registry, puller) = one();
-            match bearer {
-                true => registry.ask_bearer(&Issuer::account(USER, PASSWORD)),
-                false => registry.ask_basic(USER, PASSWORD),
+            if bearer {
+                registry.ask_bearer(&Issuer::account(USER, PASSWORD));
+            } else {
+                registry.ask_basic(USER, PASSWORD);
             }
             puller.docker_config(&auths(&registry.host()));
             for layer in &image.layers {
@@ -677,9 +678,12 @@ fn a_password_need_not_be_utf_8() {
     let (image, registry, puller) = one();
     let auth = base64(b"user:SECRET-p\xe4ss");
     let expected = format!("Basic {auth}");
-    registry.when_asked(any("/v2/"), move |request, reply| match authorization(request) == Some(&*expected) {
-        true => reply,
-        false => Reply::new(401, *b"").header("WWW-Authenticate", "Basic realm=\"x\""),
+    registry.when_asked(any("/v2/"), move |request, reply| {
+        if authorization(request) == Some(&*expected) {
+            reply
+        } else {
+            Reply::new(401, *b"").header("WWW-Authenticate", "Basic realm=\"x\"")
+        }
     });
     puller.docker_config(&json!({ "auths": { registry.host(): { "auth": auth } } }));
     puller.pull(registry.name("team/demo")).run().quietly().gets(&image);

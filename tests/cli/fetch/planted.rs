@@ -108,9 +108,10 @@ fn links_that_others_planted_lead_nowhere() {
         let store = puller.store();
         fs::create_dir_all(store.join(&place).parent().unwrap()).unwrap();
         let is_directory = ["partial", "blobs", "blobs/sha256"].contains(&place.as_str());
-        let victim = match is_directory {
-            true => puller.file("victim/file", "precious").parent().unwrap().to_path_buf(),
-            false => puller.file("victim/file", "precious"),
+        let victim = if is_directory {
+            puller.file("victim/file", "precious").parent().unwrap().to_path_buf()
+        } else {
+            puller.file("victim/file", "precious")
         };
         for target in [victim, puller.path("victim/new")] {
             let _ = fs::remove_file(store.join(&place));
@@ -118,9 +119,10 @@ fn links_that_others_planted_lead_nowhere() {
             let begin = Instant::now();
             let pulled = puller.pull(registry.name("demo")).arg("--shared-store").timeout(5).run();
             assert!(begin.elapsed() < Duration::from_secs(20), "{place}: it hangs");
-            match pulled.ran.status.success() {
-                true => drop(pulled.gets(&image)),
-                false => drop(pulled.fails(&[place.rsplit('/').next().unwrap(), "symbolic link"])),
+            if pulled.ran.status.success() {
+                pulled.gets(&image);
+            } else {
+                pulled.fails(&[place.rsplit('/').next().unwrap(), "symbolic link"]);
             }
             let there: Vec<_> = fs::read_dir(puller.path("victim")).unwrap().map(|e| e.unwrap().file_name()).collect();
             assert_eq!(there, ["file"], "{place}");
@@ -189,10 +191,7 @@ fn a_layout_that_holds_a_fifo_is_an_error() {
         let puller = Puller::new();
         let layout = puller.path("layout");
         oci_layout(&layout, &[("latest", &image)]);
-        let path = match place.ends_with("json") {
-            true => layout.join(&place),
-            false => layout.join("blobs/sha256").join(&place),
-        };
+        let path = if place.ends_with("json") { layout.join(&place) } else { layout.join("blobs/sha256").join(&place) };
         fs::remove_file(&path).unwrap();
         tool("mkfifo", [&path]);
         let begin = Instant::now();

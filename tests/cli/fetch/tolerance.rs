@@ -24,9 +24,12 @@ fn an_address_to_go_on_at_may_be_in_utf_8_or_latin_1() {
     // As bytes: UTF-8 of an u with two dots, then Latin-1 of it.
     for name in ["\u{c3}\u{bc}", "\u{fc}"] {
         let (image, registry, puller) = one();
-        registry.when_asked(get("/blobs/").times(3), move |request, reply| match request.target.contains('?') {
-            true => reply,
-            false => Reply::redirect(307, &format!("{}?name={name}", request.path())),
+        registry.when_asked(get("/blobs/").times(3), move |request, reply| {
+            if request.target.contains('?') {
+                reply
+            } else {
+                Reply::redirect(307, &format!("{}?name={name}", request.path()))
+            }
         });
         puller.pull(registry.name("demo")).retries(0).run().quietly().gets_exactly(&image);
     }

@@ -278,13 +278,12 @@ impl Image {
 impl Artifact for Image {
     fn parts(&self) -> Vec<Part> {
         let config = self.config();
-        let config_type = match self.docker {
-            true => format!("{DOCKER}.container.image.v1+json"),
-            false => format!("{OCI}.config.v1+json"),
-        };
-        let media_type = match self.docker {
-            true => format!("{DOCKER}.distribution.manifest.v2+json"),
-            false => format!("{OCI}.manifest.v1+json"),
+        let config_type =
+            if self.docker { format!("{DOCKER}.container.image.v1+json") } else { format!("{OCI}.config.v1+json") };
+        let media_type = if self.docker {
+            format!("{DOCKER}.distribution.manifest.v2+json")
+        } else {
+            format!("{OCI}.manifest.v1+json")
         };
         let layers: Vec<Value> = self.layers.iter().map(Layer::descriptor).collect();
         let config_digest = self.digest_of(&config);
@@ -380,9 +379,10 @@ impl Index {
 
 impl Artifact for Index {
     fn parts(&self) -> Vec<Part> {
-        let media_type = match self.docker {
-            true => format!("{DOCKER}.distribution.manifest.list.v2+json"),
-            false => format!("{OCI}.index.v1+json"),
+        let media_type = if self.docker {
+            format!("{DOCKER}.distribution.manifest.list.v2+json")
+        } else {
+            format!("{OCI}.index.v1+json")
         };
         let mut document = json!({ "schemaVersion": 2, "manifests": self.entries });
         if !self.silent {
