@@ -4,9 +4,11 @@
 //! source code that warns, so their number is bounded.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use log::Record;
+
+use crate::sys::locked;
 
 /// How many warnings of a kind are printed.
 const TOLD: u64 = 10;
@@ -25,8 +27,7 @@ static COUNTS: Mutex<BTreeMap<Kind, Count>> = Mutex::new(BTreeMap::new());
 
 /// Counts a warning; returns its text for printing if it is one of the first of its kind.
 pub(super) fn admit(record: &Record<'_>) -> Option<String> {
-    // A panic leaves nothing in here half-done.
-    let mut counts = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut counts = locked(&COUNTS);
     let count = counts.entry((record.file_static(), record.line())).or_default();
     count.warnings = count.warnings.saturating_add(1);
     if count.warnings > TOLD {
@@ -41,7 +42,7 @@ pub(super) fn admit(record: &Record<'_>) -> Option<String> {
 
 /// A line for each kind of which not all were printed.
 pub(super) fn summary(tool: &str) -> Vec<String> {
-    let counts = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let counts = locked(&COUNTS);
     let untold = counts.values().filter(|count| count.warnings > TOLD);
     let line = |count: &Count| {
         format!("{tool}: warning: and {} more like this one: {}", count.warnings - TOLD, count.last_told)

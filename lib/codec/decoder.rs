@@ -62,17 +62,6 @@ impl<R: Read> Decoder<R> {
         };
         Ok(Self { inner })
     }
-
-    /// What the magic bytes said.
-    pub fn compression(&self) -> Compression {
-        match &self.inner {
-            Inner::Plain(_) => Compression::Plain,
-            Inner::Gzip(_) => Compression::Gzip,
-            Inner::Zstd(_) => Compression::Zstd,
-            Inner::Xz(_) => Compression::Xz,
-            Inner::Bzip2(_) => Compression::Bzip2,
-        }
-    }
 }
 
 impl<R: Read> Read for Decoder<R> {

@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use crate::sys::Watch;
+use crate::sys::{Watch, locked};
 
 /// A file that a layer's bytes arrive in.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Growth {
     }
 
     fn known(&self) -> More {
-        match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *locked(&self.state) {
             _ if self.cancelled.load(Ordering::Relaxed) => More::GivenUp,
             State::Growing => More::Perhaps,
             State::Whole => More::All,
@@ -75,7 +75,7 @@ impl Growth {
     }
 
     fn set(&self, state: State) {
-        let mut known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locked(&self.state);
         if *known == State::Growing {
             *known = state;
         }

@@ -3,8 +3,10 @@
 use std::io;
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
+
+use crate::sys::locked;
 
 /// Something to do, with everything it needs.
 pub(super) type Task = Box<dyn FnOnce() + Send>;
@@ -85,7 +87,7 @@ fn work(tasks: &Mutex<Receiver<Option<Task>>>, spare: &AtomicIsize) {
     loop {
         spare.fetch_add(1, Ordering::Relaxed);
         // The lock is held while waiting: it makes no difference whether a thread waits for the lock or the channel.
-        let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let task = locked(tasks).recv();
         match task {
             Ok(Some(task)) => task(),
             Ok(None) | Err(_) => return,

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use super::layer::{IndexedLayer, Layer};
 use super::options::Options;
 use super::pool::{Pool, Task, Tasks};
 use super::read::read;
+use crate::sys::locked;
 
 /// Threads that read layers, and help each other when there are fewer layers than threads. When this is dropped, they
 /// abandon what they are doing.
@@ -85,7 +86,7 @@ impl Queue {
         let (task, reading) = self.task(layer);
         let task = Arc::new(Mutex::new(Some(task)));
         let run = |task: &Mutex<Option<Task>>| {
-            let task = task.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let task = locked(task).take();
             task.into_iter().for_each(|task| task());
         };
         let own = Arc::clone(&task);

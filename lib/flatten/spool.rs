@@ -13,11 +13,12 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::LayerError;
 use super::output::{CopyError, TarOutput};
 use crate::relay::fitting;
+use crate::sys::locked;
 
 /// The size of a region in bytes, a multiple of what is written at once.
 const REGION: u64 = 32 << 20;
@@ -49,7 +50,7 @@ impl SpoolDir {
 
     /// Room for a new region: a file, and the offset in it.
     fn room(&self) -> Result<(Arc<File>, u64), LayerError> {
-        let mut current = lock(&self.current);
+        let mut current = locked(&self.current);
         let file = match current.file.take().filter(|_| current.left > 0) {
             Some(file) => file,
             None => {
@@ -70,10 +71,6 @@ impl SpoolDir {
     fn error(&self, source: io::Error) -> LayerError {
         LayerError::Spool { dir: self.dir.clone(), source }
     }
-}
-
-fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
-    current.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One decoded layer.
@@ -229,7 +226,7 @@ mod tests {
         for _ in 0..REGION * 3 / (1 << 20) {
             spool.write(&piece).unwrap();
         }
-        assert_eq!(lock(&dir.current).files, 0);
+        assert_eq!(locked(&dir.current).files, 0);
         spool.write(b"x").unwrap();
         spool.write(&piece).unwrap();
         let end = REGION * 3;
@@ -279,7 +276,7 @@ mod tests {
             spool.want(0, 4);
             spools.push(spool);
         }
-        assert!(lock(&dir.current).files < 300, "{:?}", dir.current);
+        assert!(locked(&dir.current).files < 300, "{:?}", dir.current);
         for (number, spool) in (0_u32..).zip(&mut spools) {
             assert_eq!(copied(spool, 0, 4), number.to_le_bytes());
         }

@@ -7,7 +7,7 @@
 use std::io::{self, BufRead, Read};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::LayerError;
 use super::cache::NewEntry;
@@ -15,6 +15,7 @@ use super::pool::{Task, Tasks};
 use super::spool::Spool;
 use crate::image::{Digest, Hasher};
 use crate::relay::{Ended, PageBuffer, Receiver, Sender, read_buffered};
+use crate::sys::locked;
 
 /// The size of a buffer, small enough to stay in a processor's own cache from one step to the next.
 const BUFFER: usize = 256 << 10;
@@ -90,7 +91,7 @@ fn take_later(receiver: Option<Receiver<Chunk, LayerError>>, outputs: &Arc<Mutex
 
 fn take(receiver: Option<Receiver<Chunk, LayerError>>, outputs: &Mutex<Outputs>) {
     if let Some(receiver) = receiver {
-        receiver.run_and_rest(|chunk| lock(outputs).take(chunk));
+        receiver.run_and_rest(|chunk| locked(outputs).take(chunk));
     }
 }
 
@@ -112,11 +113,6 @@ fn failure(ended: Ended<LayerError>) -> LayerError {
         // It panicked, which has been reported.
         Ended::Gone => LayerError::Cancelled,
     }
-}
-
-/// Poisoning is ignored: after a panic the stage is not used any more.
-fn lock(outputs: &Mutex<Outputs>) -> MutexGuard<'_, Outputs> {
-    outputs.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The decoded stream, as the parser reads it. All bytes also go to the stage.
@@ -171,7 +167,7 @@ impl<R: Read> DecodedStream<R> {
         }
         let Some(mut stage) = self.stage else { return Ok((None, None)) };
         stage.chunks.settle().map_err(failure)?;
-        let mut outputs = lock(&stage.outputs);
+        let mut outputs = locked(&stage.outputs);
         Ok((outputs.hasher.take().map(Hasher::finish), outputs.keeper.take()))
     }
 
@@ -263,7 +259,7 @@ mod tests {
             stage.add(Chunk { bytes: Arc::new(bytes), keep: false }).unwrap();
         }
         stage.chunks.settle().unwrap();
-        let digest = lock(&stage.outputs).hasher.take().unwrap().finish();
+        let digest = locked(&stage.outputs).hasher.take().unwrap().finish();
         assert_eq!(digest, Digest::sha256(&[7; CHUNKS]));
     }
 }

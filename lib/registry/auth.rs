@@ -1,6 +1,6 @@
 //! Authentication to an endpoint: the `Authorization` header for every request.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::Error;
@@ -9,6 +9,7 @@ use super::credential::Credential;
 use super::credentials;
 use super::token::{self, Route, Token, TokenRequest};
 use super::transport::Transport;
+use crate::sys::locked;
 
 /// The authentication state of an endpoint, shared by parallel downloads.
 pub(super) struct Auth {
@@ -116,7 +117,7 @@ impl Auth {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     fn credential(&self, state: &mut State, transport: &Transport) -> Result<(), Error> {

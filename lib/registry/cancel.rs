@@ -1,6 +1,8 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::sys::locked;
+
 /// Lets the failure of one thread end the downloads and waits of the others.
 #[derive(Debug, Default)]
 pub struct Cancel {
@@ -11,19 +13,19 @@ pub struct Cancel {
 impl Cancel {
     /// Cancels everything that checks this.
     pub fn cancel(&self) {
-        *self.cancelled.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *locked(&self.cancelled) = true;
         self.changed.notify_all();
     }
 
     /// Whether [`Cancel::cancel`] has been called.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        *self.cancelled.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.cancelled)
     }
 
     /// Waits for `time`, or until cancelled; returns whether it was cancelled.
     pub fn wait(&self, time: Duration) -> bool {
-        let guard = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = locked(&self.cancelled);
         let waited = self.changed.wait_timeout_while(guard, time, |cancelled| !*cancelled);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }

@@ -1,6 +1,6 @@
 //! A host that serves the repository.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode};
@@ -16,6 +16,7 @@ use super::token::Route;
 use super::transport::{self, Request, Transport};
 use super::url::{self, Url};
 use super::{Error, Options};
+use crate::sys::locked;
 
 /// What the first answer reveals about a host.
 #[derive(Clone, Copy)]
@@ -68,7 +69,7 @@ impl Endpoint {
     }
 
     fn met(&self) -> Option<KnownHost> {
-        *self.met.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.met)
     }
 
     fn route(&self) -> Route<'_> {
@@ -118,7 +119,7 @@ impl Endpoint {
     /// If there are credentials, asks how they are to be presented: a registry may hide a repository from anonymous
     /// users and answer that it does not exist. Without credentials, the request is saved.
     fn introduce(&self) -> Result<(), Error> {
-        let mut introduced = self.introduced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut introduced = locked(&self.introduced);
         if *introduced {
             return Ok(());
         }
@@ -140,7 +141,7 @@ impl Endpoint {
             let bad = |_| Error::Protocol { url: self.host.clone(), what: "is no host".into() };
             let answer = self.transport.send(&request(text.parse().map_err(bad)?)?, self.security, None)?;
             let sender = answer.sender;
-            self.met.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(KnownHost { scheme, sender });
+            locked(&self.met).get_or_insert(KnownHost { scheme, sender });
             Ok(answer)
         };
         if let Some(met) = self.met() {
@@ -165,7 +166,7 @@ impl Endpoint {
         let answer = by("http")?;
         // This is how an HTTPS server that is slow to shake hands answers plain HTTP.
         if *kind == ConnectFailure::Silent && answer.status() == StatusCode::BAD_REQUEST {
-            *self.met.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *locked(&self.met) = None;
             return Err(error);
         }
         Ok(answer)

@@ -1,7 +1,7 @@
 //! Sends HTTP requests by the right client for each host, and follows redirects that are within bounds.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
@@ -14,6 +14,7 @@ use super::runtime::Runtime;
 use super::url::{self, Url};
 use super::versions::Versions;
 use super::{Error, Options, failure, p521};
+use crate::sys::locked;
 
 /// The limit on consecutive redirects.
 const MAX_REDIRECTS: usize = 10;
@@ -195,7 +196,7 @@ impl Transport {
         let other = self.new_host(&request.url, way, Versions::All)?;
         match self.ask_by(&other, request) {
             Ok(response) if response.version() == reqwest::Version::HTTP_2 => {
-                self.hosts.lock().unwrap_or_else(PoisonError::into_inner).insert(way.clone(), other.clone());
+                locked(&self.hosts).insert(way.clone(), other.clone());
                 Ok((other, response))
             }
             // The version did not matter.
@@ -242,7 +243,7 @@ impl Transport {
 
     /// The client for an address.
     fn host(&self, url: &Url, way: &ClientKey) -> Result<Host, Error> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = locked(&self.hosts);
         if let Some(host) = hosts.get(way) {
             return Ok(host.clone());
         }

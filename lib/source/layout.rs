@@ -106,11 +106,15 @@ fn full_name(entry: &Descriptor) -> Option<&str> {
 }
 
 fn offered(entries: &[Descriptor]) -> String {
+    list(entries, |entry| full_name(entry).map_or_else(|| entry.digest.to_string(), str::to_owned))
+}
+
+/// The labels of the first few images, for an error.
+pub(super) fn list<T>(images: &[T], label: impl FnMut(&T) -> String) -> String {
     const MOST: usize = 20;
-    let label = |e: &Descriptor| full_name(e).map_or_else(|| e.digest.to_string(), str::to_owned);
-    let mut list: Vec<String> = entries.iter().take(MOST).map(label).collect();
-    if entries.len() > MOST {
-        list.push(format!("and {} more", entries.len() - MOST));
+    let mut list: Vec<String> = images.iter().take(MOST).map(label).collect();
+    if images.len() > MOST {
+        list.push(format!("and {} more", images.len() - MOST));
     }
     list.join(", ")
 }

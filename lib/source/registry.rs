@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
@@ -16,6 +16,7 @@ use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Manifest, Reference, media_
 use crate::registry::{self, BlobSink, Cancel, Repository};
 use crate::relay::PageBuffer;
 use crate::store::{self, Claim, PartialBlob, Store, StoredName};
+use crate::sys::locked;
 
 pub(super) fn fetch<W: Write>(
     reference: &Reference,
@@ -57,7 +58,7 @@ fn fetch_image<W: Write>(
 ) -> Result<Image, Error> {
     let image = ImageResolver::new(remote, remote.shown.clone(), options.platform.as_ref()).resolve(top)?;
     emit::image(out, &remote.shown, &image)?;
-    let begun = remote.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let begun = locked(&remote.begun).take();
     let events = match begun.filter(|begun| begun.layers == image.manifest.layers) {
         Some(begun) => begun.events,
         None => begin(remote, &image.manifest.layers)?,
@@ -249,7 +250,7 @@ impl Documents for Arc<Remote> {
         if manifest.config.size > MAX_DOCUMENT {
             return;
         }
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut begun = locked(&self.begun);
         // If no thread can be started now, it is tried again later, and reported then.
         if let (None, Ok(events)) = (&*begun, begin(self, &manifest.layers)) {
             *begun = Some(Begun { layers: manifest.layers.clone(), events });

@@ -66,16 +66,7 @@ impl<'a, D: Documents> ImageResolver<'a, D> {
                     self.documents.chosen(&manifest);
                 }
                 let image = self.image(top, manifest)?;
-                match &image.platform {
-                    Some(platform) if self.wanted.distance(platform).is_none() => {
-                        let error = select::no_platform(&self.wanted, [platform.clone()].into_iter());
-                        if self.explicit {
-                            return Err(self.select(error));
-                        }
-                        log::warn!("{}: the image is for {platform}, this machine is {}", self.image, self.wanted);
-                    }
-                    _ => {}
-                }
+                check_platform(image.platform.as_ref(), &self.wanted, self.explicit, &self.image)?;
                 Ok(image)
             }
         }
@@ -190,6 +181,23 @@ impl<'a, D: Documents> ImageResolver<'a, D> {
     fn select(&self, source: SelectError) -> Error {
         Error::Select { image: self.image.clone(), source }
     }
+}
+
+/// Refuses an image for another platform than `wanted`, or only warns if that is merely the default (not `explicit`).
+pub(super) fn check_platform(
+    of_image: Option<&Platform>,
+    wanted: &Platform,
+    explicit: bool,
+    shown: &str,
+) -> Result<(), Error> {
+    if let Some(platform) = of_image.filter(|platform| wanted.distance(platform).is_none()) {
+        if explicit {
+            let source = select::no_platform(wanted, [platform.clone()].into_iter());
+            return Err(Error::Select { image: shown.to_owned(), source });
+        }
+        log::warn!("{shown}: the image is for {platform}, this machine is {wanted}");
+    }
+    Ok(())
 }
 
 /// Whether an entry turned out to be a signature, a bill of materials or the like: they are listed among images, and not

@@ -253,12 +253,7 @@ impl Store {
         let lock = root.open_file(".lock", OFlags::RDWR | OFlags::CREATE, lock_mode(self.0.options.access))?;
         let lock = lock.ok_or_else(|| Error::at(&path, "cannot open the lock")(io::ErrorKind::NotFound.into()))?;
         let what = || format!("{}: waiting for another process that changes the store", self.root().display());
-        let locked = wait::lock(|| try_lock(&lock), self.0.options.patience, || 0, what);
-        if locked.map_err(Error::at(&path, "cannot lock the store"))? {
-            Ok(lock)
-        } else {
-            Err(Error::Locked { path, seconds: self.0.options.patience.as_secs() })
-        }
+        wait_for(|| try_lock(&lock), self.0.options, path, what).map(|()| lock)
     }
 
     /// Replaces the content of a file of the store. Call it only under the lock.
@@ -295,9 +290,19 @@ fn use_together(root: &StoreDirectory, options: Options, create: OFlags) -> Resu
         Err(error) => return Err(error),
     };
     let what = || format!("{}: waiting for another process that prunes the store", root.path().display());
-    let locked = wait::lock(|| try_lock_shared(&lock), options.patience, || 0, what);
-    if locked.map_err(Error::at(&path, "cannot lock the store"))? {
-        Ok(Some(lock))
+    wait_for(|| try_lock_shared(&lock), options, path, what)?;
+    Ok(Some(lock))
+}
+
+/// Waits for a lock of the store, at `path`, that `lock` tries to take.
+fn wait_for(
+    lock: impl Fn() -> io::Result<bool>,
+    options: Options,
+    path: PathBuf,
+    what: impl Fn() -> String,
+) -> Result<(), Error> {
+    if wait::lock(lock, options.patience, || 0, what).map_err(Error::at(&path, "cannot lock the store"))? {
+        Ok(())
     } else {
         Err(Error::Locked { path, seconds: options.patience.as_secs() })
     }

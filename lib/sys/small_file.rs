@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -18,6 +18,7 @@ use rustix::fs::OFlags;
 
 use super::file_kind::kind_in_words;
 use super::interrupted::uninterrupted;
+use super::locked;
 use super::open_flags;
 use super::wait::wait_at_most;
 
@@ -91,7 +92,7 @@ impl From<io::Error> for SmallFileError {
 /// Reads a pipe, or remembers what it said.
 fn once(file: &File, meta: &Metadata, max: u64, patience: Duration) -> Result<Vec<u8>, SmallFileError> {
     // Who comes second waits for what the first one reads.
-    let mut known = PIPES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = locked(&PIPES);
     let said = known.entry((meta.dev(), meta.ino()));
     said.or_insert_with(|| read(file, max, Some((patience, kind_in_words(meta.file_type()))))).clone()
 }

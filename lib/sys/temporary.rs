@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError, mpsc};
+use std::sync::{Mutex, MutexGuard, Once, TryLockError, mpsc};
 use std::thread;
 
 use rustix::fs::OFlags;
@@ -15,6 +15,7 @@ use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SI
 use signal_hook::iterator::SignalsInfo;
 
 use super::lock::try_lock;
+use super::locked;
 
 /// How many fixed names are tried before random ones.
 const SHARED: u32 = 8;
@@ -25,7 +26,7 @@ static NAMES: Mutex<Vec<RegisteredName>> = Mutex::new(Vec::new());
 static WATCH: Once = Once::new();
 
 fn names() -> MutexGuard<'static, Vec<RegisteredName>> {
-    NAMES.lock().unwrap_or_else(PoisonError::into_inner)
+    locked(&NAMES)
 }
 
 #[derive(Debug)]

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
+use super::locked;
 use super::os;
 
 /// How long to wait if the system reports writes: a network file system does not report those of other machines.
@@ -42,13 +43,13 @@ impl Watch {
             return;
         }
         let pause = SHORT.saturating_mul(1 << round.min(5)).min(LONG);
-        let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let woken = locked(&self.woken);
         drop(self.wake.wait_timeout_while(woken, pause, |woken| !*woken));
     }
 
     /// Ends all waiting for good.
     pub fn wake(&self) {
-        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *locked(&self.woken) = true;
         self.wake.notify_all();
         if let Some(told) = &self.told {
             told.wake();

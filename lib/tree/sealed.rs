@@ -98,12 +98,6 @@ impl<C> Sealed<C> {
         }
     }
 
-    /// The directory that holds the inode's first name; the root's is the root.
-    #[must_use]
-    pub fn parent(&self, id: InodeId) -> InodeId {
-        self.id(self.arena.parent(self.inodes[id.0 as usize].1))
-    }
-
     /// Writes the path of the inode's first name, without leading `/`, into `path`.
     pub fn first_path(&self, id: InodeId, path: &mut Vec<u8>) {
         self.arena.path(self.inodes[id.0 as usize].1, path);

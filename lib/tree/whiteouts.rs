@@ -66,12 +66,6 @@ impl Whiteouts {
         self.format
     }
 
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
     /// Adds a member if its name is that of a whiteout or an opaque marker, whatever its type (F3); returns whether it is.
     /// `position` is the number of members that `LayerInProgress::apply` gets before it.
     ///

@@ -1,8 +1,10 @@
 //! The progress of a filter, summed over its pieces: blobs, layers, an archive.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use crate::sys::locked;
 
 /// What a filter is doing. Its threads report how far they are.
 #[derive(Debug)]
@@ -60,8 +62,7 @@ impl Work {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic leaves nothing in here half-done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
 
     /// Announces a piece.

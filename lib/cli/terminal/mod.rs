@@ -9,12 +9,14 @@ mod turn;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use rustix::process::getpgrp;
 use rustix::termios::{tcgetpgrp, tcgetwinsize};
 
 use turn::Turn;
+
+use crate::sys::locked;
 
 /// Moves to the first column and erases the row.
 const ERASE: &[u8] = b"\r\x1b[K";
@@ -37,8 +39,7 @@ struct Screen {
 }
 
 fn screen() -> MutexGuard<'static, Screen> {
-    // A panic leaves nothing in here half-done.
-    SCREEN.lock().unwrap_or_else(PoisonError::into_inner)
+    locked(&SCREEN)
 }
 
 /// Whether standard error is a terminal on which a line can be erased.

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
 use crate::ext4::write::target::Target;
 use crate::relay::{Ended, PageBuffer, Sender, hand_over};
+use crate::sys::locked;
 
 /// The number of circulating buffers: this many may be under way when an error comes.
 pub(crate) const BUFFERS: usize = 4;
@@ -44,7 +45,7 @@ impl<T: Target + Send + 'static> WriteBehind<T> {
         let thread = thread::Builder::new().name("write".to_owned()).spawn(move || {
             receiver.run(|(buffer, offset): &mut (PageBuffer, u64)| {
                 let (offset, len) = (*offset, buffer.len() as u64);
-                let written = lock(&writer).write_at(buffer, offset);
+                let written = locked(&writer).write_at(buffer, offset);
                 buffer.clear();
                 written.map_err(|source| DeferredError { offset, len, source })
             });
@@ -55,7 +56,7 @@ impl<T: Target + Send + 'static> WriteBehind<T> {
     /// The target, after all earlier writes.
     fn settled(&mut self) -> io::Result<MutexGuard<'_, T>> {
         self.full.as_mut().map_or(Err(Ended::Gone), Sender::settle).map_err(deferred)?;
-        Ok(lock(&self.target))
+        Ok(locked(&self.target))
     }
 }
 
@@ -64,11 +65,6 @@ fn deferred(ended: Ended<DeferredError>) -> io::Error {
         Ended::Failed(error) => io::Error::new(error.source.kind(), error),
         Ended::Gone => io::Error::other("the writing thread died"),
     }
-}
-
-/// Poisoning is ignored: after a panic the thread is gone, and success is never reported.
-fn lock<T>(target: &Mutex<T>) -> MutexGuard<'_, T> {
-    target.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T: Target + Send + 'static> Target for WriteBehind<T> {
@@ -156,7 +152,7 @@ mod tests {
         }
         target.punch(5, 10).unwrap();
         target.write_at(b"end", 88).unwrap();
-        let image = &lock(&target.target).0;
+        let image = &locked(&target.target).0;
         assert_eq!(image[..20], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
         assert_eq!(image[80..], *b"\x08\x08\x08\x08\x08\x08\x08\x08end");
     }

@@ -7,12 +7,13 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::super::resolve::Image;
+use super::super::layout::list;
+use super::super::resolve::{Image, check_platform};
 use super::super::{Error, Options};
 use super::members::StoredBlob;
 use super::unpack::Unpacked;
 use crate::codec::Compression;
-use crate::image::{Config, Descriptor, Digest, Document, MAX_DOCUMENT, Platform, Reference, media_type, select};
+use crate::image::{Config, Descriptor, Digest, Document, MAX_DOCUMENT, Platform, Reference, media_type};
 use crate::store::Store;
 
 #[derive(Deserialize)]
@@ -73,7 +74,8 @@ pub(super) fn find(
     let Ok(Document::Manifest(manifest)) = Document::parse(&manifest, None) else {
         return Err(error("no manifest can be made for it".into()));
     };
-    check_platform(&config, shown, options)?;
+    let wanted = options.platform.clone().unwrap_or_else(Platform::host);
+    check_platform(config.platform.as_ref(), &wanted, options.platform.is_some(), shown)?;
     let platform = config.platform.clone();
     Ok(Image { descriptor, manifest, config, platform })
 }
@@ -96,21 +98,6 @@ fn config(store: &Store, saved: &Saved, blob: &StoredBlob, layers: usize, shown:
         digest: blob.digest.clone(),
         source,
     })
-}
-
-fn check_platform(config: &Config, shown: &str, options: &Options) -> Result<(), Error> {
-    let wanted = options.platform.clone().unwrap_or_else(Platform::host);
-    match &config.platform {
-        Some(platform) if wanted.distance(platform).is_none() => {
-            if options.platform.is_some() {
-                let source = select::no_platform(&wanted, [platform.clone()].into_iter());
-                return Err(Error::Select { image: shown.to_owned(), source });
-            }
-            log::warn!("{shown}: the image is for {platform}, this machine is {wanted}");
-        }
-        _ => {}
-    }
-    Ok(())
 }
 
 /// The image with this name (`nginx`, `docker.io/library/nginx:latest`, a config's digest, `@0` for the first as in
@@ -139,16 +126,10 @@ fn choose<'a>(saved: &'a [Saved], name: Option<&str>) -> Result<&'a Saved, Strin
 }
 
 fn offered(saved: &[Saved]) -> String {
-    const MOST: usize = 20;
-    let label = |image: &Saved| match image.repo_tags.as_deref() {
+    list(saved, |image| match image.repo_tags.as_deref() {
         Some([first, ..]) => first.clone(),
         _ => image.config.clone(),
-    };
-    let mut list: Vec<String> = saved.iter().take(MOST).map(label).collect();
-    if saved.len() > MOST {
-        list.push(format!("and {} more", saved.len() - MOST));
-    }
-    list.join(", ")
+    })
 }
 
 fn compression(store: &Store, blob: &StoredBlob) -> Result<Compression, Error> {
