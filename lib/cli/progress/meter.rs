@@ -11,6 +11,7 @@ use crate::cli::escape;
 pub(super) struct PieceMeter {
     pub(super) work: Arc<Work>,
     pub(super) piece: PieceId,
+    #[cfg_attr(not(feature = "fetch"), allow(dead_code, reason = "layers are told when they end"))]
     pub(super) size: Option<u64>,
     /// Bytes that are done; `None` before the first report.
     pub(super) bytes: Option<u64>,
