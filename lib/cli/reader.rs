@@ -11,6 +11,7 @@ use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
 use super::Failure;
+use crate::sys::start_thread;
 
 enum WorkEvent<T> {
     Done(thread::Result<Result<T, Failure>>),
@@ -41,7 +42,7 @@ pub fn while_read<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
     if watching.is_err() {
         return work();
     }
-    let working = thread::Builder::new().name("work".to_owned()).spawn(move || {
+    let working = start_thread("work", move || {
         let done = catch_unwind(AssertUnwindSafe(work));
         // The reader may be gone.
         let _ = events.send(WorkEvent::Done(done));

@@ -1,9 +1,9 @@
 //! Reads and decodes on another core while the image is written.
 
 use std::io::{self, BufRead, Read};
-use std::thread;
 
 use crate::relay::{Ended, PageBuffer, Receiver, hand_over, read_buffered};
+use crate::sys::start_thread;
 
 /// The size of a buffer; [`BUFFERS`] of them circulate.
 const SIZE: usize = 256 << 10;
@@ -25,7 +25,7 @@ impl ReadAhead {
     /// When no thread can be started.
     pub(super) fn spawn(mut reader: impl Read + Send + 'static) -> io::Result<Self> {
         let (mut sender, full) = hand_over(BUFFERS);
-        thread::Builder::new().name("decode".to_owned()).spawn(move || {
+        start_thread("decode", move || {
             let mut buffer = PageBuffer::default();
             loop {
                 buffer.reset(SIZE);

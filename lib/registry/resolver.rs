@@ -1,13 +1,13 @@
 //! Resolves names by the system's resolver.
 
 use std::net::SocketAddr;
-use std::thread;
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
 use super::destination::{Referrer, Zone};
+use crate::sys::start_thread;
 
 /// Resolves names. For a host that a server sent us to, it returns only addresses that this server may send us to (R8): the
 /// addresses that are judged are those that are connected to, so that a second DNS answer cannot differ.
@@ -49,7 +49,7 @@ impl Resolve for Resolver {
                 // The request may have timed out.
                 let _ = give.send(lookup(&name, sender));
             };
-            thread::Builder::new().name("dns".into()).spawn(look)?;
+            start_thread("dns", look)?;
             let addresses = found.await??;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })

@@ -23,6 +23,20 @@ fn no_thread_is_an_error_and_few_threads_are_enough() {
     let run = |processes: &str, jobs: &str| shell(script).arg(&tar).arg(scratch.path()).args([processes, jobs]).run();
     run("1", "1").fails_with(1, "starting a thread").one_line();
     run("20", "200").succeeds();
+    let flatten = "oci-flatten -n -l /dev/stdin";
+    for (filter, most) in [(flatten, 12), ("tar2ext4 -o \"$1/image\"", 6)] {
+        let script = format!(
+            "chmod 777 \"$1\" && exec setpriv --reuid 64001 --regid 64001 --clear-groups \
+             prlimit --nproc=$2 {filter} < \"$0\""
+        );
+        for processes in 1..=most {
+            let ran = shell(&script).arg(&tar).arg(scratch.path()).arg(processes.to_string()).run();
+            match ran.status.success() {
+                true => drop(ran.succeeds()),
+                false => drop(ran.fails_with(1, "thread").one_line()),
+            }
+        }
+    }
 }
 
 #[test]

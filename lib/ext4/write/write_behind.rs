@@ -3,11 +3,11 @@
 use std::io;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use crate::ext4::write::target::Target;
 use crate::relay::{Ended, PageBuffer, Sender, hand_over};
-use crate::sys::locked;
+use crate::sys::{locked, start_thread};
 
 /// The number of circulating buffers: this many may be under way when an error comes.
 pub(crate) const BUFFERS: usize = 4;
@@ -42,7 +42,7 @@ impl<T: Target + Send + 'static> WriteBehind<T> {
         let target = Arc::new(Mutex::new(target));
         let (full, receiver) = hand_over(BUFFERS);
         let writer = Arc::clone(&target);
-        let thread = thread::Builder::new().name("write".to_owned()).spawn(move || {
+        let thread = start_thread("write", move || {
             receiver.run(|(buffer, offset): &mut (PageBuffer, u64)| {
                 let (offset, len) = (*offset, buffer.len() as u64);
                 let written = locked(&writer).write_at(buffer, offset);
