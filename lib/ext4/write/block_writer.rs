@@ -69,8 +69,13 @@ impl<T: Target> BlockWriter<T> {
     }
 
     /// Appends whole blocks to `file`.
-    pub(crate) fn append(&mut self, file: &mut FileData, mut blocks: &[u8]) -> Result<(), Error> {
-        let mut logical = file.extents().last().map_or(0, |last| last.logical + last.len);
+    pub(crate) fn append(&mut self, file: &mut FileData, blocks: &[u8]) -> Result<(), Error> {
+        let end = file.extents().last().map_or(0, |last| last.logical + last.len);
+        self.store(file, end, blocks).map(drop)
+    }
+
+    /// Writes whole blocks from block `logical` of `file`; returns the block after them.
+    pub(crate) fn store(&mut self, file: &mut FileData, mut logical: u32, mut blocks: &[u8]) -> Result<u32, Error> {
         while !blocks.is_empty() {
             let (start, len) = self.take((blocks.len() / BLOCK) as u64)?;
             let (now, rest) = blocks.split_at(len as usize * BLOCK);
@@ -79,7 +84,7 @@ impl<T: Target> BlockWriter<T> {
             logical += len;
             blocks = rest;
         }
-        Ok(())
+        Ok(logical)
     }
 }
 

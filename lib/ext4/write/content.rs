@@ -3,7 +3,6 @@
 use std::io::{BufRead, ErrorKind};
 
 use crate::ext4::error::Error;
-use crate::ext4::format::extent::Extent;
 use crate::ext4::layout::file_data::{FileData, MAX_SIZE};
 use crate::ext4::number::{BLOCK, exact};
 use crate::ext4::write::block_writer::BlockWriter;
@@ -114,17 +113,13 @@ impl<'w, T: Target> ContentWriter<'w, T> {
         Ok(())
     }
 
-    fn store(&mut self, mut blocks: &[u8]) -> Result<(), Error> {
-        while !blocks.is_empty() {
-            let (start, len) = self.image.take((blocks.len() / BLOCK) as u64)?;
-            let (now, rest) = blocks.split_at(len as usize * BLOCK);
-            self.image.disk.write_blocks(start, now)?;
-            // The file's size has been checked, so block numbers fit into 32 bits.
-            let logical = u32::try_from(self.logical).map_err(|_| Error::FileTooLarge { size: self.file.size() })?;
-            self.file.push(Extent { logical, start, len });
-            self.logical += u64::from(len);
-            blocks = rest;
+    fn store(&mut self, blocks: &[u8]) -> Result<(), Error> {
+        if blocks.is_empty() {
+            return Ok(());
         }
+        // The file's size has been checked, so block numbers fit into 32 bits.
+        let logical = u32::try_from(self.logical).map_err(|_| Error::FileTooLarge { size: self.file.size() })?;
+        self.logical = self.image.store(&mut self.file, logical, blocks)?.into();
         Ok(())
     }
 }
