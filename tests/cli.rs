@@ -73,6 +73,8 @@ mod pipeline_cuts;
 mod readme;
 #[path = "cli/readme_boot.rs"]
 mod readme_boot;
+#[path = "cli/readme_cluster.rs"]
+mod readme_cluster;
 #[path = "cli/readme_init.rs"]
 mod readme_init;
 #[path = "cli/self_test.rs"]

@@ -34,10 +34,32 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "make && sudo make install",
         "install.rs runs `make install`, `make static` and `cargo install`, dist.rs `make dist`",
     ),
+    ("mkdir -p job ", "needs the filters of `make dist`: readme_cluster.rs, in make check-full"),
     ("qemu-system-x86_64 ", "needs a kernel: the_virtual_machine_of_the_readme_runs_its_init, in make check-full"),
     ("mkdir -p initrd/bin ", "needs a kernel's modules: readme_boot.rs, in make check-full"),
     ("cat > initrd/init ", "needs a kernel: an_overlay_of_base_and_upper_is_the_root_of_a_guest, in make check-full"),
     ("cp verity.table initrd/", "needs a kernel: a_guest_reads_its_root_through_verity, in make check-full"),
+];
+
+/// What stands in the text itself and begins as a command does: where it runs, or why it does not.
+const IN_THE_TEXT: &[(&str, &str)] = &[
+    ("resize2fs /dev/vdb", "tar2ext4_guest.rs: resize2fs_grows_by_four_while_mounted"),
+    ("make -jN", "every_command_runs_as_written, with 2 for N"),
+    ("make static", "install.rs"),
+    ("make dist", "dist.rs"),
+    ("cargo doc --open", "`make check` makes the same pages, and opens none"),
+    ("make bench", "measures, and judges nothing"),
+    ("tests/bench/run target/release --rounds 3 --images debian,small-1m,large", "measures"),
+    ("docker info -f '{{.Driver}}'", "asks a daemon, where there is one"),
+    ("docker login", "a command of another tool, of which its result is read: fetch/auth.rs"),
+    ("podman login", "likewise"),
+    ("umoci unpack --rootless", "what another tool does"),
+    ("e2fsck -fn", "what every test runs"),
+    ("brew install e2fsprogs", "on macOS alone: tests/setup runs it there"),
+    ("set -o pipefail", "an option of the shell, and not of every one"),
+    ("count = 8", "a line of Nomad's, that has no command"),
+    ("JOBS = \"8\"", "likewise"),
+    ("JOB_COMPLETION_INDEX = \"${NOMAD_ALLOC_INDEX}\"", "likewise"),
 ];
 
 /// Programs that cannot run in a test: Docker and Firecracker need a daemon and KVM, mmdebstrap a mirror of Debian.
@@ -234,6 +256,9 @@ fn every_command_runs_as_written() {
     assert!(debugfs(work("debian.ext4"), "stats").contains("2097152"), "the file system too: blocks of 4 KiB");
     let built = ["web", "db", "cache"].map(|name| work(&format!("{name}.ext4")).exists());
     assert_eq!(built.iter().filter(|built| **built).count(), 1, "a third of the images is this job's");
+    let again = world.shell("make -j2").run().succeeds().quiet();
+    assert_eq!(again.text().matches("oci-flatten").count(), 2, "the others alone: {}", again.report());
+    world.shell("make").run().succeeds().quiet().stdout_is("");
     let decoded = fs::read_dir(work("decoded")).unwrap();
     assert!(decoded.count() > 0, "the next build finds the layers decoded");
     let mount = LoopMount::read_only(work("container.ext4"));
@@ -251,12 +276,21 @@ fn no_command_escapes_the_test() {
             "no block starts with {start:?}; it ran elsewhere: {reason}"
         );
     }
-    // Text that only shows something is marked as such; everything else that looks like code would go untested.
+    let prose: Vec<&str> = readme.split("```").step_by(2).collect();
+    let prose = prose.concat().replace('\n', " ");
+    let words: Vec<&str> = prose.split('`').skip(1).step_by(2).collect();
+    let known = |words: &str| IN_THE_TEXT.iter().any(|(known, _)| *known == words);
+    let unknown: Vec<_> =
+        words.iter().filter(|words| words.contains(' ') && !words.starts_with('-') && !known(words)).collect();
+    assert!(unknown.is_empty(), "who runs these? {unknown:?}");
+    let gone: Vec<_> = IN_THE_TEXT.iter().filter(|(known, _)| !words.contains(known)).collect();
+    assert!(gone.is_empty(), "no longer in the text: {gone:?}");
+    // sh and make run here, yaml in readme_cluster.rs; everything else that looks like code would go untested.
     let mut fenced = false;
     for line in readme.lines() {
         if let Some(language) = line.strip_prefix("```") {
             fenced = !fenced;
-            let known = ["sh", "make", "yaml", "text"].contains(&language);
+            let known = ["sh", "make", "yaml"].contains(&language);
             assert_eq!(fenced, !language.is_empty(), "{line}");
             assert!(!fenced || known, "a block of {language:?}: who runs it?");
         }
@@ -265,10 +299,6 @@ fn no_command_escapes_the_test() {
             "indented code: {line}"
         );
     }
-    // The cluster runs the line that the test above runs.
-    let line = sh.iter().find(|block| block.starts_with("ls *.image")).unwrap().trim_end();
-    let yaml = blocks("yaml").concat();
-    assert!(yaml.contains(&format!("\"{}\"", line.replace('"', "\\\""))), "the Job of Kubernetes has another command");
 }
 
 /// What the recipes of other formats make is what their own tools, and e2fsck, take for whole.
