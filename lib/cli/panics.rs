@@ -1,5 +1,5 @@
-//! Panics: a fault of ours or of a library, never of an input. The first one ends the filter, in whichever thread it is, with
-//! status 1 and one line (S4). Unwinding would have other threads wait for what never comes, or panic in turn.
+//! Panics. They are bugs here or in a library, never the fault of the input. The first one ends the filter, in whatever
+//! thread, with status 1 and one line (S4). After unwinding, other threads might wait for ever, or panic in turn.
 
 use std::any::Any;
 use std::env;
@@ -12,7 +12,7 @@ use crate::sys::remove_temporary_names;
 
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
-/// From now on a panic ends the process by `exit`. Where it comes from is told to those who ask (`RUST_BACKTRACE`).
+/// From now on, a panic ends the process by `exit`. `RUST_BACKTRACE` adds a backtrace.
 pub(super) fn end_by(exit: fn(i32) -> !, tool: &str) {
     let (print, tool) = (panic::take_hook(), tool.to_owned());
     panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {

@@ -36,7 +36,7 @@ pub struct Options {
     pub jobs: usize,
     /// Whether the content of layers is checked against their diffIds (F12).
     pub verify: bool,
-    /// Is told of the progress.
+    /// Receives the progress.
     pub progress: Option<Arc<dyn Progress>>,
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// Is told when something begins; called from several threads.
+/// Receives a call when something begins, from several threads.
 pub trait Progress: Debug + Send + Sync {
     /// A layer is going to be read; `size` is its stored size, where known.
     fn expect(&self, label: &str, size: Option<u64>);
@@ -13,7 +13,7 @@ pub trait Progress: Debug + Send + Sync {
     fn writing(&self, size: u64) -> Box<dyn Meter>;
 }
 
-/// Is told of the progress of one thing. If it is dropped before [`Meter::end`], that thing has failed.
+/// Receives the progress of one thing. If it is dropped before [`Meter::end`], that thing has failed.
 pub trait Meter: Send {
     /// `bytes` are done.
     fn at(&mut self, bytes: u64);

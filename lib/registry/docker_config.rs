@@ -38,8 +38,8 @@ struct AuthEntry {
 }
 
 impl DockerConfig {
-    /// Reads a file; `None` when it is not there. An entry that makes no sense is passed over with a warning: it is for one
-    /// registry, and the others have theirs. A pipe, as secret managers have them, is waited for so long.
+    /// Reads a file; `None` if it does not exist. An invalid entry is skipped with a warning, since it concerns only one
+    /// registry. A pipe, which secret managers use, may take as long as `patience`.
     pub(super) fn read(path: &Path, patience: Duration) -> Result<Option<Self>, Error> {
         let bad = |what: String| Error::File { path: path.into(), what };
         let bytes = match read_small_file(path, MAX_FILE, Pipes::Awaited(patience)) {

@@ -32,8 +32,8 @@ impl Location {
     }
 }
 
-/// Where to look for a repository, in order: its mirrors, then the registry itself. Settings that come by a pipe are
-/// waited for so long.
+/// Where to look for a repository, in order: its mirrors, then the registry itself. Settings from a pipe may take as long
+/// as `patience`.
 ///
 /// # Errors
 /// When a settings file is invalid, or blocks the registry.

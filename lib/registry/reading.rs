@@ -1,22 +1,22 @@
-//! Ways to read a text, in which a secret is the same however it was written.
+//! Normal forms of texts, in which a secret is recognised in whatever way it was written.
 
 use std::ops::Range;
 
-/// A byte that a text stands for, and where in the text.
+/// A byte of the normal form, and its place in the text.
 pub(super) type Read = (u8, Range<usize>);
 
-/// The bytes as they are, in small letters.
+/// The bytes of the text in lower case.
 pub(super) fn exact(text: &[u8]) -> Vec<Read> {
     text.iter().enumerate().map(|(at, byte)| (byte.to_ascii_lowercase(), at..at + 1)).collect()
 }
 
-/// As [`exact`], with the escapes of addresses, JSON, HTML and our own messages undone, and the two alphabets of base64 made
-/// one; a blank is a plus sign, as forms have it.
+/// Like [`exact`], but without the escapes of URLs, JSON, HTML and our own messages, and with the two alphabets of base64
+/// unified; a space becomes a plus sign, as in web forms.
 pub(super) fn decoded(text: &[u8]) -> Vec<Read> {
     decode(&exact(text))
 }
 
-/// The same of what was read before.
+/// The same for a text in normal form, to undo another level of escapes.
 pub(super) fn decode(text: &[Read]) -> Vec<Read> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
@@ -30,7 +30,7 @@ pub(super) fn decode(text: &[Read]) -> Vec<Read> {
         let range = range.start..text[at + len - 1].1.end;
         match character {
             None => out.push((unified(*byte), range)),
-            // Addresses and our own escapes are of bytes, as far as these are no characters.
+            // Escapes of URLs, and some of ours, stand for bytes and not for characters.
             Some(byte @ 0..=255) if len <= 4 => out.push((unified(low(byte)), range)),
             Some(other) => {
                 let character = char::from_u32(other).unwrap_or(char::REPLACEMENT_CHARACTER);
@@ -44,8 +44,8 @@ pub(super) fn decode(text: &[Read]) -> Vec<Read> {
     out
 }
 
-/// Without blanks, line breaks and what stands for a blank, and with one byte for any number of others than ASCII: a text that
-/// was broken into lines, or went through another character set.
+/// Without white space and its substitutes, and with a single byte for each run of non-ASCII bytes, to match a text
+/// that was broken into lines or converted to another character set.
 pub(super) fn loose(text: Vec<Read>) -> Vec<Read> {
     const FOREIGN: u8 = 0x80;
     let mut out: Vec<Read> = Vec::with_capacity(text.len());
@@ -61,7 +61,7 @@ pub(super) fn loose(text: Vec<Read>) -> Vec<Read> {
     out
 }
 
-/// A number of so many digits.
+/// Parses a number with this many digits.
 fn number(text: &[Read], digits: usize, radix: u32) -> Option<u32> {
     let digits = text.get(..digits)?;
     digits.iter().try_fold(0_u32, |number, (digit, _)| {
@@ -69,7 +69,7 @@ fn number(text: &[Read], digits: usize, radix: u32) -> Option<u32> {
     })
 }
 
-/// What follows a backslash: the character, and how many bytes.
+/// Parses an escape after its backslash: the character, and the number of bytes.
 fn backslash(text: &[Read]) -> Option<(u32, usize)> {
     match text.first()?.0 {
         b'x' => Some((number(&text[1..], 2, 16)?, 3)),
@@ -80,7 +80,7 @@ fn backslash(text: &[Read]) -> Option<(u32, usize)> {
     }
 }
 
-/// What follows an ampersand: the character, and how many bytes.
+/// Parses an entity after its ampersand: the character, and the number of bytes.
 fn entity(text: &[Read]) -> Option<(u32, usize)> {
     const LONGEST: usize = 8;
     let end = text.iter().take(LONGEST).position(|(byte, _)| *byte == b';')?;

@@ -71,8 +71,7 @@ pub(super) struct Mirror {
 /// The limit on the size of a settings file, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
-/// The entries of all files; later ones replace earlier ones. A pipe in place of the first is waited
-/// for so long.
+/// The entries of all files; later ones replace earlier ones. A pipe in place of the first may take as long as `patience`.
 ///
 /// # Errors
 /// When a file cannot be read or parsed.

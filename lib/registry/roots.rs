@@ -1,4 +1,4 @@
-//! Which certificates are trusted.
+//! The certificates that are trusted.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -15,8 +15,8 @@ use rustls_platform_verifier::Verifier;
 use super::self_signed;
 use crate::sys::{Pipes, SmallFileError, kind_in_words, read_small_file};
 
-/// Trusts the system's authorities and `named`, which a server may show itself. The former, hundreds of files, are read
-/// when a server first shows a certificate: one of plain HTTP never does, and then there need not be any.
+/// Trusts the system's authorities and `named`, which may also be the servers' own certificates. The former, hundreds of
+/// files, are read only when a server first presents a certificate: with plain HTTP, they need not even exist.
 #[derive(Debug)]
 pub(super) struct Roots {
     named: Vec<CertificateDer<'static>>,
@@ -24,7 +24,7 @@ pub(super) struct Roots {
     chains: OnceLock<Result<Verifier, Error>>,
 }
 
-/// What names another file of authorities than the system's.
+/// The environment variable that names another file of authorities than the system's.
 const SYSTEM_FILE: &str = "SSL_CERT_FILE";
 
 /// There are no trusted authorities.
@@ -80,8 +80,8 @@ impl ServerCertVerifier for Roots {
     }
 }
 
-/// The library that reads the authorities waits at a FIFO, and reads from a device what has no end. One that has
-/// nothing, as /dev/null, says that none of the system's are trusted.
+/// The library that reads the authorities would block on a FIFO and never end on some devices. An empty device such as
+/// /dev/null is allowed: it means that none of the system's authorities are trusted.
 fn require_end(path: Option<PathBuf>) -> Result<(), Error> {
     let Some((path, meta)) = path.and_then(|path| fs::metadata(&path).ok().map(|meta| (path, meta))) else {
         return Ok(());

@@ -26,7 +26,7 @@ impl Runtime {
         let (stop, stopped) = oneshot::channel();
         let (running, ended) = watch::channel(());
         thread::Builder::new().name("http".into()).spawn(move || {
-            // Its end is told, if by a panic.
+            // Signals the end of the thread, even by a panic.
             let _running = running;
             // Ends when the sender is dropped: nothing is ever sent.
             let _ = runtime.block_on(stopped);
@@ -34,7 +34,7 @@ impl Runtime {
         Ok(Self { handle, ended, _stop: stop })
     }
 
-    /// Waits for what `future` brings, at most so long; `None` when the time is up, or nothing can come any more.
+    /// Waits for the result of `future` with a time limit; `None` when the time is up, or the thread has ended.
     pub(super) fn wait<F: Future>(&self, limit: Duration, future: F) -> Option<F::Output> {
         let mut ended = self.ended.clone();
         self.handle.block_on(async {

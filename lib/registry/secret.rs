@@ -23,7 +23,7 @@ const MOST_WORK: usize = 64;
 /// The replacement for a secret.
 const MASK: &str = "***";
 
-/// All forms of secrets. Their number is that of the passwords and tokens of a run.
+/// All forms of secrets. There are only as many as a run has passwords and tokens.
 static KNOWN: RwLock<Known> = RwLock::new(Known { strict: Vec::new(), loose: Vec::new() });
 
 struct Known {
@@ -71,7 +71,7 @@ fn know(secret: &[u8]) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     for form in forms {
         let loosened = bytes(&loose(exact(&form)));
-        // What is left of a shorter one occurs in any text.
+        // Shorter forms occur in any text.
         if loosened.len() >= BEGINNING && !known.loose.contains(&loosened) {
             known.loose.push(loosened);
         }
@@ -126,7 +126,7 @@ pub fn scrub(text: &str) -> String {
     out
 }
 
-/// Marks what of a text is `form`, or its beginning.
+/// Marks the occurrences of `form` or its beginning in a text.
 fn hide(reading: &[Read], form: &[u8], hidden: &mut [bool]) {
     let bytes = bytes(reading);
     let beginning = &form[..form.len().min(BEGINNING)];
@@ -137,7 +137,7 @@ fn hide(reading: &[Read], form: &[u8], hidden: &mut [bool]) {
         // If a text nearly repeats a secret over and over, hide all of it to limit the work.
         let end = if same <= work { at + same } else { bytes.len() };
         work = work.saturating_sub(same);
-        // With what a reading left out in between.
+        // Including what the normal form leaves out in between.
         hidden[reading[at].1.start..reading[end - 1].1.end].fill(true);
         // The next match may begin within this one.
         from = if end == bytes.len() { end } else { at + 1 };
@@ -182,7 +182,7 @@ mod tests {
             let shown = scrub(&format!("the server says {written}, ä"));
             assert!(shown.starts_with("the server says ") && shown.ends_with(", ä"), "{shown}");
             let left = shown.trim_start_matches("the server says ").trim_end_matches(", ä");
-            // Of base64 what stands before the secret may stay.
+            // The part of base64 before the secret may remain.
             assert!(
                 left.contains(MASK) && left.len() < 24 && !left.to_lowercase().contains("unter"),
                 "{written}: {left}"

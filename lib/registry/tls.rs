@@ -41,7 +41,7 @@ pub(super) fn configure(
     for dir in directories(authority).iter().rev() {
         collect(dir, &mut named, &mut identity)?;
     }
-    // Those that were named may be pipes; nobody puts one into a directory of them.
+    // Files named by the user may be pipes, those in a directory of certificates may not.
     let pipes = Pipes::Awaited(options.timeout);
     if let Some(path) = &options.ca_cert {
         named.extend(certificates(path, pipes)?);

@@ -4,9 +4,9 @@ use std::sync::atomic::AtomicBool;
 use signal_hook::consts::SIGXFSZ;
 use signal_hook::flag;
 
-/// Lets a write beyond the limit on file sizes (`ulimit -f`) fail, as one to a full disk does. By default a signal ends the
-/// process, without a word.
+/// Makes a write beyond the limit on file sizes (`ulimit -f`) an error, like one to a full disk. By default, it kills the
+/// process silently with a signal.
 pub fn outlive_file_size_limit() {
-    // Without a handler it stays as it was.
+    // If this fails, the default remains.
     let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }

@@ -95,7 +95,7 @@ fn by_descriptor(file: &impl AsRawFd) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
-/// A path by which another process of this user can open what `file` is, as long as it is open here; proc(5).
+/// A path by which another process of this user can open the same file, as long as `file` is open here; see proc(5).
 #[must_use]
 pub fn path_of_open(file: &File) -> Option<PathBuf> {
     Some(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into())

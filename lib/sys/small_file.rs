@@ -1,8 +1,8 @@
-//! Small files that users name or keep: settings, credentials, certificates.
+//! Reads small files of the user: settings, credentials, certificates.
 //!
-//! Such a name may stand for anything: a directory, a device without an end, a FIFO that nobody writes to. So it is opened
-//! without waiting, no more than so many bytes are read, and a pipe has a time to come to its end. What a pipe said is kept:
-//! it says it but once, and several parts of a run may ask.
+//! Their names may refer to anything: a directory, an endless device, a FIFO without a writer. So they are opened
+//! without waiting, the number of bytes is limited, and pipes have a time limit. The content of a pipe is kept, since
+//! it can be read only once, but several parts of a run may need it.
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
@@ -22,12 +22,12 @@ use super::locked;
 use super::open_flags;
 use super::wait::wait_at_most;
 
-/// What else than a regular file may stand under a name.
+/// What is allowed in place of a regular file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pipes {
-    /// Nothing: the name was found in a directory of many, where nobody puts a pipe for us.
+    /// Nothing; for names found in a directory, where nobody would put a pipe for us.
     Refused,
-    /// A pipe that comes to its end in this time, as a shell's `<(...)` and /dev/stdin are; or a terminal.
+    /// A pipe that ends within this time, such as a shell's `<(...)` or /dev/stdin, or a terminal.
     Awaited(Duration),
 }
 
@@ -35,32 +35,32 @@ pub enum Pipes {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SmallFileError {
-    /// The system says why.
+    /// The system's error.
     #[error("{0}")]
     Io(Arc<io::Error>),
-    /// It is nothing that holds a file's content.
+    /// It is not a file.
     #[error("is {0} where a file is due")]
     Kind(&'static str),
-    /// It has more bytes than such a file has.
+    /// It is too long.
     #[error("is longer than {0} bytes")]
     TooLong(u64),
-    /// Whoever writes to a pipe does not come to an end.
+    /// A pipe did not end in time.
     #[error("is {0} that does not come to its end in {1} s")]
     Endless(&'static str, u64),
-    /// Nobody writes to a FIFO.
+    /// A FIFO has no writer.
     #[error("is a FIFO that nobody has written to in {0} s")]
     Silent(u64),
 }
 
-/// What the pipes said that were read, by device and inode.
+/// The contents of pipes that were read, by device and inode.
 static PIPES: Mutex<BTreeMap<(u64, u64), Said>> = Mutex::new(BTreeMap::new());
 
 type Said = Result<Vec<u8>, SmallFileError>;
 
-/// Reads the file at `path`, which has at most `max` bytes.
+/// Reads the file at `path`, which may have at most `max` bytes.
 ///
 /// # Errors
-/// When there is none ([`SmallFileError::is_absent`]), it cannot be read, is longer, or is no file.
+/// When there is none ([`SmallFileError::is_absent`]), or it cannot be read, is longer, or is not a file.
 pub fn read_small_file(path: &Path, max: u64, pipes: Pipes) -> Result<Vec<u8>, SmallFileError> {
     let flags = open_flags(OFlags::NONBLOCK | OFlags::NOCTTY);
     let file = uninterrupted(|| File::options().read(true).custom_flags(flags).open(path))?;
@@ -75,7 +75,7 @@ pub fn read_small_file(path: &Path, max: u64, pipes: Pipes) -> Result<Vec<u8>, S
 }
 
 impl SmallFileError {
-    /// Whether nothing is there.
+    /// Whether there is no such file.
     #[must_use]
     pub fn is_absent(&self) -> bool {
         use io::ErrorKind::{NotADirectory, NotFound};
@@ -89,15 +89,15 @@ impl From<io::Error> for SmallFileError {
     }
 }
 
-/// Reads a pipe, or remembers what it said.
+/// Reads a pipe, or returns what was read from it before.
 fn once(file: &File, meta: &Metadata, max: u64, patience: Duration) -> Result<Vec<u8>, SmallFileError> {
-    // Who comes second waits for what the first one reads.
+    // A second thread waits for the first one to finish reading.
     let mut known = locked(&PIPES);
     let said = known.entry((meta.dev(), meta.ino()));
     said.or_insert_with(|| read(file, max, Some((patience, kind_in_words(meta.file_type()))))).clone()
 }
 
-/// Reads to the end; what is no regular file in a time, if it has one.
+/// Reads to the end; with a time limit, if given, for anything but a regular file.
 fn read(file: &File, max: u64, pipe: Option<(Duration, &'static str)>) -> Result<Vec<u8>, SmallFileError> {
     let start = Instant::now();
     let mut bytes = Vec::new();
@@ -106,7 +106,7 @@ fn read(file: &File, max: u64, pipe: Option<(Duration, &'static str)>) -> Result
         let rest = max.saturating_add(1).saturating_sub(bytes.len() as u64);
         match file.take(rest).read_to_end(&mut bytes) {
             Ok(_) if bytes.len() as u64 > max => return Err(SmallFileError::TooLong(max)),
-            // A FIFO seems to be at its end until somebody writes to it.
+            // A FIFO appears to be at its end until it has a writer.
             Ok(_) if bytes.is_empty() && !awaited && is_fifo(file)? => awaited = true,
             Ok(_) => return Ok(bytes),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => awaited = true,
@@ -184,7 +184,7 @@ mod tests {
         [&silent, &held, &written].into_iter().for_each(|path| fifo(path));
         assert_eq!(said(&silent, Pipes::Refused), "is a FIFO where a file is due");
         assert_eq!(said(&silent, AWAITED), "is a FIFO that nobody has written to in 0 s");
-        // Its writer says something and no end.
+        // Its writer writes something, but does not close it.
         let mut writer = File::options().read(true).write(true).open(&held).unwrap();
         writer.write_all(b"half").unwrap();
         assert_eq!(said(&held, AWAITED), "is a FIFO that does not come to its end in 0 s");

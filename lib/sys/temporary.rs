@@ -122,7 +122,8 @@ impl Drop for TemporaryName {
     }
 }
 
-/// Removes all temporary names of this process, which is about to end. Those that a thread is at the next run removes.
+/// Removes all temporary names of this process, which is about to end. If a thread is just changing them, they are left to
+/// the next run.
 pub fn remove_temporary_names() {
     let names = match NAMES.try_lock() {
         Ok(names) => names,
@@ -132,7 +133,7 @@ pub fn remove_temporary_names() {
     remove_all(names);
 }
 
-/// What was replaced and not yet kept stands where it stood.
+/// Also puts back files that were replaced, but not yet for good.
 fn remove_all(mut names: MutexGuard<'_, Vec<RegisteredName>>) {
     names.drain(..).for_each(RegisteredName::remove);
 }

@@ -1,7 +1,7 @@
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Starts a thread. What the system says when it has none to give names no threads, so the error does.
+/// Starts a thread. The system's error does not mention threads, so this one does.
 ///
 /// # Errors
 /// As the system reports them.
@@ -10,6 +10,6 @@ pub fn start_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     let started = Builder::new().name(name.to_owned()).spawn(work);
-    // Of no kind: nothing that was asked for would block.
+    // Without the system's kind, `WouldBlock`, which would be misleading.
     started.map_err(|error| io::Error::other(format!("cannot start a thread: {error}")))
 }

@@ -20,7 +20,7 @@ pub(super) fn wait_until(fd: BorrowedFd<'_>, events: PollFlags) -> io::Result<()
     wait_at_most(fd, events, None).map(|_| ())
 }
 
-/// As [`wait_until`], but no longer than this; `false` when the time is up. A signal may end it sooner.
+/// Like [`wait_until`], but with a time limit; `false` when the time is up. A signal may end it sooner.
 pub(super) fn wait_at_most(fd: BorrowedFd<'_>, events: PollFlags, limit: Option<Duration>) -> io::Result<bool> {
     let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
     match poll(&mut [PollFd::from_borrowed_fd(fd, events)], limit.as_ref()) {

@@ -86,7 +86,7 @@ const BEHIND_ZEROS: &[Magic] = &[
     (0x8001, b"CD001", " but an ISO 9660 image: bsdtar makes a tar of it"),
     (0x8001, b"BEA01", " but a UDF image"),
     (0x1_0040, b"_BHRfS_M", " but a btrfs image"),
-    // Short ones, which may stand in what was told by longer ones above.
+    // Short ones last, since formats with longer ones above may contain them.
     (1024, b"H+\0", " but an HFS+ image"),
     (1024, b"HX\0", " but an HFS+ image"),
     (1024, b"BD", " but an HFS image"),

@@ -56,7 +56,7 @@ pub(super) fn say(lines: &[u8]) -> io::Result<()> {
     if is_drawn_on { stderr.write_all(&[ERASE, lines].concat()) } else { stderr.write_all(lines) }
 }
 
-/// As [`say`], for whoever may have the screen locked and is about to end the process.
+/// Like [`say`], for a caller that may hold the lock of the screen and is about to end the process.
 pub(super) fn say_at_last(lines: &[u8]) {
     let erase = if is_terminal() { ERASE } else { b"" };
     // Nothing is left to try when stderr is gone.
@@ -65,7 +65,7 @@ pub(super) fn say_at_last(lines: &[u8]) {
 
 /// Prints a plain line of progress; `false` when nothing is to be shown any more.
 pub(super) fn print(line: &str) -> bool {
-    // Progress is for whoever still reads it.
+    // If the progress cannot be shown, the work still goes on.
     let _ = say(line.as_bytes());
     !is_closed()
 }
