@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::*;
 use crate::image::Digest;
 use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
+use crate::sys::test_pipes::{make_fifo, pipe};
 use crate::tar::{END_MARKER, FileLayout, encode};
 
 /// A tar of one file.
@@ -147,18 +148,12 @@ fn a_directory_must_not_change_while_it_is_read() {
 #[test]
 fn a_blob_is_a_regular_file() {
     let dir = tempfile::tempdir().unwrap();
-    for path in [PathBuf::from("/dev/zero")].iter().chain(&fifo(dir.path())) {
+    let fifo = dir.path().join("fifo");
+    make_fifo(&fifo);
+    for path in [Path::new("/dev/zero"), &fifo] {
         let error = merged(Some(manifest(path, 1024, b"")), &[]).unwrap_err().to_string();
         assert!(error.ends_with("is no regular file"), "{error}");
     }
-}
-
-/// A FIFO, where there is a call for it: unit tests run no program.
-fn fifo(dir: &Path) -> Option<PathBuf> {
-    let path = dir.join("fifo");
-    #[cfg(not(target_vendor = "apple"))]
-    rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap();
-    path.exists().then_some(path)
 }
 
 /// The manifest of a gzipped layer, and where its blob is.
@@ -280,8 +275,7 @@ fn noise(len: usize) -> Vec<u8> {
 
 /// Flattens what `script` writes into the manifest meanwhile.
 fn followed(script: impl FnOnce(&mut dyn FnMut(&str)) + Send) -> Result<Vec<u8>, Error> {
-    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
-    let (reader, mut writer) = (File::from(reader), File::from(writer));
+    let (reader, mut writer) = pipe();
     thread::scope(|scope| {
         scope.spawn(move || script(&mut |line| writer.write_all(line.as_bytes()).unwrap()));
         let mut out = Vec::new();

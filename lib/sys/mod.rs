@@ -31,6 +31,8 @@ mod node;
 mod open;
 mod small_file;
 mod temporary;
+#[cfg(test)]
+pub(crate) mod test_pipes;
 mod thread;
 mod wait;
 mod waiting_reader;

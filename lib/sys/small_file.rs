@@ -140,13 +140,10 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::sys::test_pipes::{make_fifo, pipe};
 
     const PATIENCE: Duration = Duration::from_millis(300);
     const AWAITED: Pipes = Pipes::Awaited(PATIENCE);
-
-    fn fifo(path: &Path) {
-        rustix::fs::mkfifoat(rustix::fs::CWD, path, 0o600.into()).unwrap();
-    }
 
     fn said(path: &Path, pipes: Pipes) -> String {
         match read_small_file(path, 10, pipes) {
@@ -181,7 +178,7 @@ mod tests {
     fn a_fifo_is_read_once_and_not_waited_for_for_ever() {
         let dir = tempfile::tempdir().unwrap();
         let [silent, held, written] = ["silent", "held", "written"].map(|name| dir.path().join(name));
-        [&silent, &held, &written].into_iter().for_each(|path| fifo(path));
+        [&silent, &held, &written].into_iter().for_each(|path| make_fifo(path));
         assert_eq!(said(&silent, Pipes::Refused), "is a FIFO where a file is due");
         assert_eq!(said(&silent, AWAITED), "is a FIFO that nobody has written to in 0 s");
         // Its writer writes something, but does not close it.
@@ -206,8 +203,9 @@ mod tests {
 
     #[test]
     fn a_pipe_is_read_by_its_name_in_dev() {
-        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
-        File::from(writer).write_all(b"secret").unwrap();
+        let (reader, mut writer) = pipe();
+        writer.write_all(b"secret").unwrap();
+        drop(writer);
         let path = format!("/dev/fd/{}", reader.as_raw_fd());
         assert_eq!(said(Path::new(&path), AWAITED), "secret");
         assert_eq!(said(Path::new(&path), AWAITED), "secret");

@@ -26,7 +26,6 @@ impl<R: Read + AsFd> Read for WaitingReader<R> {
 mod tests {
     #![allow(clippy::unwrap_used)] // a test may panic
 
-    use std::fs::File;
     use std::io::Write;
     use std::time::Duration;
 
@@ -34,8 +33,7 @@ mod tests {
 
     #[test]
     fn an_empty_pipe_is_waited_for() {
-        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
-        let (reader, mut writer) = (File::from(reader), File::from(writer));
+        let (reader, mut writer) = crate::sys::test_pipes::pipe();
         rustix::io::ioctl_fionbio(&reader, true).unwrap();
         let late = std::thread::spawn(move || {
             for part in ["one ", "two ", "three"] {
