@@ -49,7 +49,9 @@ impl Filter {
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program.as_ref());
         command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
-        for name in ["SOURCE_DATE_EPOCH", "OCI_FLATTEN_CACHE", "RUST_LOG", "RUST_BACKTRACE"] {
+        for name in
+            ["SOURCE_DATE_EPOCH", "OCI_FLATTEN_CACHE", "RUST_LOG", "RUST_BACKTRACE", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"]
+        {
             command.env_remove(name);
         }
         Self { command, words: vec![program.as_ref().to_owned()], input: Input::Null, output: None }
