@@ -64,8 +64,9 @@ impl GrowingLayers {
         }
         let Some(opened) = open(&blob.path) else { return };
         let (inode, size) = (opened.1, blob.size);
-        // A blob is announced again when it has its final name.
-        if !self.blobs.contains_key(&inode) {
+        // A blob is announced again when it has its final name. If the size differs, the file was opened when the one before
+        // was announced: descriptors are used again.
+        if self.blobs.get(&inode).is_none_or(|(known, _)| *known != size) {
             let followed = self.follow(Layer::arriving(blob), opened, size);
             self.blobs.insert(inode, (size, followed));
         }

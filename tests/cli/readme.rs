@@ -49,7 +49,7 @@ const IN_THE_TEXT: &[(&str, &str)] = &[
     ("make dist", "dist.rs"),
     ("cargo doc --open", "`make check` makes the same pages, and opens none"),
     ("make bench", "measures, and judges nothing"),
-    ("tests/bench/run target/release --rounds 3 --images debian,small-1m,large", "measures"),
+    ("tests/bench/run target/release --limits --rows '*/debian*,latency/*'", "measures"),
     ("docker info -f '{{.Driver}}'", "asks a daemon, where there is one"),
     ("docker login", "a command of another tool, of which its result is read: fetch/auth.rs"),
     ("podman login", "likewise"),
