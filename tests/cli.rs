@@ -6,9 +6,15 @@
 //! A test that lacks a tool or a privilege fails and says what to install; none is skipped in silence.
 
 // In tests a panic is the report of a failure, and the report goes to the terminal.
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-#![allow(unreachable_pub, missing_docs)]
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "the terminal gets the report")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "a test knows its numbers"
+)]
+#![allow(unreachable_pub, missing_docs, reason = "a test has no callers")]
 
 #[path = "cli/support/mod.rs"]
 mod support;

@@ -4,7 +4,7 @@
 //! system's, until every order in which the threads can meet has been seen. A wake-up that gets lost shows as a deadlock,
 //! which fails the test, and what is left out or done twice shows in what arrives.
 
-#![allow(missing_docs, unreachable_pub, dead_code)] // a module of the library's, seen from outside
+#![allow(missing_docs, unreachable_pub, dead_code, reason = "a module of the library, seen from outside")]
 
 /// What `lib/relay/sync.rs` has of the system's.
 mod sync {

@@ -19,7 +19,7 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 
 use crate::image::Digest;
-use crate::sys::{NewFile, open_flags, try_lock, try_lock_shared, uninterrupted};
+use crate::sys::{NewFile, open_flags, other_writers, try_lock, try_lock_shared, uninterrupted};
 
 /// Where decoded layers are kept, and how many bytes of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +29,6 @@ pub struct CacheOptions {
     /// Beyond this many bytes, the least recently used layers are dropped.
     pub size: Option<u64>,
 }
-
-/// The mode bit of directories in which only owners may remove and rename files.
-const STICKY: u32 = 0o1000;
 
 /// The cache, as one run uses it.
 #[derive(Debug)]
@@ -64,9 +61,8 @@ impl LayerCache {
         let flags = open_flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
         let file = File::options().read(true).custom_flags(flags).open(&path).ok()?;
         let stat = file.metadata().ok()?;
-        let ours = stat.uid() == rustix::process::geteuid().as_raw() || stat.uid() == 0;
         // A file that others may write to could change after it was verified.
-        if !stat.is_file() || !ours || stat.mode() & 0o022 != 0 || !try_lock_shared(&file).ok()? {
+        if !stat.is_file() || other_writers(&stat).is_some() || !try_lock_shared(&file).ok()? {
             return None;
         }
         // It may have been dropped before we locked it.
@@ -111,11 +107,10 @@ impl LayerCache {
             if !stat.is_dir() {
                 return Err(io::ErrorKind::NotADirectory.into());
             }
-            if stat.uid() != rustix::process::geteuid().as_raw() && stat.uid() != 0 {
-                return Err(io::Error::other(format!("belongs to user {}", stat.uid())));
-            }
-            if stat.mode() & 0o022 != 0 && stat.mode() & STICKY == 0 {
-                return Err(io::Error::other("others may write there (chmod go-w makes it yours alone)"));
+            if let Some(writers) = other_writers(&stat) {
+                return Err(io::Error::other(format!(
+                    "not used, since {writers} (chown and chmod go-w make it yours alone)"
+                )));
             }
         }
         Ok(())
@@ -232,7 +227,7 @@ fn touch(file: &File) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test may panic
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use std::time::Duration;
 

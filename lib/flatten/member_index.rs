@@ -274,7 +274,7 @@ fn unzigzag(value: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test may panic
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use super::*;
     use crate::meta::Xattr;

@@ -238,7 +238,7 @@ impl<R: Read> Read for DecodedStream<R> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test may panic
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use super::super::pool::Pool;
     use super::*;

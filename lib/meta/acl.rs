@@ -180,7 +180,7 @@ fn parse_entry(raw: &[u8]) -> Result<AclEntry, AclError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+#[allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 mod tests {
     use super::*;
 

@@ -142,7 +142,7 @@ impl From<&[u8]> for PageBuffer {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test may panic
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use super::*;
 

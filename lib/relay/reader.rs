@@ -87,7 +87,7 @@ impl Read for FileAt<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test may panic
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use super::*;
 

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, RawMode};
 
-/// The mode bits that let the group and everybody write.
-pub(super) const WRITE_BY_OTHERS: u32 = 0o022;
+use crate::sys::WRITE_BY_OTHERS;
 
 /// Who may write to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +32,7 @@ impl Access {
     pub(super) fn mode(self, full: RawMode) -> Mode {
         match self {
             Self::Shared => Mode::from_raw_mode(full),
-            Self::Private | Self::InPlace => Mode::from_raw_mode(full & !0o022),
+            Self::Private | Self::InPlace => Mode::from_raw_mode(full & !WRITE_BY_OTHERS),
         }
     }
 }

@@ -4,18 +4,15 @@
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::Error;
-use super::access::{Access, WRITE_BY_OTHERS};
-use crate::sys::{kind_in_words, open, open_at};
-
-/// The mode bit of a directory in which only owners may remove and rename (sticky).
-const STICKY: u32 = 0o1000;
+use super::access::Access;
+use crate::sys::{WRITE_BY_OTHERS, kind_in_words, open, open_at, other_writers};
 
 /// An open directory of a store or a layout.
 #[derive(Debug)]
@@ -159,22 +156,15 @@ impl StoreDirectory {
     }
 
     /// Fails if others may write to `file` at `path`, and the store is not shared with them (R1).
-    ///
-    /// In a sticky directory nobody can replace our files, and those that others add are recognised by their owner.
     fn require_ours(&self, file: &File, path: &Path) -> Result<(), Error> {
         if self.access != Access::Private {
             return Ok(());
         }
         let meta = file.metadata().map_err(Error::at(path, "cannot examine"))?;
-        let is_sticky = meta.is_dir() && meta.mode() & STICKY != 0;
-        let writers = match (meta.uid(), meta.mode()) {
-            (uid, _) if uid != 0 && uid != rustix::process::geteuid().as_raw() => format!("user {uid} owns it"),
-            _ if is_sticky => return Ok(()),
-            (_, mode) if mode & 0o002 != 0 => "anybody may write to it".to_owned(),
-            (_, mode) if mode & WRITE_BY_OTHERS != 0 => format!("group {} may write to it", meta.gid()),
-            _ => return Ok(()),
-        };
-        Err(Error::OpenToOthers { path: path.to_path_buf(), writers })
+        match other_writers(&meta) {
+            Some(writers) => Err(Error::OpenToOthers { path: path.to_path_buf(), writers }),
+            None => Ok(()),
+        }
     }
 
     /// Removes the permissions of others that the umask left on `file`, a new one, unless the store is shared.

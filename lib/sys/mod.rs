@@ -37,6 +37,7 @@ mod thread;
 mod wait;
 mod waiting_reader;
 mod watch;
+mod writers;
 
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 #[path = "linux.rs"]
@@ -69,3 +70,4 @@ pub use thread::start_thread;
 pub use wait::wait_until_writable;
 pub use waiting_reader::WaitingReader;
 pub use watch::Watch;
+pub use writers::{WRITE_BY_OTHERS, other_writers};

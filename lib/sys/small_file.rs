@@ -132,7 +132,7 @@ fn is_fifo(file: &File) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test may panic
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use std::fs;
     use std::io::Write;

@@ -24,7 +24,7 @@ impl<R: Read + AsFd> Read for WaitingReader<R> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test may panic
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use std::io::Write;
     use std::time::Duration;

@@ -59,7 +59,7 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test may panic
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use std::io::Write;
     use std::thread;

@@ -207,7 +207,7 @@ pub(super) fn widen(segments: &[Segment], size: u64) -> Vec<Segment> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+#[allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 mod tests {
     use super::*;
 

@@ -1,4 +1,5 @@
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // a test may panic, and knows its numbers
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![allow(clippy::cast_possible_truncation, reason = "a test knows its numbers")]
 
 use std::io;
 use std::ops::Range;

@@ -21,7 +21,7 @@ pub(crate) fn to_disk(acl: &Acl) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test may panic
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use super::*;
     use crate::meta::{AclEntry, AclTag};

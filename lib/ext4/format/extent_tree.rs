@@ -110,7 +110,7 @@ fn encode_leaf(leaf: &ExtentLeaf) -> [u8; ENTRY] {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test may panic
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use std::convert::Infallible;
 

@@ -73,7 +73,7 @@ fn change(bitmap: &mut Bitmap, bits: Range<u64>, change: impl Fn(&mut u8, u8)) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::cast_possible_truncation)] // of numbers below 32768
+    #![allow(clippy::cast_possible_truncation, reason = "the numbers are below 32768")]
 
     use super::*;
 

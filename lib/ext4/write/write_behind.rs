@@ -111,7 +111,7 @@ impl<T> Drop for WriteBehind<T> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test may panic
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use super::*;
 

@@ -7,7 +7,7 @@
 //! let mount = LoopMount::read_only(&image);
 //! Snapshot::of(mount.path()).mask_path("lost+found", "mke2fs makes it").assert_same(&Snapshot::of(unpacked));
 //! ```
-#![allow(dead_code, unused_imports)] // Each subject uses its part.
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
 
 mod diff;
 mod dist;

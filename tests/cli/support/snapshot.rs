@@ -208,7 +208,7 @@ fn inode(root: &Path, name: &[u8], first_names: &mut BTreeMap<u64, Vec<u8>>) -> 
 }
 
 /// What it is, by a mode that is as wide as the system has it.
-#[allow(clippy::unnecessary_cast)] // it is one where modes have 32 bits already
+#[allow(clippy::unnecessary_cast, reason = "modes have 32 bits on some systems, and 16 on others")]
 pub(super) fn file_type(stat: &fs::Metadata) -> FileType {
     FileType::from_raw_mode(stat.mode() as RawMode)
 }

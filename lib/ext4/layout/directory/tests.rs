@@ -1,5 +1,5 @@
 //! What no directory can hold.
-#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use super::{DirError, DirectoryPlan};
 use crate::ext4::format::checksum::ChecksumSeed;

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test may panic
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use super::*;
 use crate::ext4::format::xattr_entry::INODE_SPACE;
