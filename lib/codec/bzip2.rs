@@ -8,13 +8,12 @@ use std::io::{self, BufRead, Read};
 use bzip2::{Decompress, Status};
 
 use super::Error;
-use super::fill::fill;
+use super::counted::Counted;
+use crate::relay::fill;
 
 /// Reads all streams, each verified by its CRC.
 pub(super) struct Bzip2<R> {
-    source: R,
-    /// How many compressed bytes have been consumed.
-    offset: u64,
+    source: Counted<R>,
     /// `None` between streams.
     stream: Option<Decompress>,
     first: bool,
@@ -23,7 +22,7 @@ pub(super) struct Bzip2<R> {
 
 impl<R: BufRead> Bzip2<R> {
     pub(super) fn new(source: R) -> Self {
-        Self { source, offset: 0, stream: None, first: true, ended: false }
+        Self { source: Counted::new(source), stream: None, first: true, ended: false }
     }
 
     /// Starts the next stream, or finds the end: nothing, or only zero bytes (padding of tapes).
@@ -36,7 +35,7 @@ impl<R: BufRead> Bzip2<R> {
             }
             Some(0) if !self.first => {
                 let zeros = input.iter().take_while(|byte| **byte == 0).count();
-                self.consume(zeros);
+                self.source.consume(zeros);
             }
             None => self.ended = true,
             Some(_) => return Err(self.wrong("neither a bzip2 stream nor the end of the file")),
@@ -48,14 +47,14 @@ impl<R: BufRead> Bzip2<R> {
         loop {
             let input = fill(&mut self.source)?;
             if input.is_empty() {
-                let error = Error::Bzip2 { offset: self.offset, what: "the stream is cut" };
+                let error = Error::Bzip2 { offset: self.source.consumed, what: "the stream is cut" };
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, error));
             }
             let (before_in, before_out) = (stream.total_in(), stream.total_out());
             let status = stream.decompress(input, buf);
             let used = usize::try_from(stream.total_in().saturating_sub(before_in)).unwrap_or(input.len());
             let made = usize::try_from(stream.total_out().saturating_sub(before_out)).unwrap_or(buf.len());
-            self.consume(used);
+            self.source.consume(used);
             match status {
                 Ok(Status::StreamEnd) => return Ok((made, true)),
                 Ok(_) if made > 0 => return Ok((made, false)),
@@ -65,13 +64,8 @@ impl<R: BufRead> Bzip2<R> {
         }
     }
 
-    fn consume(&mut self, amount: usize) {
-        self.source.consume(amount);
-        self.offset += amount as u64;
-    }
-
     fn wrong(&self, what: &'static str) -> io::Error {
-        io::Error::new(io::ErrorKind::InvalidData, Error::Bzip2 { offset: self.offset, what })
+        io::Error::new(io::ErrorKind::InvalidData, Error::Bzip2 { offset: self.source.consumed, what })
     }
 }
 

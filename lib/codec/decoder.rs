@@ -1,6 +1,7 @@
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 
 use super::bzip2::Bzip2;
+use super::counted::Counted;
 use super::error::{Error, invalid};
 use super::gzip::Gzip;
 use super::magic::Compression;
@@ -52,8 +53,7 @@ impl<R: Read> Decoder<R> {
             Compression::Plain => Inner::Plain(whole),
             Compression::Gzip => Inner::Gzip(Box::new(Gzip::new(buffered(whole)))),
             Compression::Zstd => {
-                let counted = Counted { inner: buffered(whole), count: 0 };
-                let mut decoder = zstd::Decoder::with_buffer(counted)?;
+                let mut decoder = zstd::Decoder::with_buffer(Counted::new(buffered(whole)))?;
                 decoder.window_log_max(MAX_WINDOW_LOG)?;
                 Inner::Zstd(Box::new(decoder))
             }
@@ -75,35 +75,10 @@ impl<R: Read> Read for Decoder<R> {
                     let limit_mib = 1 << (MAX_WINDOW_LOG - 20);
                     invalid(Error::Memory { name: "zstd", limit_mib, pipe: "zstd -dc --long=31" })
                 }
-                kind => io::Error::new(kind, Error::Zstd { offset: zstd.get_ref().count, source }),
+                kind => io::Error::new(kind, Error::Zstd { offset: zstd.get_ref().consumed, source }),
             }),
             Inner::Xz(xz) => xz.read(buf),
             Inner::Bzip2(bzip2) => bzip2.read(buf),
         }
-    }
-}
-
-/// Counts the bytes consumed, for error messages.
-pub(super) struct Counted<R> {
-    inner: R,
-    count: u64,
-}
-
-impl<R: BufRead> Read for Counted<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let len = self.inner.read(buf)?;
-        self.count += len as u64;
-        Ok(len)
-    }
-}
-
-impl<R: BufRead> BufRead for Counted<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.count += amount as u64;
-        self.inner.consume(amount);
     }
 }

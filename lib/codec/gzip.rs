@@ -8,8 +8,9 @@ use std::io::{self, BufRead, Read};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 use super::Error;
+use super::counted::Counted;
 use super::error::invalid;
-use super::fill::fill;
+use crate::relay::fill;
 
 const FHCRC: u8 = 1 << 1;
 const FEXTRA: u8 = 1 << 2;
@@ -27,9 +28,7 @@ enum Position {
 
 /// Reads all members of a gzip stream, each verified by its CRC-32 and length.
 pub(super) struct Gzip<R> {
-    source: R,
-    /// How many compressed bytes have been consumed.
-    offset: u64,
+    source: Counted<R>,
     inflate: Decompress,
     crc: Crc,
     at: Position,
@@ -38,12 +37,18 @@ pub(super) struct Gzip<R> {
 
 impl<R: BufRead> Gzip<R> {
     pub(super) fn new(source: R) -> Self {
-        Self { source, offset: 0, inflate: Decompress::new(false), crc: Crc::new(), at: Position::Member, first: true }
+        Self {
+            source: Counted::new(source),
+            inflate: Decompress::new(false),
+            crc: Crc::new(),
+            at: Position::Member,
+            first: true,
+        }
     }
 
     /// Starts the next member, or finds the end: nothing, or only zero bytes (padding by tapes and some builders).
     fn begin(&mut self) -> io::Result<()> {
-        let start = self.offset;
+        let start = self.source.consumed;
         match self.next_byte()? {
             None if !self.first => self.at = Position::End,
             Some(0) if !self.first => self.padding(start)?,
@@ -71,13 +76,13 @@ impl<R: BufRead> Gzip<R> {
                 return Err(self.wrong(start, "neither a gzip member nor the end of the stream"));
             }
             let len = buffer.len();
-            self.consume(len);
+            self.source.consume(len);
         }
     }
 
     /// The header after its first byte.
     fn header(&mut self) -> io::Result<()> {
-        let start = self.offset - 1;
+        let start = self.source.consumed - 1;
         let fixed: [u8; 9] = self.exact()?;
         let [0x8b, method, flags, ..] = fixed else {
             return Err(self.wrong(start, "neither a gzip member nor the end of the stream"));
@@ -104,7 +109,7 @@ impl<R: BufRead> Gzip<R> {
     }
 
     fn trailer(&mut self) -> io::Result<()> {
-        let start = self.offset;
+        let start = self.source.consumed;
         let crc = u32::from_le_bytes(self.exact()?);
         let len = u32::from_le_bytes(self.exact()?);
         if crc != self.crc.sum() {
@@ -129,7 +134,7 @@ impl<R: BufRead> Gzip<R> {
             let status = self.inflate.decompress(input, &mut buf[filled..], FlushDecompress::None);
             let used = counted(self.inflate.total_in() - before_in)?;
             let made = counted(self.inflate.total_out() - before_out)?;
-            self.consume(used);
+            self.source.consume(used);
             self.crc.update(&buf[filled..filled + made]);
             filled += made;
             match status {
@@ -137,9 +142,11 @@ impl<R: BufRead> Gzip<R> {
                     self.trailer()?;
                     break;
                 }
-                Ok(_) if used == 0 && made == 0 => return Err(self.wrong(self.offset, "the deflate data is corrupt")),
+                Ok(_) if used == 0 && made == 0 => {
+                    return Err(self.wrong(self.source.consumed, "the deflate data is corrupt"));
+                }
                 Ok(_) => {}
-                Err(_) => return Err(self.wrong(self.offset, "the deflate data is corrupt")),
+                Err(_) => return Err(self.wrong(self.source.consumed, "the deflate data is corrupt")),
             }
         }
         Ok(filled)
@@ -148,7 +155,7 @@ impl<R: BufRead> Gzip<R> {
     fn next_byte(&mut self) -> io::Result<Option<u8>> {
         let byte = fill(&mut self.source)?.first().copied();
         if byte.is_some() {
-            self.consume(1);
+            self.source.consume(1);
         }
         Ok(byte)
     }
@@ -168,13 +175,8 @@ impl<R: BufRead> Gzip<R> {
         Ok(bytes)
     }
 
-    fn consume(&mut self, amount: usize) {
-        self.source.consume(amount);
-        self.offset += amount as u64;
-    }
-
     fn cut(&self) -> io::Error {
-        invalid(Error::GzipCut { offset: self.offset })
+        invalid(Error::GzipCut { offset: self.source.consumed })
     }
 
     fn wrong(&self, offset: u64, what: &'static str) -> io::Error {

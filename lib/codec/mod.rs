@@ -6,9 +6,9 @@
 //! for a short one (S1).
 
 mod bzip2;
+mod counted;
 mod decoder;
 mod error;
-mod fill;
 mod gzip;
 mod magic;
 #[cfg(test)]

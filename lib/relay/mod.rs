@@ -12,4 +12,4 @@ mod sync;
 
 pub use buffer::PageBuffer;
 pub use hand_over::{Ended, Receiver, Sender, hand_over};
-pub use reader::{FileAt, PageReader, fitting, read_buffered};
+pub use reader::{FileAt, PageReader, fill, fitting, read_buffered};

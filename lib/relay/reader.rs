@@ -52,6 +52,24 @@ impl<R: Read> Read for PageReader<R> {
     }
 }
 
+/// The buffered bytes, as by `fill_buf`, ignoring interruptions: at least one, except at the end.
+///
+/// # Errors
+/// Those of the reader, except interruptions.
+pub fn fill<R: BufRead>(reader: &mut R) -> io::Result<&[u8]> {
+    loop {
+        // Called twice, because the borrow checker does not accept returning the slice from within the loop.
+        match reader.fill_buf() {
+            // At the end, a second call would read the source again, and might be interrupted.
+            Ok([]) => return Ok(&[]),
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    reader.fill_buf()
+}
+
 /// `Read::read` in terms of `BufRead`.
 ///
 /// # Errors

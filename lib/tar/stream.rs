@@ -1,11 +1,11 @@
 //! The byte stream below a reader: blocks, skips and the offset.
 
-use std::io::{self, BufRead};
+use std::io::BufRead;
 
 use super::foreign;
 use super::header::Block;
 use super::{BLOCK, Error, Part, Problem};
-use crate::relay::fitting;
+use crate::relay::{fill, fitting};
 
 /// A buffered stream that knows its offset.
 pub(super) struct Stream<R> {
@@ -16,17 +16,7 @@ pub(super) struct Stream<R> {
 impl<R: BufRead> Stream<R> {
     /// The buffered bytes: at least one, except at the end of the stream.
     pub(super) fn fill(&mut self) -> Result<&[u8], Error> {
-        loop {
-            // Called twice, because the borrow checker does not accept returning the slice from within the loop.
-            match self.input.fill_buf() {
-                // At the end, a second call would read the source again.
-                Ok([]) => return Ok(&[]),
-                Ok(_) => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::new(None, self.offset, error)),
-            }
-        }
-        self.input.fill_buf().map_err(|error| Error::new(None, self.offset, error))
+        fill(&mut self.input).map_err(|error| Error::new(None, self.offset, error))
     }
 
     pub(super) fn consume(&mut self, len: usize) {

@@ -1,12 +1,13 @@
 //! Writes the content of a file.
 
-use std::io::{BufRead, ErrorKind};
+use std::io::BufRead;
 
 use crate::ext4::error::Error;
 use crate::ext4::layout::file_data::{FileData, MAX_SIZE};
 use crate::ext4::number::{BLOCK, exact};
 use crate::ext4::write::block_writer::BlockWriter;
 use crate::ext4::write::target::Target;
+use crate::relay::{fill, fitting};
 
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
@@ -48,15 +49,12 @@ impl<'w, T: Target> ContentWriter<'w, T> {
 
         let mut left = len;
         while left > 0 {
-            let got = match input.fill_buf() {
-                Ok([]) => return Err(Error::InputCut { missing: left }),
-                Ok(got) => got,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Error::Input(error)),
-            };
-            let got = &got[..exact::<usize, _>(left.min(got.len() as u64))];
-            self.bytes(got)?;
-            let used = got.len();
+            let got = fill(input).map_err(Error::Input)?;
+            if got.is_empty() {
+                return Err(Error::InputCut { missing: left });
+            }
+            let used = fitting(left, got.len());
+            self.bytes(&got[..used])?;
             input.consume(used);
             left -= used as u64;
         }
