@@ -38,7 +38,7 @@
 //! | the spool; the cache | `lib/flatten/spool.rs`; `lib/flatten/cache.rs` |
 //! | a challenge; a token request; permitted redirects | `lib/registry/challenge.rs`; `lib/registry/token.rs`; `lib/registry/destination.rs` |
 //! | a partial blob and its resumption | `lib/store/partial.rs` |
-//! | a record of the layer manifest | `lib/image/layer_manifest.rs` |
+//! | a record of the layer manifest | `lib/image/layer_manifest/record.rs` |
 //! | buffers from thread to thread | `lib/relay/hand_over.rs` |
 //! | the image file taking its place | `lib/cli/output.rs`, `lib/sys/new_file.rs` |
 //!

@@ -1,6 +1,5 @@
 //! `--verity`: a hash tree appended to the file system, or in a file of its own (E12).
 
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -12,6 +11,7 @@ use super::terminal;
 use super::uuid_choice::random;
 use super::{AtPath, Failure, Output, Tar2ext4};
 use crate::ext4::Report;
+use crate::image::hex;
 use crate::sys;
 use crate::verity::{self, FileFrom, Hash, Levels, Superblock};
 
@@ -131,11 +131,4 @@ impl VerityReport {
         let what = format!("root hash {root}, salt {salt}, hash offset {offset}, data blocks {blocks}");
         let _ = terminal::say(format!("{tool}: verity: {what}\n").as_bytes());
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // a String takes everything
-        text
-    })
 }

@@ -9,6 +9,9 @@ use serde_json::value::RawValue;
 
 use super::Digest;
 
+/// Annotations by key.
+pub type Annotations = BTreeMap<String, String>;
+
 /// A reference to a blob, read tolerantly: only digest and size are required.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,8 +27,8 @@ pub struct Descriptor {
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// Annotations.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
     /// In an index, what the manifest's image runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<DescribedPlatform>,
@@ -105,7 +108,7 @@ impl Descriptor {
     /// A descriptor with only the three fields that all have.
     #[must_use]
     pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
-        let (urls, annotations) = (Vec::new(), BTreeMap::new());
+        let (urls, annotations) = (Vec::new(), Annotations::new());
         Self { media_type: media_type.into(), digest, size, urls, annotations, platform: None, artifact_type: None }
     }
 

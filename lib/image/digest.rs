@@ -61,7 +61,13 @@ impl Digest {
     /// The SHA-256 digest of `bytes`.
     #[must_use]
     pub fn sha256(bytes: &[u8]) -> Self {
-        let mut hasher = Hasher::new(Algorithm::Sha256);
+        Self::of(Algorithm::Sha256, bytes)
+    }
+
+    /// The digest of `bytes`.
+    #[must_use]
+    pub fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::new(algorithm);
         hasher.update(bytes);
         hasher.finish()
     }
@@ -141,14 +147,16 @@ impl Hasher {
             Self::Sha256(hasher) => (Algorithm::Sha256, hex(&hasher.finalize())),
             Self::Sha512(hasher) => (Algorithm::Sha512, hex(&hasher.finalize())),
         };
-        Digest { algorithm, hex }
+        Digest { algorithm, hex: hex.into() }
     }
 }
 
-fn hex(bytes: &[u8]) -> Box<str> {
+/// Bytes as lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect::<String>().into()
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
 #[cfg(test)]

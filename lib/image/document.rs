@@ -1,7 +1,5 @@
 //! Image indexes and manifests: tells them apart and reads them tolerantly (R4).
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 use super::descriptor::{Descriptor, Entries, or_default};
@@ -150,9 +148,6 @@ fn manifest(
     }
     Ok(Document::Manifest(Box::new(Manifest { media_type, config, layers })))
 }
-
-/// Annotations by key.
-pub type Annotations = BTreeMap<String, String>;
 
 #[cfg(test)]
 mod tests {

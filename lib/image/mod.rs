@@ -11,8 +11,8 @@ mod reference;
 pub mod select;
 
 pub use config::{Config, ConfigError};
-pub use descriptor::{DescribedPlatform, Descriptor, Entries};
-pub use digest::{Algorithm, Digest, DigestError, Hasher};
-pub use document::{Annotations, Document, DocumentError, Index, MAX_DOCUMENT, Manifest};
+pub use descriptor::{Annotations, DescribedPlatform, Descriptor, Entries};
+pub use digest::{Algorithm, Digest, DigestError, Hasher, hex};
+pub use document::{Document, DocumentError, Index, MAX_DOCUMENT, Manifest};
 pub use platform::{Platform, PlatformError};
-pub use reference::{DEFAULT_REGISTRY, Reference, ReferenceError};
+pub use reference::{DEFAULT_REGISTRY, Reference, ReferenceError, usual_registry};

@@ -1,5 +1,6 @@
 //! Platforms, and which one in an index suits a machine best (R4).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -15,8 +16,8 @@ pub struct Platform {
     pub architecture: String,
     /// `v7`, ... Absent if it is the architecture's default.
     pub variant: Option<String>,
-    /// The features of the operating system that the image requires (`os.features`), sorted and without duplicates.
-    pub features: Vec<String>,
+    /// The features of the operating system that the image requires (`os.features`).
+    pub features: BTreeSet<String>,
 }
 
 /// Architectures that, given alone, mean Linux on them, with their usual other names.
@@ -88,7 +89,7 @@ impl Platform {
             ("loongarch64", v) => ("loong64".into(), v.map(Into::into)),
             (other, v) => (other.into(), v.map(Into::into)),
         };
-        Self { os, architecture, variant, features: Vec::new() }
+        Self { os, architecture, variant, features: BTreeSet::new() }
     }
 
     /// The platform of an index entry; `None` if it names none or only half of one, so that its config has to decide.
@@ -104,7 +105,7 @@ impl Platform {
     /// image that requires features runs only where they are present.
     #[must_use]
     pub fn distance(&self, other: &Self) -> Option<u32> {
-        if !other.features.iter().all(|feature| self.features.contains(feature)) {
+        if !other.features.is_subset(&self.features) {
             return None;
         }
         if self.os != other.os || self.architecture != other.architecture {
@@ -139,14 +140,12 @@ fn is_architecture(text: &str) -> bool {
 
 /// Splits `(+one+other)` from the operating system, the notation of containerd and our own messages for required
 /// features; `None` if it is malformed.
-fn without_features(text: &str) -> Option<(String, Vec<String>)> {
-    let Some((os, rest)) = text.split_once('(') else { return Some((text.to_owned(), Vec::new())) };
+fn without_features(text: &str) -> Option<(String, BTreeSet<String>)> {
+    let Some((os, rest)) = text.split_once('(') else { return Some((text.to_owned(), BTreeSet::new())) };
     let (named, rest) = rest.split_once(')')?;
-    let mut features: Vec<String> = named.strip_prefix('+')?.split('+').map(str::to_owned).collect();
+    let features: BTreeSet<String> = named.strip_prefix('+')?.split('+').map(str::to_owned).collect();
     let is_whole = !os.is_empty() && !os.contains('/') && (rest.is_empty() || rest.starts_with('/'));
     let is_word = |feature: &String| !feature.is_empty() && feature.bytes().all(|b| b.is_ascii_graphic());
-    features.sort_unstable();
-    features.dedup();
     (is_whole && features.iter().all(is_word)).then(|| (format!("{os}{rest}"), features))
 }
 
@@ -177,9 +176,8 @@ impl FromStr for Platform {
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.os)?;
-        match &*self.features {
-            [] => {}
-            features => write!(f, "(+{})", features.join("+"))?,
+        if !self.features.is_empty() {
+            write!(f, "(+{})", self.features.iter().map(String::as_str).collect::<Vec<_>>().join("+"))?;
         }
         write!(f, "/{}", self.architecture)?;
         self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
@@ -191,11 +189,7 @@ impl From<&DescribedPlatform> for Platform {
         let mut platform = Self::new(&p.os, &p.architecture, p.variant.as_deref());
         // Every Windows but Nano Server has win32k.sys, so requiring it says nothing.
         let is_common = |feature: &str| feature.is_empty() || (platform.os == "windows" && feature == "win32k");
-        let mut features = p.os_features.clone();
-        features.retain(|feature| !is_common(feature));
-        features.sort_unstable();
-        features.dedup();
-        platform.features = features;
+        platform.features = p.os_features.iter().filter(|feature| !is_common(feature)).cloned().collect();
         platform
     }
 }

@@ -78,6 +78,12 @@ impl FromStr for Reference {
     }
 }
 
+/// The name of a registry in references: Docker Hub has others.
+#[must_use]
+pub fn usual_registry(name: &str) -> &str {
+    if matches!(name, "index.docker.io" | "registry-1.docker.io") { DEFAULT_REGISTRY } else { name }
+}
+
 fn parse(text: &str) -> Result<Reference, String> {
     let rest = text.strip_prefix("docker://").unwrap_or(text);
     if let Some((scheme, _)) = rest.split_once("://") {
@@ -99,10 +105,7 @@ fn parse(text: &str) -> Result<Reference, String> {
         Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" || has_upper(first) => (first, rest),
         _ => (DEFAULT_REGISTRY, name),
     };
-    let registry = match registry {
-        "index.docker.io" | "registry-1.docker.io" => DEFAULT_REGISTRY,
-        other => other,
-    };
+    let registry = usual_registry(registry);
     if !is_registry(registry) {
         return Err(format!("{registry:?} is no registry"));
     }

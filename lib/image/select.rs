@@ -1,5 +1,7 @@
 //! Chooses one image from an index (R4).
 
+use std::collections::BTreeSet;
+
 use super::{Descriptor, Platform, media_type};
 
 /// The most platforms that an error lists.
@@ -14,8 +16,8 @@ pub enum SelectError {
     NoPlatform {
         /// The wanted platform.
         wanted: Box<Platform>,
-        /// The platforms in the index, without duplicates.
-        offered: Vec<Platform>,
+        /// The platforms in the index.
+        offered: BTreeSet<Platform>,
     },
     /// The index is empty or contains only attestations.
     #[error("the image index is empty")]
@@ -48,14 +50,11 @@ pub fn candidates<'a>(entries: &'a [Descriptor], wanted: &Platform) -> Result<Ve
 
 /// The error that lists `offered`.
 pub fn no_platform(wanted: &Platform, offered: impl Iterator<Item = Platform>) -> SelectError {
-    let mut offered: Vec<Platform> = offered.collect();
-    offered.sort_unstable();
-    offered.dedup();
-    SelectError::NoPlatform { wanted: Box::new(wanted.clone()), offered }
+    SelectError::NoPlatform { wanted: Box::new(wanted.clone()), offered: offered.collect() }
 }
 
 /// The first items of a list, and how many more there are.
-fn few(offered: &[Platform]) -> String {
+fn few(offered: &BTreeSet<Platform>) -> String {
     let shown = offered.iter().take(MAX_SHOWN).map(Platform::to_string).collect::<Vec<_>>().join(", ");
     match offered.len().saturating_sub(MAX_SHOWN) {
         0 if shown.is_empty() => "none that says its platform".into(),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::credential::Credential;
 use super::go_json::{self, NoText};
 use super::{Error, Secret, helper};
-use crate::image::DEFAULT_REGISTRY;
+use crate::image::{DEFAULT_REGISTRY, usual_registry};
 use crate::sys::{Pipes, read_small_file};
 
 /// The limit on the size of the file, in bytes.
@@ -143,10 +143,7 @@ fn normal(key: &str) -> String {
         None => key.trim_end_matches('/').trim_end_matches("/v1").trim_end_matches("/v2"),
     };
     let (host, path) = key.split_once('/').map_or((key, None), |(host, path)| (host, Some(path)));
-    let host = match host {
-        "index.docker.io" | "registry-1.docker.io" => DEFAULT_REGISTRY,
-        other => other,
-    };
+    let host = usual_registry(host);
     path.map_or_else(|| host.to_owned(), |path| format!("{host}/{path}"))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::registries_conf::{self, Pull, Registry, plain};
-use crate::image::{DEFAULT_REGISTRY, Reference};
+use crate::image::{DEFAULT_REGISTRY, Reference, usual_registry};
 
 /// The host that serves `docker.io`.
 pub(super) const DOCKER_HOST: &str = "registry-1.docker.io";
@@ -49,11 +49,7 @@ fn by_prefix(entries: Vec<Registry>) -> BTreeMap<String, Registry> {
 /// A name in the form for comparisons: the case of hosts does not matter, and Docker Hub has several.
 fn comparable(name: &str) -> String {
     let (host, path) = name.split_at(name.find('/').unwrap_or(name.len()));
-    let host = match host.to_ascii_lowercase().as_str() {
-        "index.docker.io" | DOCKER_HOST => DEFAULT_REGISTRY.to_owned(),
-        other => other.to_owned(),
-    };
-    host + path
+    usual_registry(&host.to_ascii_lowercase()).to_owned() + path
 }
 
 fn choose(registries: &BTreeMap<String, Registry>, reference: &Reference) -> Result<Vec<Location>, Error> {
@@ -127,7 +123,7 @@ fn parse(location: &str, rest: &str) -> Result<(String, String), Error> {
     if probe.digest.is_some() || probe.tag.as_deref() != Some("latest") || repository.ends_with(":latest") {
         return Err(bad());
     }
-    if probe.registry == host || host == "index.docker.io" || host == DOCKER_HOST {
+    if probe.registry == usual_registry(host) {
         Ok((probe.registry, probe.repository))
     } else {
         Ok((host.to_owned(), repository.to_owned()))

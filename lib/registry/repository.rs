@@ -17,7 +17,7 @@ use super::registries_conf::Pull;
 use super::retry::Attempts;
 use super::transport::{Request, Transport};
 use super::{Cancel, Error, Options, url};
-use crate::image::{Algorithm, Descriptor, Digest, Hasher, MAX_DOCUMENT, Reference, media_type};
+use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Reference, media_type};
 
 /// A repository with its mirrors.
 pub struct Repository {
@@ -108,7 +108,7 @@ impl Repository {
                 let answer = self.manifest(endpoint, tag)?;
                 let (stated, shown) = (content_digest(&answer), url::shown(&answer.url));
                 let media_type = answer.header("content-type").map(str::to_owned);
-                let is_stated = |bytes: &[u8]| stated.as_ref().is_some_and(|d| digest(bytes, d.algorithm()) == *d);
+                let is_stated = |bytes: &[u8]| stated.as_ref().is_some_and(|d| Digest::of(d.algorithm(), bytes) == *d);
                 // A JSON document shows by itself whether it is complete.
                 let is_whole = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
                 let encoding = answer.encoding();
@@ -120,7 +120,7 @@ impl Repository {
                 if let Some(digest) = stated.clone().filter(|_| is_stated(&bytes)) {
                     return Ok(FetchedManifest { bytes, media_type, digest });
                 }
-                let found = digest(&bytes, Algorithm::Sha256);
+                let found = Digest::sha256(&bytes);
                 if let Some(stated) = &stated {
                     log::warn!("{shown}: the registry calls it {stated}, its digest is {found}");
                 }
@@ -140,7 +140,7 @@ impl Repository {
                 let (shown, media_type) = (url::shown(&answer.url), answer.header("content-type").map(str::to_owned));
                 let encoding = answer.encoding();
                 let body = answer.body(MAX_DOCUMENT, self.transport.document_patience())?;
-                let of = |bytes: &[u8]| digest(bytes, wanted.algorithm());
+                let of = |bytes: &[u8]| Digest::of(wanted.algorithm(), bytes);
                 let is_right = |bytes: &[u8]| of(bytes) == *wanted;
                 let bytes = body.right(is_right, |bytes| wrong(shown, &of(bytes), wanted, &encoding))?;
                 Ok(FetchedManifest { bytes, media_type, digest: wanted.clone() })
@@ -262,10 +262,4 @@ fn content_digest(answer: &Answer) -> Option<Digest> {
 
 fn wrong(url: String, found: &Digest, wanted: &Digest, encoding: &str) -> Error {
     Error::Wrong { url, what: format!("the bytes have digest {found}, not {wanted}{encoding}") }
-}
-
-fn digest(bytes: &[u8], algorithm: Algorithm) -> Digest {
-    let mut hasher = Hasher::new(algorithm);
-    hasher.update(bytes);
-    hasher.finish()
 }

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::reading::{Read, decode, decoded, exact, loose};
+use crate::image::hex;
 
 /// Shorter secrets cannot be kept: removing them from a message would reveal them.
 const SHORTEST: usize = 3;
@@ -63,9 +64,7 @@ fn know(secret: &[u8]) {
     if secret.len() < SHORTEST {
         return;
     }
-    let hex =
-        secret.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| b"0123456789abcdef"[usize::from(digit)]);
-    let mut forms = vec![secret.to_ascii_lowercase(), bytes(&decoded(secret)), hex.collect()];
+    let mut forms = vec![secret.to_ascii_lowercase(), bytes(&decoded(secret)), hex(secret).into_bytes()];
     // Shorter pieces of base64 occur in any text.
     forms.extend((0..3).map(|before| within_base64(secret, before)).filter(|form| form.len() > SHORTEST));
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);

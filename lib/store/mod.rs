@@ -45,7 +45,7 @@ pub use prune::Pruned;
 
 use directory::StoreDirectory;
 
-use crate::image::{Algorithm, Digest, Hasher};
+use crate::image::{Algorithm, Digest};
 use crate::sys::{NewFile, try_lock, try_lock_shared};
 
 /// The content of `oci-layout`.
@@ -208,9 +208,7 @@ impl Store {
         if bytes.len() as u64 > max {
             return Err(Error::TooLong { path, max });
         }
-        let mut hasher = Hasher::new(digest.algorithm());
-        hasher.update(&bytes);
-        let found = hasher.finish();
+        let found = Digest::of(digest.algorithm(), &bytes);
         if found != *digest {
             return Err(Error::Mismatch { path, mismatch: Mismatch::Digest { expected: digest.clone(), found } });
         }
