@@ -1,6 +1,6 @@
 //! Authentication to an endpoint: the `Authorization` header for every request.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use super::Error;
@@ -50,7 +50,7 @@ impl Auth {
 
     /// The header for the next request; a token that is about to expire is renewed first.
     pub(super) fn proof(&self, route: Route<'_>) -> Result<Proof, Error> {
-        let mut state = self.lock();
+        let mut state = locked(&self.state);
         let expired = state.header.as_ref().and_then(|h| h.until).is_some_and(|until| until <= Instant::now());
         if expired {
             log::info!("{}: the token is about to expire and is renewed", self.registry);
@@ -67,7 +67,7 @@ impl Auth {
         error: Error,
         route: Route<'_>,
     ) -> Result<(), Error> {
-        let mut state = self.lock();
+        let mut state = locked(&self.state);
         if state.generation != used.generation {
             return Ok(()); // another download has renewed it meanwhile
         }
@@ -94,7 +94,7 @@ impl Auth {
 
     /// Whether there are credentials for the registry.
     pub(super) fn is_known(&self, transport: &Transport) -> Result<bool, Error> {
-        let mut state = self.lock();
+        let mut state = locked(&self.state);
         self.credential(&mut state, transport)?;
         Ok(state.credential.as_ref().is_some_and(Option::is_some))
     }
@@ -105,19 +105,15 @@ impl Auth {
         if let Challenge::Bearer { scope, .. } = &mut challenge {
             *scope = None;
         }
-        let mut state = self.lock();
+        let mut state = locked(&self.state);
         state.challenge = Some(challenge);
         self.renew(&mut state, route)
     }
 
     /// The error when a new proof is not accepted.
     pub(super) fn denied(&self, error: Error) -> Error {
-        let known = self.lock().credential.as_ref().is_some_and(Option::is_some);
+        let known = locked(&self.state).credential.as_ref().is_some_and(Option::is_some);
         denied(error, known, &self.registry)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        locked(&self.state)
     }
 
     fn credential(&self, state: &mut State, transport: &Transport) -> Result<(), Error> {
@@ -138,7 +134,7 @@ impl Auth {
             (Some(Challenge::Basic), Some(Credential::Basic { user, password })) => {
                 Authorization { value: token::basic(user, password), until: None }
             }
-            (Some(Challenge::Bearer { realm, service, scope, .. }), credential) => {
+            (Some(Challenge::Bearer { realm, service, scope }), credential) => {
                 let fallback = format!("repository:{}:pull", self.repository);
                 let scope = scope.as_deref().unwrap_or(&fallback);
                 let wanted = TokenRequest { realm, service: service.as_deref(), scope };

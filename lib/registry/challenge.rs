@@ -24,8 +24,6 @@ pub enum Challenge {
         service: Option<String>,
         /// The scopes that the token must have.
         scope: Option<String>,
-        /// Why the last token was refused (`invalid_token`, `insufficient_scope`).
-        error: Option<String>,
     },
 }
 
@@ -42,8 +40,8 @@ impl Challenge {
                 };
                 if scheme.eq_ignore_ascii_case("bearer") {
                     if let Some(realm) = filled("realm") {
-                        let (service, scope, error) = (filled("service"), filled("scope"), filled("error"));
-                        return Some(Self::Bearer { realm, service, scope, error });
+                        let (service, scope) = (filled("service"), filled("scope"));
+                        return Some(Self::Bearer { realm, service, scope });
                     }
                 } else if scheme.eq_ignore_ascii_case("basic") {
                     basic = Some(Self::Basic);
@@ -139,7 +137,6 @@ mod tests {
             realm: "https://a/t".into(),
             service: Some("s".into()),
             scope: Some("repository:a/b:pull,push".into()),
-            error: None,
         };
         for headers in [
             vec![bearer],
@@ -156,7 +153,7 @@ mod tests {
     fn an_address_without_quotes_keeps_its_query() {
         for header in ["Bearer realm=https://a/t?b=c&d=e,service=s", "Bearer realm=https://a/t?b=c&d=e service=s"] {
             let realm = "https://a/t?b=c&d=e".into();
-            let expected = Challenge::Bearer { realm, service: Some("s".into()), scope: None, error: None };
+            let expected = Challenge::Bearer { realm, service: Some("s".into()), scope: None };
             assert_eq!(Challenge::best([header].into_iter()), Some(expected), "{header}");
         }
     }
@@ -190,7 +187,7 @@ mod tests {
         ] {
             let (realm, service, scope) =
                 ("https://a/t".into(), Some("s t".into()), Some("repository:a/b:pull".into()));
-            assert_eq!(best(bearer), Some(Challenge::Bearer { realm, service, scope, error: None }), "{bearer}");
+            assert_eq!(best(bearer), Some(Challenge::Bearer { realm, service, scope }), "{bearer}");
         }
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use reqwest::{Client, Proxy, redirect};
 
 use super::destination::Referrer;
+use super::dns::DnsResolver;
 use super::error::ConnectFailure;
-use super::resolver::Resolver;
+use super::http_versions::HttpVersions;
 use super::url::{self, Url};
-use super::versions::Versions;
 use super::{Error, Options, failure, proxy, tls};
 
 /// How long a handshake may take if plain HTTP is an alternative: on loopback, and elsewhere with `--insecure`.
@@ -45,7 +45,7 @@ pub(super) struct Host {
     pub client: Client,
     /// Whether requests go through a proxy.
     pub is_proxied: bool,
-    versions: Versions,
+    versions: HttpVersions,
     /// Whether it has answered.
     is_met: Arc<AtomicBool>,
     /// The number of connections that may be idle, and may have been closed by the other end.
@@ -63,7 +63,7 @@ impl Host {
         options: &Options,
         is_named: bool,
         sender: Option<Referrer>,
-        versions: Versions,
+        versions: HttpVersions,
     ) -> Result<Self, Error> {
         let unusable = |what| Error::Transport { url: url::shown(url), what, kind: ConnectFailure::Permanent };
         let plain = url.scheme() == "http";
@@ -74,7 +74,7 @@ impl Host {
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
-            .dns_resolver(Arc::new(Resolver { sent }))
+            .dns_resolver(Arc::new(DnsResolver { sent }))
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_ignore_invalid_headers_in_responses(true)
@@ -82,8 +82,8 @@ impl Host {
             .connect_timeout(options.timeout)
             .tcp_nodelay(true);
         builder = match versions {
-            Versions::One => builder.http1_only(),
-            Versions::All => builder
+            HttpVersions::One => builder.http1_only(),
+            HttpVersions::All => builder
                 .http2_initial_stream_window_size(WINDOW)
                 .http2_initial_connection_window_size(WINDOW_OF_ALL)
                 .http2_max_header_list_size(MAX_HEADER_LIST),
@@ -112,7 +112,7 @@ impl Host {
 
     /// Whether the server at `url` may need a version of HTTP that it was not offered.
     pub(super) fn may_speak_other(&self, url: &Url) -> bool {
-        self.versions == Versions::One && url.scheme() == "https" && !self.is_met.load(Ordering::Relaxed)
+        self.versions == HttpVersions::One && url.scheme() == "https" && !self.is_met.load(Ordering::Relaxed)
     }
 
     /// A request has been answered: its connection may be idle from now on.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::credential::Credential;
 use super::docker_config::DockerConfig;
-use super::{Error, Options};
+use super::{Error, Options, environment};
 
 /// The credentials for a repository: from the command line, then `--authfile`, then the files of Podman and Docker.
 /// Those of the command line are for the registry that the user named, not for its mirrors. `None` if none are to be
@@ -55,17 +55,13 @@ pub(super) fn authfile(options: &Options) -> Result<Option<DockerConfig>, Error>
 
 /// The possible files of Podman and Docker, in order of precedence.
 fn files() -> Vec<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = set("HOME");
-    let under_home = |path: &str| home.as_ref().map(|home| home.join(path));
-    let runtime = set("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json"));
+    let runtime = environment::path("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json"));
     let uid = rustix::process::getuid().as_raw();
-    let config = set("XDG_CONFIG_HOME").or_else(|| under_home(".config"));
-    let docker = set("DOCKER_CONFIG").or_else(|| under_home(".docker"));
+    let docker = environment::path("DOCKER_CONFIG").or_else(|| environment::under_home(".docker"));
     [
-        set("REGISTRY_AUTH_FILE"),
+        environment::path("REGISTRY_AUTH_FILE"),
         Some(runtime.unwrap_or_else(|| format!("/run/containers/{uid}/auth.json").into())),
-        config.map(|dir| dir.join("containers/auth.json")),
+        environment::config_home().map(|dir| dir.join("containers/auth.json")),
         docker.map(|dir| dir.join("config.json")),
     ]
     .into_iter()

@@ -3,7 +3,7 @@
 //! A registry that was reached by HTTPS may not send us to plain HTTP. None may send us to this machine, to a link-local
 //! address or to the metadata service of a cloud, unless the registry itself is there: its operator could make us request
 //! what only this machine can reach. Addresses are judged by what they reach, however they are written; names by what they
-//! resolve to at the moment of the connection (`resolver.rs`).
+//! resolve to at the moment of the connection (`dns.rs`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

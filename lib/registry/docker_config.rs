@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::credential::Credential;
 use super::go_json::{self, NoText};
-use super::{Error, Secret, helper};
+use super::{Error, Secret, credential_helper};
 use crate::image::{DEFAULT_REGISTRY, usual_registry};
 use crate::sys::{Pipes, read_small_file};
 
@@ -111,7 +111,7 @@ impl DockerConfig {
 }
 
 fn ask(name: &str, server: &str) -> Option<Credential> {
-    helper::get(name, server).unwrap_or_else(|what| {
+    credential_helper::get(name, server).unwrap_or_else(|what| {
         log::warn!("{what}");
         None
     })

@@ -125,9 +125,7 @@ impl Error {
             _ => None,
         }
     }
-}
 
-impl Error {
     /// Whether a redirect may have led to a signed address that has expired.
     pub(super) fn may_have_expired(&self) -> bool {
         matches!(self, Self::Status { code: 400 | 401 | 403, redirected: true, .. })

@@ -7,8 +7,8 @@ use std::time::Duration;
 use rustls::{AlertDescription, PeerMisbehaved};
 
 use super::Error;
+use super::dns::LookupError;
 use super::error::ConnectFailure;
-use super::resolver::LookupError;
 use super::roots::NoAuthorities;
 use super::url::{self, Url};
 

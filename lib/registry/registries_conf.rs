@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Error;
+use super::{Error, environment};
 use crate::sys::{Pipes, read_small_file, uninterrupted};
 
 /// What may be pulled from a mirror (`pull-from-mirror`).
@@ -171,11 +171,9 @@ type Settings = (PathBuf, bool, Pipes);
 /// # Errors
 /// When a directory of them cannot be read: a file in it might block the registry.
 fn files(patience: Duration) -> Result<Vec<Settings>, Error> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
-    let user = config.map(|dir| dir.join("containers"));
+    let user = environment::config_home().map(|dir| dir.join("containers"));
     let system = Path::new("/etc/containers");
-    let main = match set("CONTAINERS_REGISTRIES_CONF") {
+    let main = match environment::path("CONTAINERS_REGISTRIES_CONF") {
         Some(named) => (named, true, Pipes::Awaited(patience)),
         None => {
             let own =

@@ -44,13 +44,6 @@ pub struct FetchedManifest {
     pub digest: Digest,
 }
 
-/// The result of a HEAD request for a tag.
-#[derive(Debug)]
-pub struct ManifestHead {
-    /// The digest of what the tag points at, if the registry states it.
-    pub digest: Option<Digest>,
-}
-
 impl Repository {
     /// The repository of `reference`; nothing is sent yet.
     ///
@@ -74,16 +67,16 @@ impl Repository {
         Ok(Self { sources, transport, options: options.clone(), cancel: cancel.clone() })
     }
 
-    /// Finds out what a tag points at, with one HEAD request; `None` if the registry does not answer such requests.
+    /// Asks for the digest of what a tag points at, with one HEAD request; `None` if the registry does not state it.
     ///
     /// # Errors
     /// When the registry cannot be reached or refuses.
-    pub fn head(&self, tag: &str) -> Result<Option<ManifestHead>, Error> {
+    pub fn head(&self, tag: &str) -> Result<Option<Digest>, Error> {
         let found = self.each(|endpoint, attempts| {
             self.attempts(attempts, || {
                 let answer = endpoint.request(&Method::HEAD, &format!("manifests/{tag}"), &accept())?;
                 match answer.status() {
-                    status if status.is_success() => Ok(Some(ManifestHead { digest: content_digest(&answer) })),
+                    status if status.is_success() => Ok(content_digest(&answer)),
                     // Servers that do not support the method answer in many ways; GET has its own attempts.
                     status if status.is_server_error() => Ok(None),
                     _ => Err(answer.into_error()),

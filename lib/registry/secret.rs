@@ -9,7 +9,7 @@ use std::sync::{PoisonError, RwLock};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::reading::{Read, decode, decoded, exact, loose};
+use super::normal_form::{NormalByte, decode, decoded, exact, loose};
 use crate::image::hex;
 
 /// Shorter secrets cannot be kept: removing them from a message would reveal them.
@@ -126,7 +126,7 @@ pub fn scrub(text: &str) -> String {
 }
 
 /// Marks the occurrences of `form` or its beginning in a text.
-fn hide(reading: &[Read], form: &[u8], hidden: &mut [bool]) {
+fn hide(reading: &[NormalByte], form: &[u8], hidden: &mut [bool]) {
     let bytes = bytes(reading);
     let beginning = &form[..form.len().min(BEGINNING)];
     let (mut from, mut work) = (0, bytes.len().saturating_mul(MOST_WORK));
@@ -147,7 +147,7 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-fn bytes(reading: &[Read]) -> Vec<u8> {
+fn bytes(reading: &[NormalByte]) -> Vec<u8> {
     reading.iter().map(|(byte, _)| *byte).collect()
 }
 

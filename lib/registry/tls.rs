@@ -9,9 +9,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
+use super::http_versions::HttpVersions;
 use super::mirrors::DOCKER_HOST;
 use super::roots::Roots;
-use super::versions::Versions;
 use super::{Error, Options, p521};
 use crate::image::DEFAULT_REGISTRY;
 use crate::sys::{Pipes, read_small_file};
@@ -34,7 +34,7 @@ pub(super) fn configure(
     options: &Options,
     files: Option<&(PathBuf, PathBuf)>,
     any_certificate: bool,
-    versions: Versions,
+    versions: HttpVersions,
 ) -> Result<ClientBuilder, Error> {
     let mut named = Vec::new();
     let mut identity = None;
@@ -62,7 +62,7 @@ pub(super) fn configure(
 
 /// Configures the trusted certificates for a proxy on the way to a plain HTTP server.
 pub(super) fn configure_for_proxy(builder: ClientBuilder) -> Result<ClientBuilder, rustls::Error> {
-    Ok(builder.tls_backend_preconfigured(trusting(Vec::new(), None, Versions::One)?))
+    Ok(builder.tls_backend_preconfigured(trusting(Vec::new(), None, HttpVersions::One)?))
 }
 
 /// The configuration that reqwest would make of the system's authorities and `named`, except that a server may present
@@ -70,7 +70,7 @@ pub(super) fn configure_for_proxy(builder: ClientBuilder) -> Result<ClientBuilde
 fn trusting(
     named: Vec<CertificateDer<'static>>,
     identity: Option<ClientIdentity>,
-    versions: Versions,
+    versions: HttpVersions,
 ) -> Result<ClientConfig, rustls::Error> {
     let provider = p521::provider();
     let roots = Roots::new(named, Arc::clone(&provider));

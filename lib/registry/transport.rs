@@ -10,9 +10,9 @@ use reqwest::{Method, Response};
 use super::answer::Answer;
 use super::client::{Host, Security};
 use super::destination::{Referrer, Zone};
+use super::http_versions::HttpVersions;
 use super::runtime::Runtime;
 use super::url::{self, Url};
-use super::versions::Versions;
 use super::{Error, Options, failure, p521};
 use crate::sys::locked;
 
@@ -170,8 +170,8 @@ impl Transport {
             let what = "plain HTTP is used on loopback only (--insecure allows it)".into();
             return Err(Error::Protocol { url: url::shown(url), what });
         }
-        let way = self.way(url, security, sender);
-        let (host, response) = self.ask(request, &way)?;
+        let key = self.client_key(url, security, sender);
+        let (host, response) = self.ask(request, &key)?;
         host.answered();
         log::debug!("{} {}: {}", request.method, url::shown(url), response.status());
         // The address of a proxy says nothing about that of the server.
@@ -181,8 +181,8 @@ impl Transport {
     }
 
     /// Sends one request in a version of HTTP that the server speaks: HTTP/2 only if it speaks nothing else.
-    fn ask(&self, request: &Request, way: &ClientKey) -> Result<(Host, Response), Error> {
-        let host = self.host(&request.url, way)?;
+    fn ask(&self, request: &Request, key: &ClientKey) -> Result<(Host, Response), Error> {
+        let host = self.host(&request.url, key)?;
         let first = match self.ask_by(&host, request) {
             Err(Unsent { error, speaks_other: true }) => Err(error),
             Ok(response)
@@ -193,10 +193,10 @@ impl Transport {
             asked => return asked.map(|response| (host, response)).map_err(|unsent| unsent.error),
         };
         log::debug!("{}: offering HTTP/2", url::shown(&request.url));
-        let other = self.new_host(&request.url, way, Versions::All)?;
+        let other = self.new_host(&request.url, key, HttpVersions::All)?;
         match self.ask_by(&other, request) {
             Ok(response) if response.version() == reqwest::Version::HTTP_2 => {
-                locked(&self.hosts).insert(way.clone(), other.clone());
+                locked(&self.hosts).insert(key.clone(), other.clone());
                 Ok((other, response))
             }
             // The version did not matter.
@@ -234,27 +234,27 @@ impl Transport {
         }
     }
 
-    fn way(&self, url: &Url, security: Security, sender: Option<Referrer>) -> ClientKey {
+    fn client_key(&self, url: &Url, security: Security, sender: Option<Referrer>) -> ClientKey {
         let authority = url::authority(url);
-        // The user named this host anyway.
+        // The user named this host anykey.
         let sender = sender.filter(|_| !self.named.contains(&authority));
         ClientKey { origin: format!("{}://{authority}", url.scheme()), security, sender }
     }
 
     /// The client for an address.
-    fn host(&self, url: &Url, way: &ClientKey) -> Result<Host, Error> {
+    fn host(&self, url: &Url, key: &ClientKey) -> Result<Host, Error> {
         let mut hosts = locked(&self.hosts);
-        if let Some(host) = hosts.get(way) {
+        if let Some(host) = hosts.get(key) {
             return Ok(host.clone());
         }
-        let host = self.new_host(url, way, Versions::One)?;
-        hosts.insert(way.clone(), host.clone());
+        let host = self.new_host(url, key, HttpVersions::One)?;
+        hosts.insert(key.clone(), host.clone());
         Ok(host)
     }
 
-    fn new_host(&self, url: &Url, way: &ClientKey, versions: Versions) -> Result<Host, Error> {
+    fn new_host(&self, url: &Url, key: &ClientKey, versions: HttpVersions) -> Result<Host, Error> {
         let is_named = self.named.last() == Some(&url::authority(url));
-        Host::new(url, way.security, &self.options, is_named, way.sender, versions)
+        Host::new(url, key.security, &self.options, is_named, key.sender, versions)
     }
 }
 

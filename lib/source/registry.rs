@@ -141,7 +141,7 @@ impl Remote {
                 }
                 self.error(source)
             })?;
-            if found.and_then(|found| found.digest).as_ref() == Some(&name.target.digest) {
+            if found.as_ref() == Some(&name.target.digest) {
                 log::info!("{}: unchanged since the last fetch", self.shown);
                 return Ok(name.target);
             }

@@ -6,10 +6,9 @@ use oci2ext4::registry::Challenge;
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let found = Challenge::best(text.lines());
-    let Some(Challenge::Bearer { realm, service, scope, error }) = &found else { return };
-    assert!([service, scope, error].into_iter().flatten().all(|value| !value.is_empty()), "{found:?}");
-    let named =
-        [("scope", scope.as_ref()), ("realm", Some(realm)), ("error", error.as_ref()), ("service", service.as_ref())];
+    let Some(Challenge::Bearer { realm, service, scope }) = &found else { return };
+    assert!([service, scope].into_iter().flatten().all(|value| !value.is_empty()), "{found:?}");
+    let named = [("scope", scope.as_ref()), ("realm", Some(realm)), ("service", service.as_ref())];
     let quote =
         |(name, value): (&str, &str)| format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""));
     let params: Vec<_> = named.into_iter().filter_map(|(name, value)| Some(quote((name, value?)))).collect();

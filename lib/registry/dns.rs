@@ -12,7 +12,7 @@ use crate::sys::start_thread;
 /// Resolves names. For a host that a server sent us to, it returns only addresses that this server may send us to (R8): the
 /// addresses that are judged are those that are connected to, so that a second DNS answer cannot differ.
 #[derive(Debug)]
-pub(super) struct Resolver {
+pub(super) struct DnsResolver {
     /// The host of this client, and who sent us there. (The names of proxies are resolved here too.)
     pub sent: Option<(String, Referrer)>,
 }
@@ -33,13 +33,13 @@ pub(super) enum LookupError {
     Forbidden(Zone),
 }
 
-impl Resolver {
+impl DnsResolver {
     fn sender(&self, name: &str) -> Option<Referrer> {
         self.sent.as_ref().filter(|(host, _)| host.eq_ignore_ascii_case(name)).map(|(_, sender)| *sender)
     }
 }
 
-impl Resolve for Resolver {
+impl Resolve for DnsResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (name, sender) = (name.as_str().to_owned(), self.sender(name.as_str()));
         Box::pin(async move {
@@ -85,7 +85,7 @@ mod tests {
         assert!(!lookup("localhost", sent(Zone::Loopback)).unwrap().is_empty());
         let refused = lookup("localhost", sent(Zone::Elsewhere));
         assert!(matches!(refused, Err(LookupError::Forbidden(Zone::Loopback))), "{refused:?}");
-        let resolver = Resolver { sent: Some(("Localhost".into(), sent(Zone::Elsewhere).unwrap())) };
+        let resolver = DnsResolver { sent: Some(("Localhost".into(), sent(Zone::Elsewhere).unwrap())) };
         assert!(resolver.sender("localhost").is_some());
         assert!(resolver.sender("proxy.example").is_none(), "whom the user named may be anywhere");
     }

@@ -3,21 +3,21 @@
 use std::ops::Range;
 
 /// A byte of the normal form, and its place in the text.
-pub(super) type Read = (u8, Range<usize>);
+pub(super) type NormalByte = (u8, Range<usize>);
 
 /// The bytes of the text in lower case.
-pub(super) fn exact(text: &[u8]) -> Vec<Read> {
+pub(super) fn exact(text: &[u8]) -> Vec<NormalByte> {
     text.iter().enumerate().map(|(at, byte)| (byte.to_ascii_lowercase(), at..at + 1)).collect()
 }
 
 /// Like [`exact`], but without the escapes of URLs, JSON, HTML and our own messages, and with the two alphabets of base64
 /// unified; a space becomes a plus sign, as in web forms.
-pub(super) fn decoded(text: &[u8]) -> Vec<Read> {
+pub(super) fn decoded(text: &[u8]) -> Vec<NormalByte> {
     decode(&exact(text))
 }
 
 /// The same for a text in normal form, to undo another level of escapes.
-pub(super) fn decode(text: &[Read]) -> Vec<Read> {
+pub(super) fn decode(text: &[NormalByte]) -> Vec<NormalByte> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(((byte, range), rest)) = text[at..].split_first() {
@@ -46,9 +46,9 @@ pub(super) fn decode(text: &[Read]) -> Vec<Read> {
 
 /// Without white space and its substitutes, and with a single byte for each run of non-ASCII bytes, to match a text
 /// that was broken into lines or converted to another character set.
-pub(super) fn loose(text: Vec<Read>) -> Vec<Read> {
+pub(super) fn loose(text: Vec<NormalByte>) -> Vec<NormalByte> {
     const FOREIGN: u8 = 0x80;
-    let mut out: Vec<Read> = Vec::with_capacity(text.len());
+    let mut out: Vec<NormalByte> = Vec::with_capacity(text.len());
     for (byte, range) in text {
         match (byte, out.last_mut()) {
             (b'+' | b'-', _) => {}
@@ -62,7 +62,7 @@ pub(super) fn loose(text: Vec<Read>) -> Vec<Read> {
 }
 
 /// Parses a number with this many digits.
-fn number(text: &[Read], digits: usize, radix: u32) -> Option<u32> {
+fn number(text: &[NormalByte], digits: usize, radix: u32) -> Option<u32> {
     let digits = text.get(..digits)?;
     digits.iter().try_fold(0_u32, |number, (digit, _)| {
         number.checked_mul(radix)?.checked_add(char::from(*digit).to_digit(radix)?)
@@ -70,7 +70,7 @@ fn number(text: &[Read], digits: usize, radix: u32) -> Option<u32> {
 }
 
 /// Parses an escape after its backslash: the character, and the number of bytes.
-fn backslash(text: &[Read]) -> Option<(u32, usize)> {
+fn backslash(text: &[NormalByte]) -> Option<(u32, usize)> {
     match text.first()?.0 {
         b'x' => Some((number(&text[1..], 2, 16)?, 3)),
         b'u' => Some((number(&text[1..], 4, 16)?, 5)),
@@ -81,7 +81,7 @@ fn backslash(text: &[Read]) -> Option<(u32, usize)> {
 }
 
 /// Parses an entity after its ampersand: the character, and the number of bytes.
-fn entity(text: &[Read]) -> Option<(u32, usize)> {
+fn entity(text: &[NormalByte]) -> Option<(u32, usize)> {
     const LONGEST: usize = 8;
     let end = text.iter().take(LONGEST).position(|(byte, _)| *byte == b';')?;
     let name: Vec<u8> = text[..end].iter().map(|(byte, _)| *byte).collect();
