@@ -236,7 +236,7 @@ impl Transport {
 
     fn client_key(&self, url: &Url, security: Security, sender: Option<Referrer>) -> ClientKey {
         let authority = url::authority(url);
-        // The user named this host anykey.
+        // The user named this host anyway.
         let sender = sender.filter(|_| !self.named.contains(&authority));
         ClientKey { origin: format!("{}://{authority}", url.scheme()), security, sender }
     }
