@@ -19,7 +19,7 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 
 use crate::image::Digest;
-use crate::sys::{NewFile, open_flags, other_writers, try_lock, try_lock_shared, uninterrupted};
+use crate::sys::{NewFile, open_flags, open_no_link, other_writers, try_lock, try_lock_shared, uninterrupted};
 
 /// Where decoded layers are kept, and how many bytes of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +58,7 @@ impl LayerCache {
     pub(super) fn find(&self, diff_id: &Digest) -> Option<File> {
         let path = self.path(diff_id);
         self.require_ours(&path).ok()?;
-        let flags = open_flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
-        let file = File::options().read(true).custom_flags(flags).open(&path).ok()?;
+        let file = open_no_link(&path).ok()?;
         let stat = file.metadata().ok()?;
         // A file that others may write to could change after it was verified.
         if !stat.is_file() || other_writers(&stat).is_some() || !try_lock_shared(&file).ok()? {
@@ -141,9 +140,7 @@ impl LayerCache {
             if total <= limit {
                 return;
             }
-            let flags = open_flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
-            let opened = File::options().read(true).custom_flags(flags).open(&path);
-            let unused = opened.and_then(|file| try_lock(&file).map(|locked| locked.then_some(file)));
+            let unused = open_no_link(&path).and_then(|file| try_lock(&file).map(|locked| locked.then_some(file)));
             let Ok(Some(_locked)) = unused else { continue };
             if fs::remove_file(&path).is_ok() {
                 log::info!("{}: dropped from the cache", path.display());

@@ -10,7 +10,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Dir, Mode, OFlags};
+use rustix::fs::Dir;
 
 use super::LayerError;
 use super::content::{ContentSource, FileRange};
@@ -22,7 +22,7 @@ use super::overlay::{self, Overlay};
 use super::warnings::{Warnings, is_lookalike};
 use super::xattr_visibility::XattrVisibility;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, SharedXattrs, Shown, Timestamp, Xattr, Xattrs};
-use crate::sys::{PinnedInode, data_segments, device_numbers, open, open_beneath};
+use crate::sys::{PinnedInode, data_segments, device_numbers, open_beneath, open_directory};
 use crate::tar::Segment;
 use crate::tree::{ExistingDirectories, WhiteoutFormat, Whiteouts};
 
@@ -59,8 +59,7 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning<'_>) -> Re
     };
     let existing = if with_root { ExistingDirectories::TakeAttributes } else { ExistingDirectories::Stay };
     let fail = |source| LayerError::Io { path: root.into(), source };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = open(root, flags, Mode::empty()).map(File::from).map_err(|error| fail(error.into()))?;
+    let opened = open_directory(root).map(File::from).map_err(|error| fail(error.into()))?;
     let mut reader = DirectoryReader {
         layer,
         root,

@@ -11,17 +11,15 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-
-use rustix::fs::OFlags;
 
 use super::growth::Growth;
 use super::layer::Layer;
 use super::reading::{Queue, Reading};
 use crate::image::layer_manifest::{ArrivingBlob, LayerRecord};
-use crate::sys::open_flags;
+use crate::sys::open_to_read;
 
 /// The most layers that are followed by their own threads.
 const BESIDE: usize = 8;
@@ -128,8 +126,7 @@ fn inode(stat: &Metadata) -> Inode {
 
 /// Opens a file for reading as it grows, if it is a regular file.
 fn open(path: &Path) -> Option<(File, Inode)> {
-    let flags = open_flags(OFlags::NONBLOCK | OFlags::NOCTTY);
-    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    let file = open_to_read(path).ok()?;
     let stat = file.metadata().ok().filter(Metadata::is_file)?;
     Some((file, inode(&stat)))
 }

@@ -3,11 +3,8 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::SystemTime;
-
-use rustix::fs::OFlags;
 
 use super::blob::Blob;
 use super::cache::LayerCache;
@@ -18,7 +15,7 @@ use super::layer::{ExpectedDigests, IndexedLayer, Layer, LayerKind};
 use super::tarball::{self, TarNames};
 use super::{LayerError, progress};
 use crate::image::Digest;
-use crate::sys::open_flags;
+use crate::sys::{open_no_link, open_to_read};
 use crate::tree::ExistingDirectories;
 
 /// Reads a layer to its end, verifies it, and returns its entries and the location of their content.
@@ -50,9 +47,7 @@ pub(super) fn read(layer: &Layer, context: &ReadContext) -> Result<IndexedLayer,
 /// Marks a blob that may be damaged as just modified, so that the blob store verifies it again (R1). Without permission to
 /// do so, nothing changes.
 fn suspect(layer: &Layer) {
-    let flags = open_flags(OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW);
-    let file = File::options().read(true).custom_flags(flags).open(&layer.path);
-    let touched = file.and_then(|file| file.set_modified(SystemTime::now()));
+    let touched = open_no_link(&layer.path).and_then(|file| file.set_modified(SystemTime::now()));
     if let Err(error) = touched {
         log::debug!("{}: stays as it is: {error}", layer.label);
     }
@@ -147,9 +142,7 @@ fn open_blob(layer: &Layer, size: Option<u64>) -> Result<Blob, LayerError> {
         }
         return Ok(blob);
     }
-    // Do not wait for a FIFO; the flags make no difference to regular files.
-    let flags = open_flags(OFlags::NONBLOCK | OFlags::NOCTTY);
-    let file = File::options().read(true).custom_flags(flags).open(&layer.path).map_err(|e| layer.io(e))?;
+    let file = open_to_read(&layer.path).map_err(|e| layer.io(e))?;
     let blob = Blob::new(file).map_err(|e| layer.io(e))?;
     let Some(found) = blob.size else { return Err(LayerError::NotRegular(layer.path.clone())) };
     match size {

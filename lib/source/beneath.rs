@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::sys::{open, open_at};
+use crate::sys::{open_at, open_directory};
 
 /// The most links on one path; the kernel's limit.
 const MAX_LINKS: u32 = 40;
@@ -41,9 +41,7 @@ pub(super) struct Beneath {
 impl Beneath {
     /// Opens the directory at `path`, which is trusted.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = open(path, flags, Mode::empty())?;
-        Ok(Self { path: path.to_path_buf(), fd })
+        Ok(Self { path: path.to_path_buf(), fd: open_directory(path)? })
     }
 
     /// Walks `path` to a directory; returns it with its path without links.

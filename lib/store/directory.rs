@@ -12,7 +12,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::Error;
 use super::access::Access;
-use crate::sys::{WRITE_BY_OTHERS, kind_in_words, open, open_at, other_writers};
+use crate::sys::{WRITE_BY_OTHERS, kind_in_words, open_at, open_directory, other_writers};
 
 /// An open directory of a store or a layout.
 #[derive(Debug)]
@@ -25,8 +25,7 @@ pub(super) struct StoreDirectory {
 impl StoreDirectory {
     /// Opens the directory at `path`, which the user named.
     pub(super) fn open(path: &Path, access: Access) -> Result<Self, Error> {
-        let opened = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        let file = opened.map_err(|e| Error::at(path, "cannot open the directory")(e.into()))?.into();
+        let file = open_directory(path).map_err(|e| Error::at(path, "cannot open the directory")(e.into()))?.into();
         let directory = Self { path: path.to_path_buf(), file, access };
         directory.require_ours(&directory.file, &directory.path)?;
         Ok(directory)

@@ -13,7 +13,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, ResolveFlags, inotify, openat2};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::open::{open, open_at};
+use super::open::open_at;
 
 /// The most bytes that one call of sendfile(2) moves.
 const SENDFILE_MAX: usize = 0x7fff_f000;
@@ -56,7 +56,7 @@ pub fn random(bytes: &mut [u8]) -> io::Result<()> {
 /// A new file in `dir` without a name; `None` if that is not supported, or if the file could never get a name because /proc
 /// is missing, as in a bare chroot.
 pub(super) fn unnamed(dir: &Path) -> io::Result<Option<File>> {
-    match open(dir, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::from_raw_mode(0o666)) {
+    match open_at(CWD, dir, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::from_raw_mode(0o666)) {
         Ok(fd) if Path::new(&by_descriptor(&fd)).exists() => Ok(Some(fd.into())),
         Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => Ok(None),
         Err(error) => Err(error.into()),

@@ -62,7 +62,7 @@ pub use lock::{try_lock, try_lock_shared};
 pub use mutex::locked;
 pub use new_file::{NewFile, Replaced};
 pub use node::PinnedInode;
-pub use open::{open, open_at};
+pub use open::{open_at, open_directory, open_no_link, open_to_read};
 pub use os::{path_of_open, random, send, widen_pipe};
 pub use small_file::{Pipes, SmallFileError, read_small_file};
 pub use temporary::remove_temporary_names;

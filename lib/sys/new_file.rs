@@ -4,10 +4,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
-
 use super::lock::try_lock;
-use super::open::open;
+use super::open::open_to_read;
 use super::os;
 use super::temporary::{TemporaryName, create_locked};
 
@@ -94,9 +92,7 @@ impl NewFile {
             }
         };
         // While this is open, nobody takes the temporary name for that of a dead process.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let opened = open(path, flags, Mode::empty()).map(File::from).ok();
-        let lock = opened.filter(|file| try_lock(file).is_ok());
+        let lock = open_to_read(path).ok().filter(|file| try_lock(file).is_ok());
         old.restore_to(Some(path));
         // Do not restore it after a failure: somebody else may have replaced it meanwhile.
         self.persist(path).inspect_err(|_| old.restore_to(None))?;

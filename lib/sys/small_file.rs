@@ -8,18 +8,16 @@ use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
-use rustix::fs::OFlags;
 
 use super::file_kind::kind_in_words;
-use super::interrupted::uninterrupted;
 use super::locked;
-use super::open_flags;
+use super::open::open_to_read;
 use super::wait::wait_at_most;
 
 /// What is allowed in place of a regular file.
@@ -62,8 +60,7 @@ type Said = Result<Vec<u8>, SmallFileError>;
 /// # Errors
 /// When there is none ([`SmallFileError::is_absent`]), or it cannot be read, is longer, or is not a file.
 pub fn read_small_file(path: &Path, max: u64, pipes: Pipes) -> Result<Vec<u8>, SmallFileError> {
-    let flags = open_flags(OFlags::NONBLOCK | OFlags::NOCTTY);
-    let file = uninterrupted(|| File::options().read(true).custom_flags(flags).open(path))?;
+    let file = open_to_read(path)?;
     let meta = file.metadata()?;
     let kind = meta.file_type();
     match pipes {

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, Once, TryLockError, mpsc};
 use std::thread;
 
-use rustix::fs::OFlags;
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU};
 use signal_hook::iterator::SignalsInfo;
 
 use super::lock::try_lock;
 use super::locked;
+use super::open::open_no_link;
 
 /// How many fixed names are tried before random ones.
 const SHARED: u32 = 8;
@@ -151,9 +151,7 @@ pub(super) fn create_locked(path: &Path) -> io::Result<File> {
 
 /// Removes what a dead process of the same user left at `path`.
 fn remove_if_dead(path: &Path) {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened = File::options().read(true).custom_flags(super::open_flags(flags)).open(path);
-    let Ok(file) = opened else { return };
+    let Ok(file) = open_no_link(path) else { return };
     let ours = |meta: fs::Metadata| meta.is_file() && meta.uid() == rustix::process::geteuid().as_raw();
     if file.metadata().is_ok_and(ours) && matches!(try_lock(&file), Ok(true)) && is_at(&file, path) {
         log::info!("{}: removing what a run that was killed left", path.display());

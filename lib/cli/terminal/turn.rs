@@ -5,11 +5,10 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 
-use rustix::fs::{FileType, OFlags, fstat};
+use rustix::fs::{FileType, fstat};
 
-use crate::sys::{open_flags, try_lock};
+use crate::sys::{open_to_read, try_lock};
 
 /// The right to draw; dropping it passes it on.
 ///
@@ -34,8 +33,7 @@ impl Turn {
 /// Opens the terminal behind standard error once more.
 fn open() -> io::Result<File> {
     let path = rustix::termios::ttyname(io::stderr(), Vec::new())?;
-    let flags = open_flags(OFlags::NONBLOCK | OFlags::NOCTTY);
-    File::options().read(true).custom_flags(flags).open(OsStr::from_bytes(path.as_bytes()))
+    open_to_read(OsStr::from_bytes(path.as_bytes()))
 }
 
 fn is_first() -> bool {
