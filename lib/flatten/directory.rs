@@ -17,6 +17,7 @@ use super::content::{ContentSource, FileRange};
 use super::extra_layer::below;
 use super::files::{FileVersion, Files};
 use super::layer::IndexedLayer;
+use super::listed_names::NameId;
 use super::member_index::{IndexedMember, MemberIndex};
 use super::overlay::{self, Overlay};
 use super::warnings::{Warnings, is_lookalike};
@@ -73,11 +74,11 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning<'_>) -> Re
     };
     if with_root {
         let node = PinnedInode::new(opened.as_fd(), OsStr::new("."), root.into()).map_err(fail)?;
-        reader.entry(b"", &node)?;
+        reader.entry(NameId::ROOT, b"", &node)?;
     }
-    let mut directories = vec![Vec::new()];
+    let mut directories = vec![NameId::ROOT];
     while let Some(directory) = directories.pop() {
-        reader.list(opened.as_fd(), &directory, &mut directories)?;
+        reader.list(opened.as_fd(), directory, &mut directories)?;
     }
     let DirectoryReader { mut index, whiteouts, files, warnings, .. } = reader;
     index.end();
@@ -104,6 +105,10 @@ fn names(directory: &File) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
+fn last_component(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
 struct DirectoryReader<'r> {
     layer: u32,
     root: &'r Path,
@@ -112,15 +117,16 @@ struct DirectoryReader<'r> {
     whiteouts: Whiteouts,
     files: Files,
     /// The first name of each inode that has several.
-    first_names: HashMap<(u64, u64), Box<[u8]>>,
+    first_names: HashMap<(u64, u64), NameId>,
     shared: SharedXattrs,
     warnings: Warnings,
 }
 
 impl<'r> DirectoryReader<'r> {
-    /// Adds the entries of the directory at `path`, and pushes its subdirectories to `directories`. A directory
+    /// Adds the entries of the directory `listed`, and pushes its subdirectories to `directories`. A directory
     /// replaced by a symbolic link meanwhile is not followed, and one that changes is an error.
-    fn list(&mut self, root: BorrowedFd<'_>, path: &[u8], directories: &mut Vec<Vec<u8>>) -> Result<(), LayerError> {
+    fn list(&mut self, root: BorrowedFd<'_>, listed: NameId, directories: &mut Vec<NameId>) -> Result<(), LayerError> {
+        let path = &*self.files.names.path(listed);
         let directory = open_beneath(root, path).map_err(|e| self.io(path, e))?;
         let before = FileVersion::of(&directory).map_err(|e| self.io(path, e))?;
         for name in names(&directory).map_err(|e| self.io(path, e))? {
@@ -130,8 +136,8 @@ impl<'r> DirectoryReader<'r> {
             }
             below.extend_from_slice(name.as_bytes());
             let node = PinnedInode::new(directory.as_fd(), &name, self.path(&below)).map_err(|e| self.io(&below, e))?;
-            if self.entry(&below, &node)? {
-                directories.push(below);
+            if self.entry(listed, &below, &node)? {
+                directories.push(self.files.names.push(listed, name.as_bytes()));
             }
         }
         if FileVersion::of(&directory).map_err(|e| self.io(path, e))? != before {
@@ -140,8 +146,9 @@ impl<'r> DirectoryReader<'r> {
         Ok(())
     }
 
-    /// Adds an entry, or the whiteout that it stands for; returns whether it is a directory.
-    fn entry(&mut self, path: &[u8], node: &PinnedInode) -> Result<bool, LayerError> {
+    /// Adds the entry at `path` of the directory `parent`, or the whiteout that it stands for; returns whether it is a
+    /// directory.
+    fn entry(&mut self, parent: NameId, path: &[u8], node: &PinnedInode) -> Result<bool, LayerError> {
         let position = u32::try_from(self.index.len).unwrap_or(u32::MAX);
         let stat = &node.metadata().map_err(|e| self.io(path, e))?;
         let xattr = |(name, value): (Vec<u8>, Vec<u8>)| Xattr { name: name.into(), value: value.into() };
@@ -162,15 +169,15 @@ impl<'r> DirectoryReader<'r> {
             return Ok(false);
         }
         let key = (stat.dev(), stat.ino());
-        let first = self.first_names.get(&key).cloned();
-        let is_first = first.is_none();
-        let entry = match first {
-            Some(first) => Entry::HardLink(first),
-            None => Entry::Node(self.kind(path, node, stat)?),
+        let entry = match self.first_names.get(&key) {
+            Some(first) => Entry::HardLink(self.name(&self.files.names.path(*first)).into()),
+            None => {
+                if stat.nlink() > 1 && !stat.is_dir() {
+                    self.first_names.insert(key, self.files.names.push(parent, last_component(path)));
+                }
+                Entry::Node(self.kind(parent, path, node, stat)?)
+            }
         };
-        if is_first && stat.nlink() > 1 && !stat.is_dir() {
-            self.first_names.insert(key, self.name(path).into());
-        }
         let nanos = u32::try_from(stat.mtime_nsec()).unwrap_or_default();
         let mode = u16::try_from(stat.mode() & 0o7777).unwrap_or_default();
         let mtime = Timestamp { secs: stat.mtime(), nanos };
@@ -208,7 +215,7 @@ impl<'r> DirectoryReader<'r> {
         let strange = |what: String| LayerError::Overlay { name: path.to_vec(), what };
         let Overlay { whiteout, opaque, userxattr } = overlay::interpret(stat, xattrs).map_err(strange)?;
         self.warnings.userxattr |= userxattr;
-        self.warnings.lookalikes |= is_lookalike(path.rsplit(|byte| *byte == b'/').next().unwrap_or(path));
+        self.warnings.lookalikes |= is_lookalike(last_component(path));
         // The roots of layers always merge, whatever their attributes; below the lowest layer there is nothing to hide.
         if !path.is_empty() && self.layer > 0 {
             match visibility {
@@ -229,6 +236,7 @@ impl<'r> DirectoryReader<'r> {
 
     fn kind(
         &mut self,
+        parent: NameId,
         path: &[u8],
         node: &PinnedInode,
         stat: &fs::Metadata,
@@ -250,7 +258,8 @@ impl<'r> DirectoryReader<'r> {
         } else if of.is_fifo() {
             NodeKind::Fifo
         } else {
-            let at = self.files.push(path, stat);
+            let name = self.files.names.push(parent, last_component(path));
+            let at = self.files.push(name, stat);
             let sparse = self.holes(path, at, stat)?;
             NodeKind::File(FileRange { layer: self.layer, at, size: stat.size(), sparse: sparse.map(Box::new) })
         })

@@ -32,6 +32,12 @@ pub enum Error {
         /// Why.
         source: tar::WriteError,
     },
+    /// Hard links lead to far longer names than layers hold.
+    #[error("{}: the names that hard links lead to are too long, more than 8 KiB for each entry", Shown(name))]
+    LongLinks {
+        /// The name of the link at which it became too much.
+        name: Vec<u8>,
+    },
     /// The content of a file could not be read a second time.
     #[error("{}: its content cannot be read again: {source}", Shown(name))]
     Content {

@@ -5,21 +5,21 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
+use super::listed_names::{ListedNames, NameId};
 use crate::sys::open_beneath;
 
 /// The regular files of a directory, by number.
 #[derive(Debug)]
 pub(super) struct Files {
     root: File,
-    /// Paths below the root, one after the other.
-    paths: Vec<u8>,
+    /// Their names, and those of the directories above them.
+    pub(super) names: ListedNames,
     list: Vec<ListedFile>,
 }
 
 #[derive(Debug)]
 struct ListedFile {
-    /// The end of its path in `paths`.
-    end: usize,
+    name: NameId,
     version: FileVersion,
 }
 
@@ -50,33 +50,29 @@ impl From<&Metadata> for FileVersion {
 impl Files {
     /// An empty list of files below the directory `root`.
     pub(super) fn new(root: File) -> Self {
-        Self { root, paths: Vec::new(), list: Vec::new() }
+        Self { root, names: ListedNames::new(), list: Vec::new() }
     }
 
     /// Adds a file and returns its number.
-    pub(super) fn push(&mut self, path: &[u8], stat: &Metadata) -> u64 {
-        self.paths.extend_from_slice(path);
-        self.list.push(ListedFile { end: self.paths.len(), version: stat.into() });
+    pub(super) fn push(&mut self, name: NameId, stat: &Metadata) -> u64 {
+        self.list.push(ListedFile { name, version: stat.into() });
         self.list.len() as u64 - 1
     }
 
     /// Opens a file, if it is still the one that was listed. Follows no symbolic link and never waits for a FIFO.
     pub(super) fn open(&self, number: u64) -> io::Result<Option<File>> {
-        let Some((path, _)) = self.listed(number) else { return Ok(None) };
-        let file = open_beneath(self.root.as_fd(), path)?;
+        let Some(listed) = self.listed(number) else { return Ok(None) };
+        let file = open_beneath(self.root.as_fd(), &self.names.path(listed.name))?;
         Ok(self.is_unchanged(number, &file)?.then_some(file))
     }
 
     /// Whether an opened file is still the one that was listed.
     pub(super) fn is_unchanged(&self, number: u64, file: &File) -> io::Result<bool> {
         let now = FileVersion::of(file)?;
-        Ok(self.listed(number).is_some_and(|(_, version)| version == now))
+        Ok(self.listed(number).is_some_and(|listed| listed.version == now))
     }
 
-    fn listed(&self, number: u64) -> Option<(&[u8], FileVersion)> {
-        let at = usize::try_from(number).ok()?;
-        let ListedFile { end, version } = self.list.get(at)?;
-        let start = at.checked_sub(1).map_or(0, |before| self.list[before].end);
-        Some((&self.paths[start..*end], *version))
+    fn listed(&self, number: u64) -> Option<&ListedFile> {
+        self.list.get(usize::try_from(number).ok()?)
     }
 }

@@ -1,7 +1,7 @@
 //! The members of a layer, compactly, until the layers below it have been applied.
 //!
-//! A million entries may wait here, so a name is stored without the prefix that it shares with the previous one, numbers
-//! take only the bytes they need, and values that rarely change cost nothing. The index consists of chunks, each of which
+//! A million entries may wait here, so a name, or a hard link's target, is stored without the prefix that it shares with the
+//! previous one, numbers take only the bytes they need, and values that rarely change cost nothing. The index consists of chunks, each of which
 //! is freed once its members are in the tree, so that names and targets are not held twice (S5).
 
 use std::borrow::Borrow;
@@ -34,6 +34,8 @@ struct Chunk {
 #[derive(Debug, Default)]
 struct PreviousMember {
     path: Vec<u8>,
+    /// The target of the last hard link.
+    target: Vec<u8>,
     offset: u64,
     at: u64,
     meta: Option<Metadata>,
@@ -96,9 +98,7 @@ impl MemberIndex {
         let out = &mut piece.bytes;
         out.push(kind | flags);
         put(out, offset.wrapping_sub(self.last.offset));
-        let shared = self.last.path.iter().zip(member.path).take_while(|(a, b)| a == b).count();
-        put(out, shared as u64);
-        put_text(out, &member.path[shared..]);
+        put_rest(out, &mut self.last.path, member.path);
         if flags & SAME_OWNER == 0 {
             put(out, meta.uid.into());
             put(out, meta.gid.into());
@@ -124,15 +124,13 @@ impl MemberIndex {
                 }
             }
             Entry::Node(NodeKind::Symlink(target)) => put_text(out, target),
-            Entry::HardLink(target) => put_text(out, target),
+            Entry::HardLink(target) => put_rest(out, &mut self.last.target, target),
             Entry::Node(NodeKind::CharDevice(device) | NodeKind::BlockDevice(device)) => {
                 put(out, device.major.into());
                 put(out, device.minor.into());
             }
             Entry::Node(NodeKind::Directory | NodeKind::Fifo) => {}
         }
-        self.last.path.truncate(shared);
-        self.last.path.extend_from_slice(&member.path[shared..]);
         self.last.offset = offset;
         self.last.meta = Some(member.meta);
         if !member.xattrs.is_empty() {
@@ -203,8 +201,7 @@ impl<I: Iterator<Item: Borrow<Chunk>>> ReadMembers for Read<I> {
         let left = &mut left;
         let offset = self.last.offset.wrapping_add(take(left));
         self.last.offset = offset;
-        self.last.path.truncate(take_size(left));
-        self.last.path.extend_from_slice(take_text(left));
+        take_rest(left, &mut self.last.path);
         let mut meta = self.last.meta.unwrap_or(Metadata::IMPLIED_DIRECTORY);
         if first & SAME_OWNER == 0 {
             (meta.uid, meta.gid) = (take32(left), take32(left));
@@ -232,7 +229,10 @@ impl<I: Iterator<Item: Borrow<Chunk>>> ReadMembers for Read<I> {
             CHAR_DEVICE => Entry::Node(NodeKind::CharDevice(take_device(left))),
             BLOCK_DEVICE => Entry::Node(NodeKind::BlockDevice(take_device(left))),
             FIFO => Entry::Node(NodeKind::Fifo),
-            _ => Entry::HardLink(take_text(left).into()),
+            _ => {
+                take_rest(left, &mut self.last.target);
+                Entry::HardLink((*self.last.target).into())
+            }
         };
         let mut xattrs = Xattrs::NONE;
         if first & HAS_XATTRS != 0 {
@@ -243,6 +243,21 @@ impl<I: Iterator<Item: Borrow<Chunk>>> ReadMembers for Read<I> {
         let member = Named { path: &self.last.path, entry, meta, xattrs };
         Some(IndexedMember { offset, member })
     }
+}
+
+/// Adds a text without the prefix that it shares with the `last` one.
+fn put_rest(out: &mut Vec<u8>, last: &mut Vec<u8>, text: &[u8]) {
+    let shared = last.iter().zip(text).take_while(|(a, b)| a == b).count();
+    put(out, shared as u64);
+    put_text(out, &text[shared..]);
+    last.truncate(shared);
+    last.extend_from_slice(&text[shared..]);
+}
+
+/// Changes the `last` text into the next one.
+fn take_rest(left: &mut &[u8], last: &mut Vec<u8>) {
+    last.truncate(take_size(left));
+    last.extend_from_slice(take_text(left));
 }
 
 fn take32(left: &mut &[u8]) -> u32 {

@@ -20,6 +20,11 @@ pub struct Totals {
     pub bytes: u64,
 }
 
+/// How many bytes the targets of hard links may take, and how many more for each entry. Links of a few bytes may lead, through
+/// symlinks, to a file with a path of 64 KiB, which is then written for each (S5).
+const LINKED: u64 = 256 << 20;
+const LINKED_BY_ENTRY: u64 = 8 << 10;
+
 /// Writes everything, the end marker last.
 pub(super) fn write(
     tree: &Sealed<FileRange>,
@@ -31,6 +36,7 @@ pub(super) fn write(
     want(tree, contents);
     let mut meter = progress::start(progress, |progress| progress.writing(content_size(tree)));
     let mut totals = Totals::default();
+    let mut linked = 0_u64;
     let mut header = Vec::new();
     let (mut name, mut first) = (Vec::new(), Vec::new());
     let mut walk = tree.walk();
@@ -47,6 +53,10 @@ pub(super) fn write(
             Entry::Node(kind.as_deref().map(FileRange::layout))
         } else {
             tree.first_path(inode, &mut first);
+            linked += first.len() as u64;
+            if linked > LINKED + LINKED_BY_ENTRY * totals.entries {
+                return Err(Error::LongLinks { name });
+            }
             Entry::HardLink(&*first)
         };
         // The attributes of a hard link are ignored; repeating the inode's would make readers parse them for every name.

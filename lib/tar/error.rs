@@ -67,8 +67,8 @@ pub enum Problem {
     /// An extended attribute is malformed.
     #[error("extended attribute: {0}")]
     Xattr(#[from] PaxXattrError),
-    /// Global attributes would take more memory than the members they apply to.
-    #[error("the attributes of global PAX headers are repeated for too many members that have some of their own")]
+    /// Global headers would take far more memory, or room in the result, than the members that they apply to.
+    #[error("what global PAX headers say is repeated for too many members")]
     RepeatedGlobals,
     /// A device without a number.
     #[error("device in a v7 header, which has no room for its number")]

@@ -28,13 +28,18 @@ pub(super) struct Globals {
     xattrs: PaxXattrs,
     /// The attributes that members without their own share.
     decoded: DecodedXattrs,
-    /// How many bytes of them may still be repeated for members with their own attributes.
+    /// How many bytes may still be repeated: names, and the attributes of members that have some of their own.
     repeatable: u64,
+    /// How many bytes of attributes members may still share. They are in memory once, but examined and written for each.
+    shareable: u64,
 }
 
-/// How many bytes of global attributes may be repeated, and how many more for each member.
+/// How many bytes of global headers may be repeated, and how many more for each member.
 const REPEATED: u64 = 16 << 20;
-const REPEATED_BY_MEMBER: u64 = 512;
+const REPEATED_BY_MEMBER: u64 = 256;
+/// Likewise, of attributes that are shared.
+const SHARED: u64 = 256 << 20;
+const SHARED_BY_MEMBER: u64 = 8 << 10;
 
 impl Globals {
     /// Adds the body of a `g` member, which is at offset `body_at`.
@@ -53,7 +58,17 @@ impl Globals {
         self.attributes = all;
         self.decoded = self.xattrs.clone().decode().map_err(|e| fail(e.into()))?;
         self.repeatable = self.repeatable.max(REPEATED);
+        self.shareable = self.shareable.max(SHARED);
         Ok(())
+    }
+
+    /// Counts what a member takes, perhaps with attributes of its own; `None` if that is too much.
+    fn member(&mut self, has_own: bool) -> Option<()> {
+        let (names, xattrs) = (self.attributes.size_without_xattrs() as u64, self.xattrs.size() as u64);
+        let (repeated, shared) = if has_own { (names + xattrs, 0) } else { (names, xattrs) };
+        self.repeatable = self.repeatable.saturating_add(REPEATED_BY_MEMBER).checked_sub(repeated)?;
+        self.shareable = self.shareable.saturating_add(SHARED_BY_MEMBER).checked_sub(shared)?;
+        Some(())
     }
 }
 
@@ -78,14 +93,12 @@ impl Extensions {
             None if own.is_empty() => return Ok((attributes, DecodedXattrs::default())),
             None => own.decode().map_err(|e| fail(e.into()))?,
             Some(globals) => {
-                globals.repeatable = globals.repeatable.saturating_add(REPEATED_BY_MEMBER);
+                let exceeded = || fail(Problem::RepeatedGlobals);
+                globals.member(!own.is_empty()).ok_or_else(exceeded)?;
                 if own.is_empty() {
                     let decoded = globals.decoded.clone();
                     return Ok((attributes, decoded));
                 }
-                let repeated = globals.xattrs.size() as u64;
-                let left = globals.repeatable.checked_sub(repeated);
-                globals.repeatable = left.ok_or_else(|| fail(Problem::RepeatedGlobals))?;
                 let mut all = globals.xattrs.clone();
                 all.extend(own);
                 all.decode().map_err(|e| fail(e.into()))?

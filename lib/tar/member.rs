@@ -80,6 +80,7 @@ impl<R: BufRead> Reader<R> {
         }
         let mode = if is_symlink { mode } else { decoded.mode(mode) };
 
+        self.small_segments.member();
         let entry = entry.try_map(|()| {
             self.begin_data(size).map_err(fail)?;
             let (size, sparse) = match header.flag() {
@@ -110,7 +111,7 @@ impl<R: BufRead> Reader<R> {
         let without = Problem::Unsupported("sparse file in a header that has no room for its map");
         let sparse = header.sparse().ok_or_else(|| fail(without))?;
         let size = size.map_or_else(|| sparse.real_size(), Ok).map_err(fail)?;
-        let mut map = SparseMap::default();
+        let mut map = SparseMap::new(self.small_segments);
         let mut more = map.push_fields(sparse.map).map_err(|e| fail(e.into()))?;
         let mut extended = sparse.extended != 0;
         while extended {
@@ -123,6 +124,7 @@ impl<R: BufRead> Reader<R> {
             }
             extended = block[504] != 0;
         }
+        self.small_segments.spend(&map);
         let segments = map.finish(size, self.left).map_err(|e| Error::new(Some(&self.name), at, e))?;
         Ok((size, segments))
     }
@@ -138,20 +140,21 @@ impl<R: BufRead> Reader<R> {
         let size = real_size.ok_or_else(|| fail(SparseError::NoSize))?;
         let map = match (major.unwrap_or(0), minor.unwrap_or(0)) {
             (0, _) => {
-                let mut map = SparseMap::default();
+                let mut map = SparseMap::new(self.small_segments);
                 map.push_numbers(numbers, *segments).map_err(fail)?;
                 map
             }
             (1, 0) => self.text_map(&name)?,
             (major, minor) => return Err(fail(SparseError::Version(major, minor))),
         };
+        self.small_segments.spend(&map);
         let segments = map.finish(size, self.left).map_err(fail)?;
         self.name = name;
         Ok((size, segments))
     }
 
     fn text_map(&mut self, name: &[u8]) -> Result<SparseMap, Error> {
-        let mut parser = TextMap::default();
+        let mut parser = TextMap::new(self.small_segments);
         loop {
             let at = self.stream.offset;
             self.left = self.left.checked_sub(UNIT).ok_or_else(|| Error::new(Some(name), at, SparseError::Unended))?;

@@ -3,6 +3,7 @@ use std::io::BufRead;
 use super::extensions::{Extensions, Globals, until_nul};
 use super::header::{self, Block, Header, is_zero};
 use super::limits::{MAX_NAME, MAX_PAX};
+use super::sparse::SmallSegments;
 use super::stream::Stream;
 use super::{BLOCK, End, Error, Member, Part, Problem, Skipped, TrailingSlash, Warning};
 use super::{empty, foreign};
@@ -39,6 +40,8 @@ pub struct Reader<R> {
     pub(super) trailing_slash: TrailingSlash,
     /// The attributes of members so far.
     pub(super) shared: SharedXattrs,
+    /// How many segments of sparse files may be small.
+    pub(super) small_segments: SmallSegments,
     /// Whether there has been a header.
     has_header: bool,
     warnings: Vec<Warning>,
@@ -60,6 +63,7 @@ impl<R: BufRead> Reader<R> {
             globals: None,
             trailing_slash: TrailingSlash::AsInLayers,
             shared: SharedXattrs::default(),
+            small_segments: SmallSegments::default(),
             has_header: false,
             warnings: Vec::new(),
             warned: Vec::new(),

@@ -9,10 +9,12 @@ use super::{BLOCK, Segment};
 /// The most segments a map may have: 16 MiB of memory.
 pub(super) const MAX_SEGMENTS: usize = 1 << 20;
 
-/// The smallest piece of data that archivers store by itself, in bytes.
+/// The smallest piece of data that archivers store by itself, in bytes. A smaller one takes far more room in the index, in
+/// an image and in the result than in the archive.
 const PIECE: u64 = BLOCK as u64;
-/// How many segments may be smaller.
+/// How many segments of an archive may be smaller, and how many more for each member: the last one of a file may be.
 const SMALL_SEGMENTS: u64 = 4096;
+const SMALL_BY_MEMBER: u64 = 4;
 
 /// What is wrong with a sparse map.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +37,7 @@ pub enum SparseError {
     /// More segments than `MAX_SEGMENTS`.
     #[error("it has more than {MAX_SEGMENTS} segments")]
     TooMany,
-    /// More segments than their data can fill, so that the map would take more memory than a real one.
+    /// More segments than their data can fill, so that the map would take more memory than a real one, or more such maps.
     #[error("it has more segments than their data can fill, {PIECE} bytes each")]
     TooThin,
     /// A number in the map is malformed.
@@ -62,15 +64,44 @@ pub enum SparseError {
     Unended,
 }
 
+/// How many small segments an archive may still have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SmallSegments(u64);
+
+impl Default for SmallSegments {
+    fn default() -> Self {
+        Self(SMALL_SEGMENTS)
+    }
+}
+
+impl SmallSegments {
+    /// Adds the share of a member.
+    pub(super) fn member(&mut self) {
+        self.0 = self.0.saturating_add(SMALL_BY_MEMBER);
+    }
+
+    /// A complete map counts.
+    pub(super) fn spend(&mut self, map: &SparseMap) {
+        self.0 = self.0.saturating_sub((map.segments.len() as u64).saturating_sub(map.mapped / PIECE));
+    }
+}
+
 /// A map under construction: checked for order, without empty segments, with adjacent ones joined.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct SparseMap {
+    /// How many segments may be small.
+    small: SmallSegments,
     segments: Vec<Segment>,
     mapped: u64,
     end: u64,
 }
 
 impl SparseMap {
+    /// An empty map.
+    pub(super) fn new(small: SmallSegments) -> Self {
+        Self { small, segments: Vec::new(), mapped: 0, end: 0 }
+    }
+
     /// Adds the next segment.
     ///
     /// # Errors
@@ -79,7 +110,7 @@ impl SparseMap {
         let out_of_place = SparseError::Order { offset, len };
         let Some(end) = offset.checked_add(len).filter(|_| offset >= self.end) else { return Err(out_of_place) };
         let full = self.segments.len() == MAX_SEGMENTS;
-        let thin = self.segments.len() as u64 >= SMALL_SEGMENTS.saturating_add(self.mapped / PIECE);
+        let thin = self.segments.len() as u64 >= self.small.0.saturating_add(self.mapped / PIECE);
         match self.segments.last_mut() {
             _ if len == 0 => {}
             Some(last) if offset == last.offset + last.len => last.len += len,
@@ -144,7 +175,7 @@ fn field(bytes: &[u8]) -> Result<u64, SparseError> {
 
 /// The map of PAX 1.0, in blocks before the data: decimal numbers, each followed by a line feed, first the number of pairs,
 /// then the pairs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TextMap {
     map: SparseMap,
     number: Vec<u8>,
@@ -153,6 +184,11 @@ pub(super) struct TextMap {
 }
 
 impl TextMap {
+    /// Nothing has been read.
+    pub(super) fn new(small: SmallSegments) -> Self {
+        Self { map: SparseMap::new(small), number: Vec::new(), pairs_left: None, offset: None }
+    }
+
     /// Reads the next block of the map; returns the map if it ends there. The rest of the block is padding.
     ///
     /// # Errors
@@ -178,7 +214,8 @@ impl TextMap {
                 }
             }
             if self.pairs_left == Some(0) && self.offset.is_none() {
-                return Ok(Some(std::mem::take(&mut self.map)));
+                let empty = SparseMap::new(self.map.small);
+                return Ok(Some(std::mem::replace(&mut self.map, empty)));
             }
         }
         Ok(None)
@@ -215,9 +252,13 @@ mod tests {
         Segment { offset, len }
     }
 
+    fn map_of() -> SparseMap {
+        SparseMap::new(SmallSegments::default())
+    }
+
     #[test]
     fn a_map_is_checked_and_tidied() {
-        let mut map = SparseMap::default();
+        let mut map = map_of();
         for (offset, len) in [(0, 0), (512, 512), (1024, 10), (4096, 0), (4096, 1), (9000, 0)] {
             map.push(offset, len).unwrap();
         }
@@ -225,7 +266,7 @@ mod tests {
         assert_eq!(map.push(u64::MAX, 1), Err(SparseError::Order { offset: u64::MAX, len: 1 }));
         assert_eq!(map.finish(9000, 523), Ok(Some(vec![seg(512, 522), seg(4096, 1)])));
         let filled = |size, stored| {
-            let mut map = SparseMap::default();
+            let mut map = map_of();
             map.push(0, 10).unwrap();
             map.finish(size, stored)
         };
@@ -238,26 +279,44 @@ mod tests {
     #[test]
     fn a_map_is_no_larger_than_its_data_can_fill() {
         let push = |map: &mut SparseMap, count: u64, len: u64| (0..count).try_for_each(|at| map.push(at * 1024, len));
-        assert_eq!(push(&mut SparseMap::default(), 100_000, 512), Ok(()));
-        assert_eq!(push(&mut SparseMap::default(), SMALL_SEGMENTS, 1), Ok(()));
-        assert_eq!(push(&mut SparseMap::default(), 100_000, 1), Err(SparseError::TooThin));
-        assert_eq!(push(&mut SparseMap::default(), 100_000, 256), Err(SparseError::TooThin));
+        assert_eq!(push(&mut map_of(), 100_000, 512), Ok(()));
+        assert_eq!(push(&mut map_of(), SMALL_SEGMENTS, 1), Ok(()));
+        assert_eq!(push(&mut map_of(), 100_000, 1), Err(SparseError::TooThin));
+        assert_eq!(push(&mut map_of(), 100_000, 256), Err(SparseError::TooThin));
+    }
+
+    #[test]
+    fn small_segments_of_all_members_count() {
+        let mut small = SmallSegments::default();
+        let mut member = |count: u64, len: u64| {
+            small.member();
+            let mut map = SparseMap::new(small);
+            (0..count).try_for_each(|at| map.push(at * 1024, len))?;
+            small.spend(&map);
+            map.finish(count * 1024, count * len)
+        };
+        assert!(member(SMALL_SEGMENTS, 1).is_ok());
+        for _ in 0..10_000 {
+            assert!(member(SMALL_BY_MEMBER, 1).is_ok());
+            assert!(member(10, 512).is_ok());
+        }
+        assert_eq!(member(100_000, 1), Err(SparseError::TooThin));
     }
 
     #[test]
     fn the_text_map() {
         let mut block = [0; BLOCK];
         block[..20].copy_from_slice(b"2\n512\n10\n4096\n512\nXY");
-        let map = TextMap::default().block(&block).unwrap().unwrap();
+        let map = TextMap::new(SmallSegments::default()).block(&block).unwrap().unwrap();
         assert_eq!(map.finish(5000, 522), Ok(Some(vec![seg(512, 10), seg(4096, 512)])));
         for bad in ["x\n", "\n", "1\n-1\n", "123456789012345678901", "1\n5\n99999999999999999999\n"] {
             let mut block = [b'\n'; BLOCK];
             block[..bad.len()].copy_from_slice(bad.as_bytes());
-            assert!(TextMap::default().block(&block).is_err(), "{bad}");
+            assert!(TextMap::new(SmallSegments::default()).block(&block).is_err(), "{bad}");
         }
         let mut open = [b'0'; BLOCK];
         open[1] = b'\n';
-        assert!(TextMap::default().block(&open).unwrap().is_some());
+        assert!(TextMap::new(SmallSegments::default()).block(&open).unwrap().is_some());
     }
 
     #[test]

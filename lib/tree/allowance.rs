@@ -16,6 +16,8 @@ const OUTPUT_BY_MEMBER: u64 = 8 << 10;
 /// How many path components may be walked, in addition to those in the layer.
 const STEPS: u64 = 1 << 20;
 const STEPS_BY_MEMBER: u64 = 64;
+/// Reading so many bytes of a symlink's target takes as long as a step: it need not contain a component.
+const TARGET_BY_STEP: usize = 32;
 
 /// What is left of the allowance.
 #[derive(Debug)]
@@ -48,6 +50,11 @@ impl Allowance {
     /// Walks `steps` components.
     pub(super) fn steps(&mut self, steps: usize) -> Result<(), Exhausted> {
         spend(&mut self.steps, steps as u64, Exhausted::Steps)
+    }
+
+    /// Follows a symlink with a target of `len` bytes.
+    pub(super) fn symlink(&mut self, len: usize) -> Result<(), Exhausted> {
+        self.steps(len / TARGET_BY_STEP)
     }
 
     /// Makes a directory with a path of `path` bytes.

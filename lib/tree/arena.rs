@@ -19,13 +19,18 @@ pub(super) struct Slot(pub(super) u32);
 
 const NONE: u32 = u32::MAX;
 
+/// Up to so many bytes, names of removed nodes stay.
+const REMOVED_NAMES: usize = 1 << 20;
+
 /// All names and inodes of a tree.
 #[derive(Clone, Debug)]
 pub(super) struct Arena<C> {
     nodes: Vec<Node>,
     inodes: Vec<Inode<C>>,
-    /// All names, one after the other, including those of removed nodes.
+    /// All names, one after the other, including some of removed nodes.
     names: Vec<u8>,
+    /// How many bytes of them are of removed nodes.
+    removed_names: usize,
     table: Table,
     free_node: u32,
     free_inode: u32,
@@ -82,6 +87,7 @@ impl<C> Arena<C> {
             nodes: vec![root],
             inodes: Vec::new(),
             names: Vec::new(),
+            removed_names: 0,
             table: Table::default(),
             free_node: NONE,
             free_inode: NONE,
@@ -204,6 +210,9 @@ impl<C> Arena<C> {
     /// Gives an inode the name `name` in `dir`, which must be free.
     pub(super) fn attach(&mut self, dir: NodeId, name: &[u8], slot: Slot) -> Result<NodeId, NumbersExhausted> {
         let name_len = u32::try_from(name.len()).map_err(|_| NumbersExhausted)?;
+        if self.removed_names > REMOVED_NAMES.max(self.names.len() / 2) {
+            self.drop_removed_names();
+        }
         let name_at = self.names.len() as u64;
         let head = self.inode(self.slot(dir)).child;
         let hash = self.hash(dir, name);
@@ -282,10 +291,26 @@ impl<C> Arena<C> {
             }
             self.unlink(slot);
             let node = &mut self.nodes[id.0 as usize];
+            self.removed_names += node.name_len as usize;
             node.next = self.free_node;
             node.inode = NONE;
             self.free_node = id.0;
         }
+    }
+
+    /// Closes the gaps that removed nodes have left between the names: a few symlinks can make and remove long names again
+    /// and again.
+    fn drop_removed_names(&mut self) {
+        let mut names = Vec::with_capacity(self.names.len() - self.removed_names);
+        for id in (0..self.nodes.len()).filter_map(|at| u32::try_from(at).ok()).map(NodeId) {
+            if self.node(id).inode != NONE {
+                let name_at = names.len() as u64;
+                names.extend_from_slice(self.name(id));
+                self.nodes[id.0 as usize].name_at = name_at;
+            }
+        }
+        self.names = names;
+        self.removed_names = 0;
     }
 
     /// Removes one name of an inode.
@@ -331,6 +356,12 @@ impl<C> Arena<C> {
             }
             self.inodes[at].child = next;
         }
+    }
+
+    /// The memory that names take, in bytes.
+    #[cfg(test)]
+    pub(super) fn names_size(&self) -> usize {
+        self.names.capacity()
     }
 
     /// Writes the path of a name, without leading `/`, into `path`.

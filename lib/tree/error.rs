@@ -63,7 +63,7 @@ pub enum Error {
     /// The paths of missing parents and through symlinks are far longer than the names in the layers.
     #[error("{}: the paths of missing parents and behind symlinks are too long, more than 8 KiB for each entry", Shown(.0))]
     TooLongPaths(Box<[u8]>),
-    /// Symlinks lead through far more directories than the names have.
-    #[error("{}: the ways through symlinks are too long, more than 64 directories for each entry", Shown(.0))]
+    /// Symlinks lead through far more directories than the names have, or have very long targets.
+    #[error("{}: the ways through symlinks are too long, more than 64 directories or 2 KiB of targets for each entry", Shown(.0))]
     TooManySteps(Box<[u8]>),
 }

@@ -120,6 +120,7 @@ impl HiddenEntries {
                 if target.starts_with(b"/") {
                     here = vec![root];
                 }
+                allowance.symlink(target.len())?;
                 parts.follow(target)?;
                 continue;
             }

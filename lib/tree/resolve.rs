@@ -170,6 +170,7 @@ impl PathResolver {
                         here = FoundDirectory::root(root);
                     }
                     following.push(FollowedSymlink { node, left: parts.left(), before: parts.followed });
+                    allowance.symlink(target.len())?;
                     parts.follow(target)?;
                 }
                 (_, _, Missing::Stop) => return Ok(None),

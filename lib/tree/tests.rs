@@ -353,6 +353,39 @@ fn ways_through_symlinks_are_remembered() {
 }
 
 #[test]
+fn targets_without_components_are_paid_for() {
+    let way = "./".repeat(2000);
+    let links: String = (0..40).map(|at| format!("l{at} -> {way}l{}\n", at + 1)).collect();
+    let layer = format!("l40/\n{links}");
+    let names: String = (0..10_000).map(|at| format!("l0/{at} = 1\n")).collect();
+    assert_eq!(merge(&[&layer, &names]).unwrap().len(), 1 + 1 + 40 + 10_000);
+    let names: String = (0..10_000).map(|at| format!("l0/{at} = 1\ns -> {at}\n")).collect();
+    fails(&[&layer, &names], "the ways through symlinks are too long");
+    let whiteouts: String = (0..10_000).map(|at| format!("l0/.wh.{at} = \n")).collect();
+    fails(&[&layer, &whiteouts], "the ways through symlinks are too long");
+}
+
+#[test]
+fn names_that_are_gone_take_no_memory() {
+    // Each pair of short names makes a long one behind a symlink, and removes it again.
+    let mut layer = format!("s -> d/{}\n", "n".repeat(4000));
+    for at in 0..3000 {
+        layer += &format!("s/x = 1\nd = 1\nkept{at} = {at}\n");
+    }
+    let hidden: String = (0..1000).map(|at| format!("h{at} == kept{at}\n")).collect();
+    let whiteouts: String = (0..1000).map(|at| format!(".wh.kept{at} = \n")).collect();
+    let tree = merge(&[&layer, &[&*hidden, &layer, &whiteouts].concat()]).unwrap();
+    assert!(tree.arena.names_size() < 4 << 20, "{} bytes of names", tree.arena.names_size());
+    let expected =
+        (0..3000).flat_map(|at| [(at < 1000).then(|| format!("h{at} = {at}")), Some(format!("kept{at} = {at}"))]);
+    let mut expected: Vec<String> = expected.flatten().collect();
+    expected.sort_unstable();
+    let shown = show(&tree);
+    let shown: Vec<&str> = shown.lines().filter(|line| line.starts_with(['h', 'k'])).collect();
+    assert_eq!(shown, expected);
+}
+
+#[test]
 fn a_way_up_is_paid_for_by_the_way_down() {
     // One deep name and many that are not: the directory of the last entry is left only once.
     let layer =

@@ -207,6 +207,7 @@ impl Whiteouts {
                         here = NodeId::ROOT;
                         hidden = 0;
                     }
+                    allowance.symlink(target.len())?;
                     parts.follow(target)?;
                 }
                 _ => return Ok(None),

@@ -198,6 +198,27 @@ fn a_million_hard_links() {
     assert_eq!(listed.text(), "1000000\n");
 }
 
+/// A link of a few bytes to a name of 60 KB, by way of symlinks: each would be 60 KB of the result.
+#[test]
+fn hard_links_to_a_name_that_is_long_behind_symlinks() {
+    let scratch = scratch();
+    let part = vec!["a".repeat(250); 15].join("/");
+    let mut items = vec![item(vec![&*part; 15].join("/") + "/f", What::File(b"x".to_vec()))];
+    for number in 1..=15 {
+        let before = if number == 1 { String::new() } else { format!("z{}/", number - 1) };
+        items.push(item(format!("z{number}"), What::Symlink((before + &part).into())));
+    }
+    items.extend((0..20_000).map(|number| item(format!("l{number}"), What::Link(b"z15/f".to_vec()))));
+    let archive = file(scratch.path(), &tar(&items));
+    let image = scratch.path().join("image");
+    let bomb = Bomb::in_directory(scratch.path());
+    bomb.run(PACK, &[&image, &archive]).succeeds().quiet();
+    e2fsck_clean(&image);
+    let refused = bomb.run(&format!("{FLATTEN} >/dev/null"), &[&archive]);
+    let refused = refused.fails_with(1, "the names that hard links lead to are too long").one_line();
+    assert!(refused.stderr.contains(": l"), "{}", refused.stderr);
+}
+
 #[test]
 fn as_many_hard_links_as_ext4_has() {
     let scratch = scratch();

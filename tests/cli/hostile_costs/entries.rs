@@ -1,6 +1,7 @@
 //! Memory an entry: at most 300 bytes beyond names and values held once, of every kind of entry (S5).
 
 use std::fs;
+use std::ops::Add;
 
 use super::tars::{each, extension, file, header, member, record, sealed};
 use super::{FLATTEN, PACK, cost};
@@ -91,6 +92,34 @@ fn an_entry_takes_at_most_300_bytes() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Directories are read without their bytes being counted, so the path that leads to one is no reason to take more.
+#[test]
+fn an_entry_deep_in_a_directory_takes_at_most_300_bytes() {
+    const FILES: usize = 6000;
+    let scratch = scratch();
+    let peak = |what: &str, below: &str| {
+        let directory = scratch.path().join(what).join(below);
+        fs::create_dir_all(&directory).unwrap();
+        for at in 0..FILES {
+            let path = directory.join(format!("{at:08}"));
+            match (what, at % 2) {
+                ("directories", _) => fs::create_dir(path).unwrap(),
+                ("links", 1) => fs::hard_link(directory.join(format!("{:08}", at - 1)), path).unwrap(),
+                _ => fs::write(path, "").unwrap(),
+            }
+        }
+        let peak = (0..ROUNDS).map(|_| cost(scratch.path(), &format!("{FLATTEN} -l {what}")).kib);
+        peak.fold(f64::MAX, f64::min)
+    };
+    for what in ["files", "links", "directories"] {
+        // First some at the top, then as many more deep down.
+        let [shallow, deep] = ["", &"d".repeat(200).add("/").repeat(15)].map(|below| peak(what, below));
+        let bytes = (deep - shallow) * 1024.0 / FILES as f64;
+        println!("{what}: {bytes:.0} bytes an entry");
+        assert!(bytes < ALLOWED, "{what}: {bytes:.0} bytes an entry");
+    }
 }
 
 /// A name of eight bytes in a directory of 500.

@@ -234,6 +234,22 @@ fn attributes_of_globals_are_shared_by_members() {
     assert_eq!(members(&[vec![small], many].concat()).len(), 1000);
 }
 
+/// One header of a few KiB must not stand for gigabytes, in memory or in a result (S5).
+#[test]
+fn what_globals_give_to_all_is_bounded() {
+    let many: Vec<Vec<u8>> = (0..40_000).map(|i| plain(&i.to_string())).collect();
+    let after = |global: Vec<u8>| [vec![global], many.clone()].concat();
+    let long = "x".repeat(4000);
+    for records in [[("path", &*long)], [("linkpath", &long)], [("GNU.sparse.name", &long)]] {
+        assert!(error(&after(pax(b'g', &records))).contains("repeated for too many members"), "{records:?}");
+    }
+    assert!(error(&after(pax(b'g', &[("SCHILY.xattr.user.a", &*"g".repeat(60_000))]))).contains("too many members"));
+    // As much as an honest one says.
+    let label = ("SCHILY.xattr.security.selinux", "system_u:object_r:usr_t:s0");
+    let comment = ("comment", "0123456789abcdef0123456789abcdef01234567");
+    assert_eq!(members(&after(pax(b'g', &[label, comment]))).len(), 40_000);
+}
+
 #[test]
 fn only_files_and_unknown_types_have_a_body() {
     let mut link = Raw::new("l", b'2', 1000);
@@ -528,6 +544,12 @@ fn sparse_maps_that_lie() {
     assert!(error(&[v0("2,x", "1"), file("f", b"ab")]).ends_with("GNU.sparse.map \"2,x\" is not a number"));
     let many = pax(b'x', &[("GNU.sparse.map", &*"1,".repeat(2_100_000))]);
     assert!(error(&[many, plain("f")]).ends_with("sparse map of more than 1048576 segments"));
+    // Files of 1,000 segments of a byte each: a few, but not any number of them.
+    let map = (0..1000).map(|at| format!("{},1", at * 8192)).collect::<Vec<_>>().join(",");
+    let small = [pax(b'x', &[("GNU.sparse.size", "8192000"), ("GNU.sparse.map", &*map)]), file("f", &[b'x'; 1000])];
+    assert_eq!(members(&vec![small.concat(); 3]).len(), 3);
+    let said = error(&vec![small.concat(); 5]);
+    assert!(said.ends_with("it has more segments than their data can fill, 512 bytes each"), "{said}");
     let holes = pax(b'x', &[("SUN.holesdata", " 0 10 20")]);
     assert!(error(&[holes, plain("f")]).ends_with("PAX header: SUN.holesdata is not supported"));
 }
