@@ -6,7 +6,7 @@ use std::process::{self, ExitCode};
 use oci2ext4::cli::{self, AtPath, Failure, OciFetch, Output};
 use oci2ext4::image::layer_manifest::{Record, Writer};
 use oci2ext4::source;
-use oci2ext4::sys::Replaced;
+use oci2ext4::sys::{Replaced, WaitingWriter};
 
 const TOOL: &str = "oci-fetch";
 
@@ -25,7 +25,7 @@ fn fetch(options: &OciFetch) -> Result<(), Failure> {
     let options = options.options()?;
     cli::while_read(move || {
         let start = if cli::is_kept() { Writer::to_be_kept } else { Writer::new };
-        let mut manifest = start(io::stdout());
+        let mut manifest = start(WaitingWriter(io::stdout()));
         let fetched = source::fetch(&locator, &options, &progress, &mut manifest);
         cli::clear_progress();
         let fetched = fetched.map_err(Failure::failed)?;

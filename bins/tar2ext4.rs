@@ -7,6 +7,7 @@ use std::time::Instant;
 use oci2ext4::cli::{self, AtPath, Failure, Refusals, Tar2ext4, WatchedInput};
 use oci2ext4::ext4::{FreshFile, InPlace, WriteBehind};
 use oci2ext4::pack::{self, PackOptions};
+use oci2ext4::sys::WaitingWriter;
 
 const TOOL: &str = "tar2ext4";
 
@@ -44,7 +45,7 @@ fn tar2ext4(args: &Tar2ext4) -> Result<(), Failure> {
     cli::clear_progress();
     let report = report.map_err(|error| args.failure(error, room))?;
     let verity = tree.as_ref().map(|tree| args.write_tree(tree, &output, &report)).transpose()?;
-    let reported = args.write_report(TOOL, &report, verity.as_ref(), &mut io::stdout().lock());
+    let reported = args.write_report(TOOL, &report, verity.as_ref(), &mut WaitingWriter(io::stdout()));
     reported.map_err(|error| Failure::failed(AtPath::new("standard output".as_ref(), error)))?;
     tree.map_or(Ok(()), |tree| tree.commit(args.fsync))?;
     output.commit(args.fsync).map_err(Failure::failed)?;

@@ -85,6 +85,8 @@ mod readme_cluster;
 mod readme_init;
 #[path = "cli/self_test.rs"]
 mod self_test;
+#[path = "cli/streams.rs"]
+mod streams;
 #[path = "cli/tar2ext4_borders.rs"]
 mod tar2ext4_borders;
 #[path = "cli/tar2ext4_damage.rs"]

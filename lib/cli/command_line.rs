@@ -6,13 +6,14 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 
 use super::{Failure, completions};
+use crate::sys::WaitingWriter;
 
 /// The flags of this process; `None` when the command line asked for help or the like, which has been printed.
 ///
 /// # Errors
 /// [`Failure::Usage`] in one line (S4) when the command line makes no sense.
 pub fn command_line<T: Parser + CommandFactory>() -> Result<Option<T>, Failure> {
-    if completions::<T>(std::env::args_os(), &mut io::stdout())? {
+    if completions::<T>(std::env::args_os(), &mut WaitingWriter(io::stdout()))? {
         return Ok(None);
     }
     match T::try_parse() {

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::beginning::beginning;
 use super::descriptor::{Descriptor, Entries, or_default};
 use super::media_type;
 
@@ -105,7 +106,7 @@ impl Document {
         }
         let stated = Some(own).filter(|t| !t.is_empty()).or(declared.filter(known));
         if let Some(other) = stated.as_ref().filter(|t| !known(t)) {
-            return Err(DocumentError::Unknown(Some(other.chars().take(100).collect())));
+            return Err(DocumentError::Unknown(Some(beginning(other, 100))));
         }
         // A tool that reads it as the other kind would see another image (CVE-2021-41190).
         if raw.manifests.is_some() && (raw.config.is_some() || raw.layers.is_some()) {
@@ -141,10 +142,10 @@ fn manifest(
     let kind = media_type::essence(&config.media_type);
     if !media_type::is_config(&kind) {
         let kind = artifact_type.unwrap_or(kind);
-        return Err(DocumentError::Artifact(kind.chars().take(100).collect()));
+        return Err(DocumentError::Artifact(beginning(&kind, 100)));
     }
     if let Some(at) = layers.iter().position(|layer| layer.media_type.ends_with("+encrypted")) {
-        return Err(DocumentError::Encrypted(at, layers[at].media_type.chars().take(100).collect()));
+        return Err(DocumentError::Encrypted(at, beginning(&layers[at].media_type, 100)));
     }
     Ok(Document::Manifest(Box::new(Manifest { media_type, config, layers })))
 }

@@ -1,5 +1,6 @@
 //! References, digests, platforms, manifests and the layer manifest (M rules).
 
+pub(crate) mod beginning;
 mod config;
 mod descriptor;
 mod digest;

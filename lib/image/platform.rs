@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use super::beginning::beginning;
 use super::descriptor::{DescribedPlatform, Descriptor};
 use super::layer_manifest::PlatformRecord;
 
@@ -153,7 +154,7 @@ impl FromStr for Platform {
     type Err = PlatformError;
 
     fn from_str(text: &str) -> Result<Self, PlatformError> {
-        let error = || PlatformError(text.chars().take(100).collect());
+        let error = || PlatformError(beginning(text, 100));
         let (bare, features) = without_features(text).ok_or_else(error)?;
         let parts: Vec<&str> = bare.split('/').collect();
         let is_word = |part: &&str| {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Digest;
+use super::beginning::beginning;
 
 /// The default registry.
 pub const DEFAULT_REGISTRY: &str = "docker.io";
@@ -74,7 +75,7 @@ impl FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        parse(text).map_err(|what| ReferenceError { text: text.chars().take(300).collect(), what })
+        parse(text).map_err(|what| ReferenceError { text: beginning(text, 300), what })
     }
 }
 

@@ -1,5 +1,6 @@
 //! A server's answer: its headers, its body in pieces or whole, and its own words about an error.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,8 +12,10 @@ use reqwest::{Response, StatusCode};
 use super::destination::Referrer;
 use super::failure;
 use super::runtime::Runtime;
+use super::secret::scrub_also;
 use super::url::{self, Url};
 use super::{Error, retry, scrub};
+use crate::image::beginning::beginning;
 
 /// How many bytes of a server's error text are read, and how many characters of it are shown.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -24,6 +27,8 @@ pub(super) struct Answer {
     pub response: Response,
     /// The final address, after redirects.
     pub url: Url,
+    /// Whether a redirect led there.
+    pub followed: bool,
     /// Whether a redirect led to another host.
     pub redirected: bool,
     /// The server that was asked.
@@ -103,16 +108,16 @@ impl Answer {
     /// bytes are accepted whatever the header says, since some blob stores set it for every file that is compressed.
     pub(super) fn encoding(&self) -> String {
         // What is cut within a secret would not be known for one.
-        let named = self.encoded().map(|name| scrub(name).chars().take(20).collect::<String>());
+        let named = self.encoded().map(|name| beginning(&scrub(name), 20));
         named.map(|name| format!(" (sent with Content-Encoding {name}, which was not asked for)")).unwrap_or_default()
     }
 
     /// Turns an unsuccessful answer into an error.
-    pub(super) fn into_error(self) -> Error {
+    pub(super) fn into_error(mut self) -> Error {
         let status = self.status();
         let retry_after = self.header("retry-after").and_then(retry::retry_after);
         let (url, redirected) = (url::shown(&self.url), self.redirected);
-        let message = message(&self.body_start()).map(|text| shorten(&scrub(&text)));
+        let message = message(&self.body_start()).map(|text| beginning(&self.scrub(&text), MAX_MESSAGE));
         let status_text = match status.canonical_reason() {
             Some(reason) => format!("{} {reason}", status.as_u16()),
             None => status.as_u16().to_string(),
@@ -120,7 +125,18 @@ impl Answer {
         Error::Status { url, status: status_text, code: status.as_u16(), message, retry_after, redirected }
     }
 
-    fn body_start(mut self) -> Vec<u8> {
+    /// Removes from this server's words what it may repeat: secrets, and the signature in the query of an address that
+    /// another server made for us.
+    fn scrub(&self, text: &str) -> String {
+        /// How many values are taken for such, and how long the shortest is.
+        const MOST: usize = 32;
+        const SHORTEST: usize = 8;
+        let query = self.url.query_pairs().filter(|_| self.followed);
+        let values = query.map(|(name, value)| if value.is_empty() { name } else { value });
+        scrub_also(text, values.filter(|value| value.len() >= SHORTEST).take(MOST).map(Cow::into_owned))
+    }
+
+    fn body_start(&mut self) -> Vec<u8> {
         // The text of an error is a bonus: whatever arrives is enough, and it may not take long.
         let deadline = Instant::now() + self.silence;
         let mut bytes = Vec::new();
@@ -198,11 +214,4 @@ fn message(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     (!text.is_empty() && !text.starts_with('<')).then(|| text.to_owned())
-}
-
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(MAX_MESSAGE) {
-        Some((at, _)) => format!("{}...", &text[..at]),
-        None => text.to_owned(),
-    }
 }

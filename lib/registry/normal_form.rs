@@ -22,7 +22,7 @@ pub(super) fn decode(text: &[NormalByte]) -> Vec<NormalByte> {
     let mut at = 0;
     while let Some(((byte, range), rest)) = text[at..].split_first() {
         let (character, len) = match byte {
-            b'%' => number(rest, 2, 16).map_or((None, 1), |character| (Some(character), 3)),
+            b'%' => percent(rest).map_or((None, 1), |(character, len)| (Some(character), 1 + len)),
             b'\\' => backslash(rest).map_or((None, 1), |(character, len)| (Some(character), 1 + len)),
             b'&' => entity(rest).map_or((None, 1), |(character, len)| (Some(character), 1 + len)),
             _ => (None, 1),
@@ -69,11 +69,28 @@ fn number(text: &[NormalByte], digits: usize, radix: u32) -> Option<u32> {
     })
 }
 
+/// Parses an escape after its percent sign: the character, and the number of bytes.
+fn percent(text: &[NormalByte]) -> Option<(u32, usize)> {
+    match text.first()?.0 {
+        b'u' => Some((number(&text[1..], 4, 16)?, 5)),
+        _ => Some((number(text, 2, 16)?, 2)),
+    }
+}
+
 /// Parses an escape after its backslash: the character, and the number of bytes.
 fn backslash(text: &[NormalByte]) -> Option<(u32, usize)> {
+    const LONGEST: usize = 8;
+    let digits = text.get(1..).unwrap_or_default();
     match text.first()?.0 {
-        b'x' => Some((number(&text[1..], 2, 16)?, 3)),
-        b'u' => Some((number(&text[1..], 4, 16)?, 5)),
+        b'x' => Some((number(digits, 2, 16)?, 3)),
+        b'u' if digits.first()?.0 == b'{' => {
+            let end = digits.iter().take(LONGEST).position(|(byte, _)| *byte == b'}')?;
+            Some((number(&digits[1..], end.checked_sub(1)?, 16)?, 2 + end))
+        }
+        // In lower case too, Go's and Python's long form.
+        b'u' if number(digits, 4, 16)? == 0 && number(digits, 8, 16).is_some() => Some((number(digits, 8, 16)?, 9)),
+        b'u' => Some((number(digits, 4, 16)?, 5)),
+        b'0'..=b'3' => Some((number(text, 3, 8)?, 3)),
         b'n' | b'r' | b't' => Some((u32::from(b'\n'), 1)),
         byte @ (b'"' | b'\\' | b'/' | b'\'') => Some((byte.into(), 1)),
         _ => None,
@@ -82,21 +99,64 @@ fn backslash(text: &[NormalByte]) -> Option<(u32, usize)> {
 
 /// Parses an entity after its ampersand: the character, and the number of bytes.
 fn entity(text: &[NormalByte]) -> Option<(u32, usize)> {
-    const LONGEST: usize = 8;
+    const LONGEST: usize = 12;
     let end = text.iter().take(LONGEST).position(|(byte, _)| *byte == b';')?;
     let name: Vec<u8> = text[..end].iter().map(|(byte, _)| *byte).collect();
     let character = match &*name {
-        b"amp" => b'&'.into(),
-        b"lt" => b'<'.into(),
-        b"gt" => b'>'.into(),
-        b"quot" => b'"'.into(),
-        b"apos" => b'\''.into(),
         [b'#', b'x', ..] if end > 2 => number(&text[2..], end - 2, 16)?,
         [b'#', ..] if end > 1 => number(&text[1..], end - 1, 10)?,
-        _ => return None,
+        name => u32::from(ENTITIES.iter().find(|(known, _)| known.as_bytes() == name)?.1),
     };
     Some((character, end + 1))
 }
+
+/// The names that HTML has for ASCII characters, in lower case.
+const ENTITIES: [(&str, u8); 44] = [
+    ("amp", b'&'),
+    ("apos", b'\''),
+    ("ast", b'*'),
+    ("bsol", b'\\'),
+    ("colon", b':'),
+    ("comma", b','),
+    ("commat", b'@'),
+    ("dash", b'-'),
+    ("dollar", b'$'),
+    ("equals", b'='),
+    ("excl", b'!'),
+    ("grave", b'`'),
+    ("gt", b'>'),
+    ("hat", b'^'),
+    ("hyphen", b'-'),
+    ("lbrace", b'{'),
+    ("lbrack", b'['),
+    ("lcub", b'{'),
+    ("lowbar", b'_'),
+    ("lpar", b'('),
+    ("lsqb", b'['),
+    ("lt", b'<'),
+    ("midast", b'*'),
+    ("minus", b'-'),
+    ("nbsp", b' '),
+    ("newline", b'\n'),
+    ("num", b'#'),
+    ("percnt", b'%'),
+    ("period", b'.'),
+    ("plus", b'+'),
+    ("quest", b'?'),
+    ("quot", b'"'),
+    ("rbrace", b'}'),
+    ("rbrack", b']'),
+    ("rcub", b'}'),
+    ("rpar", b')'),
+    ("rsqb", b']'),
+    ("semi", b';'),
+    ("sol", b'/'),
+    ("tab", b'\t'),
+    ("tilde", b'~'),
+    ("underbar", b'_'),
+    ("verbar", b'|'),
+    ("vert", b'|'),
+];
 
 fn low(byte: u32) -> u8 {
     u8::try_from(byte).unwrap_or_default()

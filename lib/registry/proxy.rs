@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::destination::Zone;
 use super::url::{self, Url};
-use super::{Error, Secret};
+use super::{Error, secret};
 
 /// The schemes of supported proxies.
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
@@ -48,10 +48,7 @@ fn parse(address: &str) -> Option<Url> {
         None if address.contains("://") => return None,
         None => format!("http://{address}").parse().ok()?,
     };
-    if let Some(password) = url.password() {
-        // Only to have it removed from messages.
-        let _ = Secret::new(password);
-    }
+    secret::hide_userinfo(url.username(), url.password());
     usable(&url).then_some(url)
 }
 

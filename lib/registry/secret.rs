@@ -8,6 +8,7 @@ use std::sync::{PoisonError, RwLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 
 use super::normal_form::{NormalByte, decode, decoded, exact, loose};
 use crate::image::hex;
@@ -18,15 +19,23 @@ const SHORTEST: usize = 3;
 /// How many leading characters are enough to recognise a truncated secret.
 const BEGINNING: usize = 8;
 
+/// A user's name without a password is a token if it is this long.
+const TOKEN: usize = 16;
+
 /// How many comparisons with a secret are allowed for each byte of a text.
 const MOST_WORK: usize = 64;
 
 /// The replacement for a secret.
 const MASK: &str = "***";
 
-/// All forms of secrets. There are only as many as a run has passwords and tokens.
+/// The end of a text that was cut, as messages write it.
+const CUT: &str = "...";
+
+/// All forms of the secrets of this run. There are only as many as it has passwords and tokens.
 static KNOWN: RwLock<Known> = RwLock::new(Known { strict: Vec::new(), loose: Vec::new() });
 
+/// All forms of some secrets.
+#[derive(Default)]
 struct Known {
     /// As [`exact`] and [`decoded`] return them.
     strict: Vec<Vec<u8>>,
@@ -43,7 +52,7 @@ impl Secret {
     #[must_use]
     pub fn new(text: impl Into<Vec<u8>>) -> Self {
         let text = text.into();
-        know(&text);
+        KNOWN.write().unwrap_or_else(PoisonError::into_inner).add(&text);
         Self(text)
     }
 
@@ -59,24 +68,24 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Registers all forms of a secret.
-fn know(secret: &[u8]) {
-    if secret.len() < SHORTEST {
-        return;
-    }
-    let mut forms = vec![secret.to_ascii_lowercase(), bytes(&decoded(secret)), hex(secret).into_bytes()];
-    // Shorter pieces of base64 occur in any text.
-    forms.extend((0..3).map(|before| within_base64(secret, before)).filter(|form| form.len() > SHORTEST));
-    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-    for form in forms {
-        let loosened = bytes(&loose(exact(&form)));
-        // Shorter forms occur in any text.
-        if loosened.len() >= BEGINNING && !known.loose.contains(&loosened) {
-            known.loose.push(loosened);
-        }
-        if !known.strict.contains(&form) {
-            known.strict.push(form);
-        }
+/// Has the secret part of an address's `user:password@` removed from all messages, as it is written there and as it is
+/// sent: the password, or else the user's name, which is then a token.
+pub(super) fn hide_userinfo(user: &str, password: Option<&str>) {
+    let secret = match password.filter(|password| !password.is_empty()) {
+        None if user.len() < TOKEN => return,
+        None => user,
+        Some(password) => password,
+    };
+    drop(Secret::new(secret));
+    drop(Secret::new(percent_decode_str(secret).collect::<Vec<u8>>()));
+}
+
+/// Has the credentials of an `Authorization` header removed from all messages: `encoded`, as they are sent, and the user's
+/// name if it is a token for want of a password.
+pub(super) fn hide_basic(user: &[u8], password: &Secret, encoded: &str) {
+    drop(Secret::new(encoded));
+    if password.0.is_empty() && user.len() >= TOKEN {
+        drop(Secret::new(user));
     }
 }
 
@@ -97,32 +106,83 @@ fn within_base64(secret: &[u8], before: usize) -> Vec<u8> {
 /// hexadecimal digits, in base64, broken over lines, in another character set, or truncated after its first characters.
 #[must_use]
 pub fn scrub(text: &str) -> String {
-    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-    if known.strict.is_empty() {
-        return text.to_owned();
-    }
-    let mut hidden = vec![false; text.len()];
-    let once = decoded(text.as_bytes());
-    let twice = decode(&once);
-    // Few texts have escapes of escapes.
-    let readings = [Some(&exact(text.as_bytes())), Some(&once), Some(&twice).filter(|twice| twice.len() < once.len())];
-    for reading in readings.into_iter().flatten() {
-        known.strict.iter().for_each(|form| hide(reading, form, &mut hidden));
-    }
-    let reading = loose(twice);
-    known.loose.iter().for_each(|form| hide(&reading, form, &mut hidden));
-    let mut out = String::with_capacity(text.len());
-    let mut masking = false;
-    for (at, c) in text.char_indices() {
-        let secret = hidden[at..at + c.len_utf8()].contains(&true);
-        match (secret, masking) {
-            (true, false) => out.push_str(MASK),
-            (true, true) => {}
-            (false, _) => out.push(c),
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).scrub(text)
+}
+
+/// Like [`scrub`], and without `more`, of which only this text is suspected.
+pub(super) fn scrub_also(text: &str, more: impl Iterator<Item = impl AsRef<[u8]>>) -> String {
+    let mut known = Known::default();
+    more.for_each(|secret| known.add(secret.as_ref()));
+    known.scrub(&scrub(text))
+}
+
+impl Known {
+    /// Adds all forms of a secret.
+    fn add(&mut self, secret: &[u8]) {
+        if secret.len() < SHORTEST {
+            return;
         }
-        masking = secret;
+        let mut forms = vec![secret.to_ascii_lowercase(), bytes(&decoded(secret)), hex(secret).into_bytes()];
+        // Shorter pieces of base64 occur in any text.
+        forms.extend((0..3).map(|before| within_base64(secret, before)).filter(|form| form.len() > SHORTEST));
+        for form in forms {
+            let loosened = bytes(&loose(exact(&form)));
+            // Shorter forms occur in any text.
+            if loosened.len() >= BEGINNING && !self.loose.contains(&loosened) {
+                self.loose.push(loosened);
+            }
+            if !self.strict.contains(&form) {
+                self.strict.push(form);
+            }
+        }
     }
-    out
+
+    /// Replaces the secrets in `text`.
+    fn scrub(&self, text: &str) -> String {
+        if self.strict.is_empty() {
+            return text.to_owned();
+        }
+        let mut hidden = vec![false; text.len()];
+        let once = decoded(text.as_bytes());
+        let twice = decode(&once);
+        // Few texts have escapes of escapes.
+        let readings =
+            [Some(&exact(text.as_bytes())), Some(&once), Some(&twice).filter(|twice| twice.len() < once.len())];
+        let cuts: Vec<usize> = text.match_indices(CUT).map(|(at, _)| at).collect();
+        for reading in readings.into_iter().flatten() {
+            self.strict.iter().for_each(|form| hide(reading, form, &mut hidden));
+            self.strict.iter().for_each(|form| hide_cut(reading, form, &cuts, &mut hidden));
+        }
+        let reading = loose(twice);
+        self.loose.iter().for_each(|form| hide(&reading, form, &mut hidden));
+        let mut out = String::with_capacity(text.len());
+        let mut masking = false;
+        for (at, c) in text.char_indices() {
+            let secret = hidden[at..at + c.len_utf8()].contains(&true);
+            match (secret, masking) {
+                (true, false) => out.push_str(MASK),
+                (true, true) => {}
+                (false, _) => out.push(c),
+            }
+            masking = secret;
+        }
+        out
+    }
+}
+
+/// Marks beginnings of `form` that are too short to be recognised elsewhere, where a text was cut: before one of `cuts`,
+/// which are places in the text.
+fn hide_cut(reading: &[NormalByte], form: &[u8], cuts: &[usize], hidden: &mut [bool]) {
+    for cut in cuts {
+        let end = reading.partition_point(|(_, place)| place.end <= *cut);
+        let is_beginning = |len: &usize| {
+            let tail = end.checked_sub(*len).and_then(|start| reading.get(start..end)).unwrap_or_default();
+            tail.len() == *len && tail.iter().map(|(byte, _)| byte).eq(&form[..*len])
+        };
+        if let Some(len) = (SHORTEST..BEGINNING.min(form.len() + 1)).rev().find(is_beginning) {
+            hidden[reading[end - len].1.start..*cut].fill(true);
+        }
+    }
 }
 
 /// Marks the occurrences of `form` or its beginning in a text.
@@ -176,6 +236,10 @@ mod tests {
             "Hunter\\u002f2 \\u0022quoted\\u0022-pass",
             "48756E7465722F32202271756F746564222D70617373",
             "Hunter/2\r\n \"quoted\"\n-pass",
+            "\\110unter\\0572\\040\\042quoted\\042-pass",
+            "Hunt\\u{65}r\\u{2f}2\\u{20}\\U00000022quoted\\U00000022\\u{00002d}pass",
+            "%u0048unter%u002f2%u0020%u0022quoted%u0022-pass",
+            "Hunter&sol;2&#x000020;&QUOT;quoted&quot;&#00045;pass",
             &format!("{}\n{}", &pair[..20], &pair[20..]),
         ] {
             let shown = scrub(&format!("the server says {written}, ä"));
@@ -207,6 +271,51 @@ mod tests {
         {
             assert_eq!(scrub(&format!("ü {written} ü")), "ü *** ü", "{written}");
         }
+    }
+
+    #[test]
+    fn what_is_left_of_a_secret_where_a_text_was_cut_is_taken_out() {
+        let _ = Secret::new("Kn\u{f6}terich+7");
+        for (cut, left) in [
+            ("Kn\u{f6}...", "***..."),
+            ("kn%C3%B6te...", "***..."),
+            ("a Kn\u{f6}ter... (9 bytes)", "a ***... (9 bytes)"),
+            ("S27Dt...", "***..."),
+        ] {
+            assert_eq!(scrub(cut), left, "{cut}");
+        }
+        for same in ["Kn...", "Kn\u{f6}.", "\u{f6}te...", "...Kn\u{f6}", "Kn\u{f6} ..."] {
+            assert_eq!(scrub(same), same);
+        }
+    }
+
+    #[test]
+    fn what_one_text_is_suspected_of_is_taken_out_of_that_only() {
+        let text = "no such key: wonderful-wolf, d29uZGVyZnVsLXdvbGY=";
+        assert_eq!(scrub_also(text, ["wonderful-wolf"].iter()), "no such key: ***, ***Y=");
+        assert_eq!(scrub(text), text);
+    }
+
+    #[test]
+    fn the_secret_of_an_address_is_taken_out_as_it_is_written_and_as_it_is_sent() {
+        hide_userinfo("some-proxy-user", Some("%48ydrangea%2Dblue%40"));
+        hide_userinfo("token-%41bcdefghijklm", None);
+        hide_userinfo("short-user", Some(""));
+        for written in ["%48ydrangea%2Dblue%40", "Hydrangea-blue@", "token-Abcdefghijklm"] {
+            for spelt in [written.to_owned(), hex(written.as_bytes()), STANDARD.encode(format!("x:{written}yy"))] {
+                let shown = scrub(&format!("({spelt})"));
+                assert!(shown.contains(MASK) && shown.len() < 16, "{spelt}: {shown}");
+            }
+        }
+        assert_eq!(scrub("some-proxy-user short-user"), "some-proxy-user short-user");
+    }
+
+    #[test]
+    fn the_credentials_of_a_header_are_taken_out_whole() {
+        let (user, password) = (b"wisteria-blossom-17", Secret::new(""));
+        let pair = STANDARD.encode([&user[..], b":"].concat());
+        hide_basic(user, &password, &pair);
+        assert_eq!(scrub(&format!("Basic {pair} of wisteria-blossom-17")), "Basic *** of ***");
     }
 
     #[test]

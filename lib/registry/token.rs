@@ -11,7 +11,8 @@ use super::destination::Referrer;
 use super::go_json;
 use super::transport::{Request, Transport};
 use super::url::{self, Url};
-use super::{Error, Secret};
+use super::{Error, Secret, scrub, secret};
+use crate::image::beginning::beginning;
 
 /// The limit on the answer of a token server, in bytes.
 const MAX_ANSWER: u64 = 256 << 10;
@@ -101,7 +102,7 @@ pub(super) fn fetch(
 }
 
 fn request(route: Route<'_>, wanted: &TokenRequest<'_>, credential: Option<&Credential>) -> Result<Request, Error> {
-    let bad = |what: &str| Error::Auth { url: wanted.realm.chars().take(200).collect(), what: what.into() };
+    let bad = |what: &str| Error::Auth { url: beginning(&scrub(wanted.realm), 200), what: what.into() };
     let mut url: Url = wanted.realm.parse().map_err(|_| bad("is no address of a token server"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(bad("is no address of a token server"));
@@ -150,7 +151,9 @@ fn request(route: Route<'_>, wanted: &TokenRequest<'_>, credential: Option<&Cred
 pub(super) fn basic(user: &[u8], password: &Secret) -> Vec<u8> {
     use base64::Engine;
     let pair = [user, b":", password.reveal()].concat();
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)).into_bytes()
+    let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+    secret::hide_basic(user, password, &encoded);
+    format!("Basic {encoded}").into_bytes()
 }
 
 /// The value of an `Authorization` header with a token (RFC 6750).

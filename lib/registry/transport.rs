@@ -118,7 +118,7 @@ impl Transport {
         sender: Option<Referrer>,
     ) -> Result<Answer, Error> {
         let mut request = request.clone();
-        let mut redirected = false;
+        let (mut redirected, mut followed) = (false, false);
         if let Some(Err(why)) = sender.map(|sender| sender.judge(&request.url)) {
             return Err(Error::Protocol { url: url::shown(&request.url), what: format!("{why} (refused)") });
         }
@@ -129,7 +129,8 @@ impl Transport {
             let location = response.headers().get(LOCATION);
             let (301 | 302 | 303 | 307 | 308, Some(location)) = (response.status().as_u16(), location) else {
                 let (runtime, silence) = (Arc::clone(&self.runtime), self.options.timeout);
-                return Ok(Answer { response, url: request.url, redirected, sender: first, runtime, silence });
+                let url = request.url;
+                return Ok(Answer { response, url, followed, redirected, sender: first, runtime, silence });
             };
             let bad = |what: String| Error::Protocol { url: url::shown(&request.url), what };
             let next = follow(&request.url, &text(location));
@@ -153,6 +154,7 @@ impl Transport {
                 redirected = true;
             }
             request.url = next;
+            followed = true;
         }
         let what = format!("more than {MAX_REDIRECTS} redirects");
         Err(Error::Protocol { url: url::shown(&request.url), what })

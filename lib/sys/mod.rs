@@ -36,6 +36,7 @@ pub(crate) mod test_pipes;
 mod thread;
 mod wait;
 mod waiting_reader;
+mod waiting_writer;
 mod watch;
 mod writers;
 
@@ -69,5 +70,6 @@ pub use temporary::remove_temporary_names;
 pub use thread::start_thread;
 pub use wait::wait_until_writable;
 pub use waiting_reader::WaitingReader;
+pub use waiting_writer::WaitingWriter;
 pub use watch::Watch;
 pub use writers::{WRITE_BY_OTHERS, other_writers};

@@ -16,7 +16,7 @@ use rustix::termios::{tcgetpgrp, tcgetwinsize};
 
 use turn::Turn;
 
-use crate::sys::locked;
+use crate::sys::{WaitingWriter, locked};
 
 /// Moves to the first column and erases the row.
 const ERASE: &[u8] = b"\r\x1b[K";
@@ -51,7 +51,7 @@ pub(super) fn is_terminal() -> bool {
 pub(super) fn say(lines: &[u8]) -> io::Result<()> {
     let mut screen = screen();
     screen.drawn = false;
-    let mut stderr = io::stderr().lock();
+    let mut stderr = WaitingWriter(io::stderr());
     let is_drawn_on = is_terminal() && !screen.plain;
     if is_drawn_on { stderr.write_all(&[ERASE, lines].concat()) } else { stderr.write_all(lines) }
 }

@@ -43,6 +43,7 @@ fn a_document_that_repeats_the_password_does_not_show_it() {
     for document in [
         json!({ "schemaVersion": 2, "mediaType": "ECHO" }),
         json!({ "schemaVersion": 2, "mediaType": format!("{}ECHO", "x".repeat(85)) }),
+        json!({ "schemaVersion": 2, "mediaType": format!("{}ECHO", "x".repeat(93)) }),
         json!({ "artifactType": "ECHO", "config": { "mediaType": "ECHO", "digest": zeros, "size": 2 }, "layers": [] }),
         json!({ "manifests": [{ "digest": zeros, "size": 2, "platform": { "os": "ECHO", "architecture": "ECHO" } }] }),
         json!({ "manifests": [{ "digest": "ECHO", "size": 2 }] }),
@@ -85,6 +86,8 @@ fn an_error_that_repeats_the_password_does_not_show_it() {
         |password: &str| password.bytes().map(|byte| format!("{byte:02X}")).collect(),
         |password: &str| password.split_at(7).0.to_owned() + "\n" + password.split_at(7).1,
         |password: &str| format!("{}{password}", "x".repeat(394)),
+        |password: &str| password.replace('/', "&sol;").replace('-', "&#x0002d;").replace(' ', "&nbsp;"),
+        |password: &str| password.replace('S', "\\123").replace('/', "\\u{2f}").replace('-', "\\U0000002d"),
     ] {
         is_silent("/manifests/", move |password, _| {
             Reply::error(403, "DENIED", &format!("not with {}", spoil(password)))
@@ -114,6 +117,46 @@ fn a_password_in_an_images_name_is_not_repeated() {
             pulled.fails(&["registry.test"]).says_nothing();
         }
     }
+}
+
+/// A proxy sees its own credentials, and may stand in for the registry.
+#[test]
+fn a_proxy_that_repeats_its_password_does_not_show_it() {
+    for userinfo in
+        ["user:SECRET-pass-word", "user:%53ECRET%2Dp%40ss%20word", "SECRET-token-as-user", "%53ECRET-token-as-user:"]
+    {
+        for spell in [
+            |basic: &str| format!("got {basic}"),
+            |basic: &str| {
+                let sent = base64_decode(basic.trim_start_matches("Basic ")).unwrap();
+                String::from_utf8(sent.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()).unwrap()
+            },
+            |basic: &str| String::from_utf8(base64_decode(basic.trim_start_matches("Basic ")).unwrap()).unwrap(),
+        ] {
+            let (_, registry, puller) = one();
+            registry.when_asked(any("http://"), move |request, _| {
+                Reply::error(403, "DENIED", &spell(request.header("Proxy-Authorization").unwrap_or_default()))
+            });
+            let proxy = format!("http://{userinfo}@{}", registry.host());
+            let pull = puller.pull("registry.test:5000/demo").arg("--insecure").arg("-vv").retries(0);
+            let ran = pull.env("http_proxy", &proxy).env("https_proxy", &proxy).run().fails_wordily(&["DENIED"]);
+            assert!(!ran.ran.stderr.contains("SECRET-"), "{}", ran.ran.report());
+        }
+    }
+}
+
+/// Who may read the blob of a registry whose blobs stand elsewhere.
+#[test]
+fn a_signature_that_is_repeated_is_not_shown() {
+    let (image, registry, puller) = one();
+    let elsewhere = Registry::start_elsewhere();
+    let to = elsewhere.url("/layer?X-Amz-Signature=SECRET%2Fsignature%3D&SECRET-token&n=1&kind=short");
+    registry.when(get(format!("/blobs/{}", image.layers[0].digest)), move |_| Reply::redirect(307, &to));
+    elsewhere.when_asked(get("/layer"), |request, _| {
+        let values = ["X-Amz-Signature", "kind"].map(|key| request.query(key).join(""));
+        Reply::error(403, "SignatureDoesNotMatch", &format!("{} in {}, {values:?}", base64(&values[0]), request.target))
+    });
+    puller.pull(registry.name("demo")).arg("-v").run().fails_wordily(&["SignatureDoesNotMatch", "short"]);
 }
 
 #[test]
