@@ -11,12 +11,12 @@ use super::output::TarOutput;
 use super::progress::Progress;
 use super::write::{Totals, write};
 use crate::meta::Timestamp;
-use crate::tree::Sealed;
+use crate::tree::SealedTree;
 
 /// The merged tree, ready to be written.
 #[derive(Debug)]
 pub struct Flattened {
-    pub(super) tree: Sealed<FileRange>,
+    pub(super) tree: SealedTree<FileRange>,
     pub(super) contents: Vec<ContentSource>,
     pub(super) clamp_mtime: Option<Timestamp>,
     pub(super) progress: Option<Arc<dyn Progress>>,

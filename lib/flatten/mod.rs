@@ -126,7 +126,12 @@ pub fn flatten(manifest: Option<impl BufRead + Send + 'static>, options: &Option
         Some(lower) => upper::upper(&lower, &tree.seal())?,
     };
     warnings.warn(&tree);
-    log::info!("{} layers, {} inodes merged in {:.3} s", contents.len(), tree.len(), start.elapsed().as_secs_f64());
+    log::info!(
+        "{} layers, {} inodes merged in {:.3} s",
+        contents.len(),
+        tree.inode_count(),
+        start.elapsed().as_secs_f64()
+    );
     Ok(Flattened { tree, contents, clamp_mtime: options.clamp_mtime, progress: options.progress.clone() })
 }
 

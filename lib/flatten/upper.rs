@@ -8,7 +8,7 @@
 use std::iter::Peekable;
 
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattr, Xattrs};
-use crate::tree::{self, InodeId, MergeTree, Sealed, Visit, WhiteoutFormat, Whiteouts};
+use crate::tree::{self, InodeId, MergeTree, SealedTree, Visit, WhiteoutFormat, Whiteouts};
 
 /// The device that stands for a removed name.
 const WHITEOUT: Device = Device { major: 0, minor: 0 };
@@ -33,7 +33,10 @@ impl From<tree::Error> for UpperError {
 }
 
 /// The upper directory that makes an overlay above `lower` show `whole`.
-pub(super) fn upper<C: Clone + PartialEq>(lower: &Sealed<C>, whole: &Sealed<C>) -> Result<Sealed<C>, UpperError> {
+pub(super) fn upper<C: Clone + PartialEq>(
+    lower: &SealedTree<C>,
+    whole: &SealedTree<C>,
+) -> Result<SealedTree<C>, UpperError> {
     check(whole)?;
     let difference = Difference::between(lower, whole);
     let mut tree = MergeTree::new();
@@ -74,8 +77,8 @@ pub(super) fn upper<C: Clone + PartialEq>(lower: &Sealed<C>, whole: &Sealed<C>) 
 }
 
 /// Refuses whatever overlayfs would take for one of its own marks.
-fn check<C>(whole: &Sealed<C>) -> Result<(), UpperError> {
-    for inode in (0..).map(InodeId).take(whole.len()) {
+fn check<C>(whole: &SealedTree<C>) -> Result<(), UpperError> {
+    for inode in whole.inodes() {
         let view = whole.inode(inode);
         let what = if matches!(view.kind, NodeKind::CharDevice(WHITEOUT)) {
             "a device 0/0, which overlayfs takes for a whiteout"
@@ -116,19 +119,19 @@ enum State {
 }
 
 impl Difference {
-    fn between<C: PartialEq>(lower: &Sealed<C>, whole: &Sealed<C>) -> Self {
-        let mut difference = Self { states: vec![State::Unseen; whole.len()] };
+    fn between<C: PartialEq>(lower: &SealedTree<C>, whole: &SealedTree<C>) -> Self {
+        let mut difference = Self { states: vec![State::Unseen; whole.inode_count() as usize] };
         let root = State::Merged { lower: InodeId::ROOT, is_shown: true, is_opaque: false };
         *difference.state(InodeId::ROOT) = root;
         // A directory's number is higher than its parent's, so this goes from the root down.
-        for inode in (0..).map(InodeId).take(whole.len()) {
+        for inode in whole.inodes() {
             if matches!(whole.inode(inode).kind, NodeKind::Directory) {
                 difference.compare(lower, whole, inode);
             }
         }
         difference.settle(lower, whole);
         // And this from the leaves up: whatever is shown needs all directories above it.
-        for inode in (0..).map(InodeId).take(whole.len()).collect::<Vec<_>>().into_iter().rev() {
+        for inode in whole.inodes().rev() {
             if matches!(whole.inode(inode).kind, NodeKind::Directory) {
                 difference.decide(lower, whole, inode);
             }
@@ -137,8 +140,8 @@ impl Difference {
     }
 
     /// Compares the children of a directory with the lower state.
-    fn compare<C>(&mut self, lower: &Sealed<C>, whole: &Sealed<C>, directory: InodeId) {
-        let is_directory = |tree: &Sealed<C>, inode| matches!(tree.inode(inode).kind, NodeKind::Directory);
+    fn compare<C>(&mut self, lower: &SealedTree<C>, whole: &SealedTree<C>, directory: InodeId) {
+        let is_directory = |tree: &SealedTree<C>, inode| matches!(tree.inode(inode).kind, NodeKind::Directory);
         let below = self.lower(directory);
         let Some(below) = below else {
             for (_, child) in whole.children(directory) {
@@ -167,8 +170,8 @@ impl Difference {
 
     /// A file is unchanged only if all of its names and everything else are the same: overlayfs cannot link a name in the
     /// upper directory to an inode in the lower one.
-    fn settle<C: PartialEq>(&mut self, lower: &Sealed<C>, whole: &Sealed<C>) {
-        for inode in (0..).map(InodeId).take(whole.len()) {
+    fn settle<C: PartialEq>(&mut self, lower: &SealedTree<C>, whole: &SealedTree<C>) {
+        for inode in whole.inodes() {
             if let State::Same(partner) = *self.state(inode) {
                 let (now, before) = (whole.inode(inode), lower.inode(partner));
                 let same = (now.names, now.kind, now.meta, now.xattrs)
@@ -181,7 +184,7 @@ impl Difference {
     }
 
     /// Decides whether a directory of both states is shown, and whether it hides the lower one.
-    fn decide<C>(&mut self, lower: &Sealed<C>, whole: &Sealed<C>, directory: InodeId) {
+    fn decide<C>(&mut self, lower: &SealedTree<C>, whole: &SealedTree<C>, directory: InodeId) {
         let State::Merged { lower: below, is_shown, .. } = *self.state(directory) else { return };
         let (mut gone, mut kept, mut shown) = (0_u64, 0_u64, is_shown);
         for pair in Pairs::new(lower.children(below), whole.children(directory)) {

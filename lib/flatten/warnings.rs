@@ -2,7 +2,7 @@
 
 use super::content::FileRange;
 use crate::meta::Shown;
-use crate::tree::{Sealed, Visit};
+use crate::tree::{SealedTree, Visit};
 
 /// What was noticed in layers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,7 +31,7 @@ impl Warnings {
     }
 
     /// Gives the warnings that matter for the result.
-    pub(super) fn warn(self, tree: &Sealed<FileRange>) {
+    pub(super) fn warn(self, tree: &SealedTree<FileRange>) {
         if self.unseen && !self.userxattr {
             log::warn!(
                 "trusted.overlay attributes cannot be read in this user namespace: \
@@ -45,7 +45,7 @@ impl Warnings {
 }
 
 /// `tar` and tar2ext4 take such names literally, but tools that apply layers do not.
-fn warn_of_lookalikes(tree: &Sealed<FileRange>) {
+fn warn_of_lookalikes(tree: &SealedTree<FileRange>) {
     let mut first = None;
     let mut more = 0_u64;
     let mut walk = tree.walk();

@@ -9,7 +9,7 @@ use super::output::TarOutput;
 use super::progress::{self, Progress};
 use crate::meta::{Entry, Named, NodeKind, Timestamp, Xattrs};
 use crate::tar::{self, END_MARKER, MemberBody, Segment};
-use crate::tree::{InodeId, InodeView, Sealed, Visit};
+use crate::tree::{InodeView, SealedTree, Visit};
 
 /// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ const LINKED_BY_ENTRY: u64 = 8 << 10;
 
 /// Writes everything, the end marker last.
 pub(super) fn write(
-    tree: &Sealed<FileRange>,
+    tree: &SealedTree<FileRange>,
     contents: &mut [ContentSource],
     clamp_mtime: Option<Timestamp>,
     progress: Option<&Arc<dyn Progress>>,
@@ -90,8 +90,8 @@ pub(super) fn write(
 }
 
 /// Tells the spools which bytes will be written, so that they can free the rest.
-fn want(tree: &Sealed<FileRange>, contents: &mut [ContentSource]) {
-    for id in (0..).map(InodeId).take(tree.len()) {
+fn want(tree: &SealedTree<FileRange>, contents: &mut [ContentSource]) {
+    for id in tree.inodes() {
         let NodeKind::File(content) = tree.inode(id).kind else { continue };
         let source = usize::try_from(content.layer).ok().and_then(|at| contents.get_mut(at));
         if let Some(ContentSource::Spool(spool)) = source {
@@ -106,9 +106,8 @@ fn want(tree: &Sealed<FileRange>, contents: &mut [ContentSource]) {
 }
 
 /// The number of content bytes, without holes.
-fn content_size(tree: &Sealed<FileRange>) -> u64 {
-    let ids = (0..).take(tree.len()).map(InodeId);
-    ids.map(|id| if let NodeKind::File(content) = tree.inode(id).kind { content.stored() } else { 0 }).sum()
+fn content_size(tree: &SealedTree<FileRange>) -> u64 {
+    tree.inodes().map(|id| if let NodeKind::File(content) = tree.inode(id).kind { content.stored() } else { 0 }).sum()
 }
 
 /// Writes the ranges of a file that its header announced.

@@ -1,15 +1,14 @@
 //! Presents the merge tree to the image writer.
 
 use crate::ext4::{FileData, FileTree, InodeRef};
-use crate::tree::{InodeId, Sealed};
+use crate::tree::{InodeId, SealedTree};
 
 /// A sealed tree whose inode numbers serve as the writer's ids.
-pub(super) struct ImageTree(pub(super) Sealed<FileData>);
+pub(super) struct ImageTree(pub(super) SealedTree<FileData>);
 
 impl FileTree for ImageTree {
     fn inodes(&self) -> u32 {
-        // Inode numbers are below u32::MAX.
-        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+        self.0.inode_count()
     }
 
     fn root(&self) -> u32 {

@@ -6,6 +6,7 @@
 //! allowance, to which each member adds more than any real one needs.
 
 use super::path::MAX_NAME;
+use super::placement_error::PlacementError;
 
 /// How many missing parents are allowed, and how many more for each member.
 const DIRECTORIES: u64 = 1 << 16;
@@ -27,14 +28,6 @@ pub(super) struct Allowance {
     steps: u64,
 }
 
-/// Which part of the allowance is used up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exhausted {
-    Directories,
-    Output,
-    Steps,
-}
-
 impl Allowance {
     pub(super) fn new() -> Self {
         Self { directories: DIRECTORIES, output: OUTPUT, steps: STEPS }
@@ -48,31 +41,31 @@ impl Allowance {
     }
 
     /// Walks `steps` components.
-    pub(super) fn steps(&mut self, steps: usize) -> Result<(), Exhausted> {
-        spend(&mut self.steps, steps as u64, Exhausted::Steps)
+    pub(super) fn steps(&mut self, steps: usize) -> Result<(), PlacementError> {
+        spend(&mut self.steps, steps as u64, PlacementError::TooManySteps)
     }
 
     /// Follows a symlink with a target of `len` bytes.
-    pub(super) fn symlink(&mut self, len: usize) -> Result<(), Exhausted> {
+    pub(super) fn symlink(&mut self, len: usize) -> Result<(), PlacementError> {
         self.steps(len / TARGET_BY_STEP)
     }
 
     /// Makes a directory with a path of `path` bytes.
-    pub(super) fn directory(&mut self, path: usize) -> Result<(), Exhausted> {
-        spend(&mut self.directories, 1, Exhausted::Directories)?;
+    pub(super) fn directory(&mut self, path: usize) -> Result<(), PlacementError> {
+        spend(&mut self.directories, 1, PlacementError::TooManyImplied)?;
         // A header, and a PAX header if the path does not fit.
         let headers = if path <= 100 { 512 } else { 3 * 512 };
-        spend(&mut self.output, headers + path as u64, Exhausted::Output)
+        spend(&mut self.output, headers + path as u64, PlacementError::TooLongPaths)
     }
 
     /// Gives an entry a path of `path` bytes, of which `in_layer` come from the layer.
-    pub(super) fn path(&mut self, path: usize, in_layer: usize) -> Result<(), Exhausted> {
+    pub(super) fn path(&mut self, path: usize, in_layer: usize) -> Result<(), PlacementError> {
         debug_assert!(path <= 2 * MAX_NAME, "paths are bounded before they are charged");
-        spend(&mut self.output, path.saturating_sub(in_layer) as u64, Exhausted::Output)
+        spend(&mut self.output, path.saturating_sub(in_layer) as u64, PlacementError::TooLongPaths)
     }
 }
 
-fn spend(left: &mut u64, cost: u64, exhausted: Exhausted) -> Result<(), Exhausted> {
+fn spend(left: &mut u64, cost: u64, exhausted: PlacementError) -> Result<(), PlacementError> {
     *left = left.checked_sub(cost).ok_or(exhausted)?;
     Ok(())
 }

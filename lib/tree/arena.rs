@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use super::placement_error::PlacementError;
 use super::table::Table;
 use crate::meta::{Metadata, NodeKind, Xattrs};
 
@@ -58,7 +59,7 @@ struct Node {
 pub(super) struct Inode<C> {
     pub(super) meta: Metadata,
     pub(super) xattrs: Xattrs,
-    pub(super) state: State<C>,
+    pub(super) state: SlotState<C>,
     /// The number of its names.
     pub(super) names: u32,
     /// A directory's first child; if free, the next free slot.
@@ -67,7 +68,7 @@ pub(super) struct Inode<C> {
 
 /// What a slot holds.
 #[derive(Clone, Debug)]
-pub(super) enum State<C> {
+pub(super) enum SlotState<C> {
     /// An inode.
     Is(NodeKind<C>),
     /// A hard link whose target has not been seen yet (F8).
@@ -75,10 +76,6 @@ pub(super) enum State<C> {
     /// Nothing.
     Free,
 }
-
-/// No numbers are left.
-#[derive(Debug)]
-pub(super) struct NumbersExhausted;
 
 impl<C> Arena<C> {
     pub(super) fn new() -> Self {
@@ -94,7 +91,7 @@ impl<C> Arena<C> {
             holds_numbers: false,
             hasher: RandomState::new(),
         };
-        arena.inodes.push(Inode::new(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, State::Is(NodeKind::Directory)));
+        arena.inodes.push(Inode::new(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, SlotState::Is(NodeKind::Directory)));
         arena.inodes[0].names = 1;
         arena
     }
@@ -119,15 +116,15 @@ impl<C> Arena<C> {
         &mut self.inodes[slot.0 as usize]
     }
 
-    pub(super) fn places(&self) -> usize {
+    pub(super) fn slot_count(&self) -> usize {
         self.inodes.len()
     }
 
     /// What a name refers to; `None` for a pending link.
     pub(super) fn kind(&self, id: NodeId) -> Option<&NodeKind<C>> {
         match &self.inode(self.slot(id)).state {
-            State::Is(kind) => Some(kind),
-            State::Pending | State::Free => None,
+            SlotState::Is(kind) => Some(kind),
+            SlotState::Pending | SlotState::Free => None,
         }
     }
 
@@ -193,8 +190,8 @@ impl<C> Arena<C> {
         &mut self,
         meta: Metadata,
         xattrs: Xattrs,
-        state: State<C>,
-    ) -> Result<Slot, NumbersExhausted> {
+        state: SlotState<C>,
+    ) -> Result<Slot, PlacementError> {
         let inode = Inode::new(meta, xattrs, state);
         if let Some(place) = self.inodes.get_mut(self.free_inode as usize) {
             let slot = Slot(self.free_inode);
@@ -202,14 +199,14 @@ impl<C> Arena<C> {
             *place = inode;
             return Ok(slot);
         }
-        let slot = u32::try_from(self.inodes.len()).ok().filter(|slot| *slot != NONE).ok_or(NumbersExhausted)?;
+        let slot = u32::try_from(self.inodes.len()).ok().filter(|slot| *slot != NONE).ok_or(PlacementError::TooMany)?;
         self.inodes.push(inode);
         Ok(Slot(slot))
     }
 
     /// Gives an inode the name `name` in `dir`, which must be free.
-    pub(super) fn attach(&mut self, dir: NodeId, name: &[u8], slot: Slot) -> Result<NodeId, NumbersExhausted> {
-        let name_len = u32::try_from(name.len()).map_err(|_| NumbersExhausted)?;
+    pub(super) fn attach(&mut self, dir: NodeId, name: &[u8], slot: Slot) -> Result<NodeId, PlacementError> {
+        let name_len = u32::try_from(name.len()).map_err(|_| PlacementError::TooMany)?;
         if self.removed_names > REMOVED_NAMES.max(self.names.len() / 2) {
             self.drop_removed_names();
         }
@@ -231,8 +228,8 @@ impl<C> Arena<C> {
     }
 
     /// Adds a directory without a parent, for entries that must stay invisible. It is removed by [`Arena::release`].
-    pub(super) fn add_hidden_root(&mut self) -> Result<NodeId, NumbersExhausted> {
-        let slot = self.add_inode(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, State::Is(NodeKind::Directory))?;
+    pub(super) fn add_hidden_root(&mut self) -> Result<NodeId, PlacementError> {
+        let slot = self.add_inode(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, SlotState::Is(NodeKind::Directory))?;
         self.inode_mut(slot).names = 1;
         let node = Node { parent: NONE, inode: slot.0, hash: 0, next: NONE, prev: NONE, name_len: 0, name_at: 0 };
         let id = self.place(node)?;
@@ -245,7 +242,7 @@ impl<C> Arena<C> {
         self.holds_numbers = hold;
     }
 
-    fn place(&mut self, node: Node) -> Result<NodeId, NumbersExhausted> {
+    fn place(&mut self, node: Node) -> Result<NodeId, PlacementError> {
         let free = if self.holds_numbers { None } else { self.nodes.get_mut(self.free_node as usize) };
         if let Some(place) = free {
             let id = NodeId(self.free_node);
@@ -253,7 +250,7 @@ impl<C> Arena<C> {
             *place = node;
             return Ok(id);
         }
-        let id = u32::try_from(self.nodes.len()).ok().filter(|id| *id != NONE).ok_or(NumbersExhausted)?;
+        let id = u32::try_from(self.nodes.len()).ok().filter(|id| *id != NONE).ok_or(PlacementError::TooMany)?;
         self.nodes.push(node);
         Ok(NodeId(id))
     }
@@ -319,7 +316,7 @@ impl<C> Arena<C> {
         let inode = self.inode_mut(slot);
         inode.names -= 1;
         if inode.names == 0 {
-            *inode = Inode::new(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, State::Free);
+            *inode = Inode::new(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, SlotState::Free);
             inode.child = free;
             self.free_inode = slot.0;
         }
@@ -340,7 +337,7 @@ impl<C> Arena<C> {
     pub(super) fn sort(&mut self) {
         let mut children = Vec::new();
         for at in 0..self.inodes.len() {
-            if !matches!(self.inodes[at].state, State::Is(NodeKind::Directory)) {
+            if !matches!(self.inodes[at].state, SlotState::Is(NodeKind::Directory)) {
                 continue;
             }
             let mut child = self.inodes[at].child;
@@ -381,7 +378,7 @@ impl<C> Arena<C> {
 }
 
 impl<C> Inode<C> {
-    fn new(meta: Metadata, xattrs: Xattrs, state: State<C>) -> Self {
+    fn new(meta: Metadata, xattrs: Xattrs, state: SlotState<C>) -> Self {
         Self { meta, xattrs, state, names: 0, child: NONE }
     }
 }

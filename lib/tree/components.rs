@@ -2,13 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::path;
-
-/// The limit on symlinks in one path, as in Linux (F7).
-pub(super) const MAX_SYMLINKS: u32 = 40;
-
-/// The longest target of a symlink that is followed, in bytes: no file system holds a longer one.
-pub(super) const MAX_TARGET: usize = 4096;
+use super::path::{self, MAX_SYMLINKS, MAX_TARGET};
+use super::placement_error::PlacementError;
 
 /// The rest of a path.
 #[derive(Debug)]
@@ -18,10 +13,6 @@ pub(super) struct Components<'a> {
     /// How many symlinks have been followed.
     pub(super) followed: u32,
 }
-
-/// More than [`MAX_SYMLINKS`] symlinks, or one that is too long to follow.
-#[derive(Debug)]
-pub(super) struct SymlinkLoop;
 
 impl<'a> Components<'a> {
     pub(super) fn new(path: &'a [u8]) -> Self {
@@ -67,11 +58,11 @@ impl<'a> Components<'a> {
     }
 
     /// Replaces the last component returned by the target of a symlink.
-    pub(super) fn follow(&mut self, target: &[u8]) -> Result<(), SymlinkLoop> {
+    pub(super) fn follow(&mut self, target: &[u8]) -> Result<(), PlacementError> {
         if target.len() > MAX_TARGET {
-            return Err(SymlinkLoop);
+            return Err(PlacementError::Loop);
         }
-        self.count(1)?;
+        self.skip(1)?;
         let rest = self.text.get(self.at..).unwrap_or_default();
         self.text = Cow::Owned([target, b"/", rest].concat());
         self.at = 0;
@@ -79,12 +70,8 @@ impl<'a> Components<'a> {
     }
 
     /// Continues after a symlink whose destination is known, with `symlinks` symlinks on the way.
-    pub(super) fn skip(&mut self, symlinks: u32) -> Result<(), SymlinkLoop> {
-        self.count(symlinks)
-    }
-
-    fn count(&mut self, symlinks: u32) -> Result<(), SymlinkLoop> {
+    pub(super) fn skip(&mut self, symlinks: u32) -> Result<(), PlacementError> {
         self.followed = self.followed.saturating_add(symlinks);
-        if self.followed > MAX_SYMLINKS { Err(SymlinkLoop) } else { Ok(()) }
+        if self.followed > MAX_SYMLINKS { Err(PlacementError::Loop) } else { Ok(()) }
     }
 }

@@ -1,5 +1,4 @@
-use super::components::{MAX_SYMLINKS, MAX_TARGET};
-use super::path::PathError;
+use super::path::{MAX_SYMLINKS, MAX_TARGET, PathError};
 use crate::meta::Shown;
 
 /// Why an entry could not be added to the tree.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::allowance::Allowance;
 use super::arena::{Arena, NodeId};
 use super::components::Components;
-use super::resolve::ResolveError;
+use super::placement_error::PlacementError;
 use super::table::Table;
 use crate::meta::NodeKind;
 
@@ -53,7 +53,7 @@ impl HiddenEntries {
         dir: NodeId,
         name: &[u8],
         by_directory: bool,
-    ) -> Result<(), ResolveError> {
+    ) -> Result<(), PlacementError> {
         let behind = self.behind(arena, allowance, dir)?;
         let with_it = behind.iter().filter_map(|dir| arena.child(*dir, name));
         let by_itself = behind.iter().chain([&dir]).filter_map(|dir| arena.find(&self.table, *dir, name));
@@ -70,7 +70,12 @@ impl HiddenEntries {
     }
 
     /// The hidden directories with the same path as the visible `dir`.
-    fn behind<C>(&self, arena: &Arena<C>, allowance: &mut Allowance, dir: NodeId) -> Result<Vec<NodeId>, ResolveError> {
+    fn behind<C>(
+        &self,
+        arena: &Arena<C>,
+        allowance: &mut Allowance,
+        dir: NodeId,
+    ) -> Result<Vec<NodeId>, PlacementError> {
         if !self.directories {
             return Ok(Vec::new());
         }
@@ -101,7 +106,7 @@ impl HiddenEntries {
         root: NodeId,
         path: &[u8],
         position: u32,
-    ) -> Result<Option<NodeId>, ResolveError> {
+    ) -> Result<Option<NodeId>, PlacementError> {
         let mut parts = Components::new(path);
         // The directories that the path may refer to so far, visible ones first.
         let mut here = vec![root];

@@ -1,12 +1,13 @@
 //! Applies the entries of one layer, in order.
 
 use super::allowance::Allowance;
-use super::arena::{Arena, NodeId, State};
+use super::arena::{Arena, NodeId, SlotState};
 use super::error::Error;
 use super::links::Links;
 use super::path::{self, PathError, WhiteoutKind, normalise, whiteout_kind};
 use super::placement::Placement;
-use super::resolve::{PathResolver, ResolveError};
+use super::placement_error::PlacementError;
+use super::resolve::PathResolver;
 use super::whiteouts::{WhiteoutFormat, Whiteouts};
 use crate::meta::{Entry, Metadata, Named, NodeKind, Xattrs};
 
@@ -93,9 +94,10 @@ impl<'t, C> LayerInProgress<'t, C> {
                 if let NodeKind::Symlink(target) = &kind {
                     check_symlink(path, target)?;
                 }
-                let full = |_| Error::TooMany(path.into());
-                let slot = self.place.arena.add_inode(member.meta, member.xattrs, State::Is(kind)).map_err(full)?;
-                let put = self.place.put(root, path, slot).map_err(|error| error.at(path))?;
+                let refused = |error: PlacementError| error.at(path);
+                let slot =
+                    self.place.arena.add_inode(member.meta, member.xattrs, SlotState::Is(kind)).map_err(refused)?;
+                let put = self.place.put(root, path, slot).map_err(refused)?;
                 put.map(|_| ()).ok_or_else(|| Error::Root(member.path.into()))
             }
         }
@@ -105,13 +107,13 @@ impl<'t, C> LayerInProgress<'t, C> {
     fn enter_bookkeeping(&mut self, path: &[u8], member: Named<'_, C>) -> Result<(), Error> {
         let root = match self.links.bookkeeping {
             Some(root) => root,
-            None => self.place.arena.add_hidden_root().map_err(|_| Error::TooMany(path.into()))?,
+            None => self.place.arena.add_hidden_root().map_err(|error| error.at(path))?,
         };
         self.links.bookkeeping = Some(root);
         self.enter(root, path, member)
     }
 
-    fn directory(&mut self, root: NodeId, path: &[u8], meta: Metadata, xattrs: Xattrs) -> Result<(), ResolveError> {
+    fn directory(&mut self, root: NodeId, path: &[u8], meta: Metadata, xattrs: Xattrs) -> Result<(), PlacementError> {
         let place = &mut self.place;
         let node = if path.is_empty() {
             root
@@ -123,7 +125,7 @@ impl<'t, C> LayerInProgress<'t, C> {
                 Some(node) => node,
                 None => {
                     place.allowance.path(dir.path_len_of(name)?, path.len())?;
-                    let slot = place.arena.add_inode(meta, xattrs, State::Is(NodeKind::Directory))?;
+                    let slot = place.arena.add_inode(meta, xattrs, SlotState::Is(NodeKind::Directory))?;
                     return place.replace(dir.node, name, slot).map(|_| ());
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::arena::{Arena, NodeId, Slot, State};
+use super::arena::{Arena, NodeId, Slot, SlotState};
 use super::error::Error;
 use super::path::{PathError, WhiteoutKind, normalise, whiteout_kind};
 use super::placement::Placement;
@@ -89,8 +89,8 @@ impl Links {
     ) -> Result<(), Error> {
         let slot = place
             .arena
-            .add_inode(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, State::Pending)
-            .map_err(|_| Error::TooMany(name.into()))?;
+            .add_inode(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, SlotState::Pending)
+            .map_err(|error| error.at(name))?;
         if let Some(node) = place.put(root, name, slot).map_err(|error| error.at(name))? {
             self.by_slot.insert(slot, self.pending.len());
             self.pending.push(PendingLink { node, slot, target: target.into(), unseen: root != NodeId::ROOT });
@@ -131,7 +131,7 @@ impl Links {
     fn is_pending<C>(&self, arena: &Arena<C>, at: usize) -> bool {
         let link = &self.pending[at];
         arena.leads_to(link.node, link.slot)
-            && matches!(arena.inode(link.slot).state, State::Pending)
+            && matches!(arena.inode(link.slot).state, SlotState::Pending)
             && self.by_slot.get(&link.slot) == Some(&at)
     }
 
@@ -142,13 +142,13 @@ impl Links {
         };
         let slot = place.arena.slot(node);
         match &place.arena.inode(slot).state {
-            State::Is(NodeKind::Directory) => {
+            SlotState::Is(NodeKind::Directory) => {
                 let (link, target) = self.names(place.arena, at);
                 Err(Error::LinkToDirectory { link, target })
             }
-            State::Is(_) => Ok(Target::Inode(slot)),
-            State::Pending => Ok(self.by_slot.get(&slot).map_or(Target::Nothing, |at| Target::Link(*at))),
-            State::Free => Ok(Target::Nothing),
+            SlotState::Is(_) => Ok(Target::Inode(slot)),
+            SlotState::Pending => Ok(self.by_slot.get(&slot).map_or(Target::Nothing, |at| Target::Link(*at))),
+            SlotState::Free => Ok(Target::Nothing),
         }
     }
 

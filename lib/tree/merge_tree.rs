@@ -5,7 +5,7 @@ use super::arena::{Arena, NodeId};
 use super::error::Error;
 use super::layer::LayerInProgress;
 use super::path;
-use super::sealed::Sealed;
+use super::sealed_tree::SealedTree;
 use super::whiteouts::Whiteouts;
 
 /// A tree to which layers are applied, bottom first. It starts as an empty root directory.
@@ -71,17 +71,17 @@ impl<C> MergeTree<C> {
 
     /// The tree as it is now, in canonical order; more layers may follow.
     #[must_use]
-    pub fn snapshot(&self) -> Sealed<C>
+    pub fn snapshot(&self) -> SealedTree<C>
     where
         C: Clone,
     {
-        Sealed::new(self.arena.clone())
+        SealedTree::new(self.arena.clone())
     }
 
     /// Puts the tree in canonical order and numbers its inodes.
     #[must_use]
-    pub fn seal(self) -> Sealed<C> {
-        Sealed::new(self.arena)
+    pub fn seal(self) -> SealedTree<C> {
+        SealedTree::new(self.arena)
     }
 }
 

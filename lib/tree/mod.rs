@@ -4,7 +4,7 @@
 //! locates a file's content, and nothing here looks inside.
 //!
 //! ```text
-//!  MergeTree::new() -> tree.layer(whiteouts) -> apply(member)... -> finish() -> (next layer) -> tree.seal() -> Sealed
+//!  MergeTree::new() -> tree.layer(whiteouts) -> apply(member)... -> finish() -> (next layer) -> tree.seal() -> SealedTree
 //! ```
 //!
 //! Names and inodes are separate, as in a file system, so that an inode outlives any single one of its names (F8).
@@ -24,8 +24,9 @@ mod links;
 mod merge_tree;
 mod path;
 mod placement;
+mod placement_error;
 mod resolve;
-mod sealed;
+mod sealed_tree;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,6 @@ pub use error::Error;
 pub use layer::{ExistingDirectories, LayerInProgress};
 pub use merge_tree::MergeTree;
 pub use path::{MAX_NAME, PathError, WhiteoutKind, normalise, whiteout_kind};
-pub use sealed::{Children, InodeId, InodeView, Sealed};
+pub use sealed_tree::{Children, InodeId, InodeView, SealedTree};
 pub use walk::{Visit, Walk};
 pub use whiteouts::{WhiteoutFormat, Whiteouts};

@@ -10,6 +10,12 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 /// The longest name in bytes: sixteen times what Linux accepts in one call.
 pub const MAX_NAME: usize = 16 * 4096;
 
+/// The limit on symlinks in one path, as in Linux (F7).
+pub(super) const MAX_SYMLINKS: u32 = 40;
+
+/// The longest target of a symlink that is followed, in bytes: no file system holds a longer one.
+pub(super) const MAX_TARGET: usize = 4096;
+
 /// What is wrong with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

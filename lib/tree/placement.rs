@@ -1,10 +1,11 @@
 //! Puts entries where an extractor would.
 
 use super::allowance::Allowance;
-use super::arena::{Arena, NodeId, Slot, State};
+use super::arena::{Arena, NodeId, Slot, SlotState};
 use super::hidden_entries::HiddenEntries;
 use super::path;
-use super::resolve::{FoundDirectory, Missing, PathResolver, ResolveError};
+use super::placement_error::PlacementError;
+use super::resolve::{FoundDirectory, Missing, PathResolver};
 use crate::meta::NodeKind;
 
 /// The tree while a layer is applied to it.
@@ -20,7 +21,7 @@ pub(super) struct Placement<'t, C> {
 
 impl<C> Placement<'_, C> {
     /// The directory at `dir` (normalised), created with its parents if missing.
-    pub(super) fn make_directory(&mut self, root: NodeId, dir: &[u8]) -> Result<FoundDirectory, ResolveError> {
+    pub(super) fn make_directory(&mut self, root: NodeId, dir: &[u8]) -> Result<FoundDirectory, PlacementError> {
         let missing = Missing::Make { whiteout_names: self.whiteout_names };
         let found = self.resolver.directory(self.arena, self.allowance, root, dir, missing)?;
         Ok(found.unwrap_or(FoundDirectory::root(root))) // cannot be missing
@@ -34,14 +35,14 @@ impl<C> Placement<'_, C> {
         dir: FoundDirectory,
         name: &[u8],
         behind_symlinks: bool,
-    ) -> Result<Option<NodeId>, ResolveError> {
+    ) -> Result<Option<NodeId>, PlacementError> {
         let Some(node) = self.arena.child(dir.node, name) else { return Ok(None) };
         match self.arena.kind(node) {
             Some(NodeKind::Directory) => Ok(Some(node)),
             Some(NodeKind::Symlink(_)) if behind_symlinks => {
                 match self.resolver.directory(self.arena, self.allowance, root, path, Missing::Stop) {
                     // A symlink loop does not lead to a directory.
-                    Err(ResolveError::Loop) => Ok(None),
+                    Err(PlacementError::Loop) => Ok(None),
                     found => Ok(found?.map(|directory| directory.node)),
                 }
             }
@@ -51,7 +52,7 @@ impl<C> Placement<'_, C> {
 
     /// What `path` (normalised) leads to, without following its last component. Entries hidden by whiteouts after
     /// `position` are found too.
-    pub(super) fn find(&mut self, root: NodeId, path: &[u8], position: u32) -> Result<Option<NodeId>, ResolveError> {
+    pub(super) fn find(&mut self, root: NodeId, path: &[u8], position: u32) -> Result<Option<NodeId>, PlacementError> {
         let (dir, name) = path::split(path);
         let found = self.resolver.directory(self.arena, self.allowance, root, dir, Missing::Stop)?;
         let found = match found {
@@ -66,7 +67,7 @@ impl<C> Placement<'_, C> {
     }
 
     /// Gives an inode the name `path`, replacing what had it before; `None` for the root, which is never replaced.
-    pub(super) fn put(&mut self, root: NodeId, path: &[u8], slot: Slot) -> Result<Option<NodeId>, ResolveError> {
+    pub(super) fn put(&mut self, root: NodeId, path: &[u8], slot: Slot) -> Result<Option<NodeId>, PlacementError> {
         if path.is_empty() {
             return Ok(None);
         }
@@ -77,7 +78,7 @@ impl<C> Placement<'_, C> {
     }
 
     /// Gives an inode the name `name` in `dir`, replacing what had it before.
-    pub(super) fn replace(&mut self, dir: NodeId, name: &[u8], slot: Slot) -> Result<NodeId, ResolveError> {
+    pub(super) fn replace(&mut self, dir: NodeId, name: &[u8], slot: Slot) -> Result<NodeId, PlacementError> {
         if let Some(old) = self.arena.child(dir, name) {
             if matches!(self.arena.kind(old), Some(NodeKind::Directory | NodeKind::Symlink(_))) {
                 self.resolver.forget();
@@ -85,9 +86,9 @@ impl<C> Placement<'_, C> {
             self.arena.remove(old);
         }
         if !self.hidden.is_empty() {
-            let by_directory = matches!(self.arena.inode(slot).state, State::Is(NodeKind::Directory));
+            let by_directory = matches!(self.arena.inode(slot).state, SlotState::Is(NodeKind::Directory));
             self.hidden.replace(self.arena, self.allowance, dir, name, by_directory)?;
         }
-        Ok(self.arena.attach(dir, name, slot)?)
+        self.arena.attach(dir, name, slot)
     }
 }

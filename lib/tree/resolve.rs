@@ -2,58 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::allowance::{Allowance, Exhausted};
-use super::arena::{Arena, NodeId, NumbersExhausted, State};
-use super::components::{Components, SymlinkLoop};
-use super::error::Error;
-use super::path::{self, MAX_NAME, PathError};
+use super::allowance::Allowance;
+use super::arena::{Arena, NodeId, SlotState};
+use super::components::Components;
+use super::path::{self, MAX_NAME};
+use super::placement_error::PlacementError;
 use crate::meta::{Metadata, NodeKind, Xattrs};
-
-/// Why a directory could not be found or made.
-#[derive(Debug)]
-pub(super) enum ResolveError {
-    Loop,
-    NumbersExhausted,
-    Exhausted(Exhausted),
-    /// It would have the name of a whiteout.
-    Whiteout,
-    /// Its path, with all symlinks resolved, is too long.
-    TooLong,
-}
-
-impl From<SymlinkLoop> for ResolveError {
-    fn from(_: SymlinkLoop) -> Self {
-        Self::Loop
-    }
-}
-
-impl From<NumbersExhausted> for ResolveError {
-    fn from(_: NumbersExhausted) -> Self {
-        Self::NumbersExhausted
-    }
-}
-
-impl From<Exhausted> for ResolveError {
-    fn from(what: Exhausted) -> Self {
-        Self::Exhausted(what)
-    }
-}
-
-impl ResolveError {
-    /// The error for entry `name`.
-    pub(super) fn at(self, name: &[u8]) -> Error {
-        let name = name.into();
-        match self {
-            Self::Loop => Error::Loop(name),
-            Self::NumbersExhausted => Error::TooMany(name),
-            Self::Exhausted(Exhausted::Directories) => Error::TooManyImplied(name),
-            Self::Exhausted(Exhausted::Output) => Error::TooLongPaths(name),
-            Self::Exhausted(Exhausted::Steps) => Error::TooManySteps(name),
-            Self::Whiteout => Error::Name { name, why: PathError::ThroughWhiteout },
-            Self::TooLong => Error::Name { name, why: PathError::TooLong },
-        }
-    }
-}
 
 /// A directory that a path led to.
 #[derive(Clone, Copy, Debug)]
@@ -69,9 +23,9 @@ impl FoundDirectory {
     }
 
     /// The length of the path of `name` in it.
-    pub(super) fn path_len_of(&self, name: &[u8]) -> Result<usize, ResolveError> {
+    pub(super) fn path_len_of(&self, name: &[u8]) -> Result<usize, PlacementError> {
         let len = self.path_len + usize::from(self.path_len > 0) + name.len();
-        if len > MAX_NAME { Err(ResolveError::TooLong) } else { Ok(len) }
+        if len > MAX_NAME { Err(PlacementError::TooLong) } else { Ok(len) }
     }
 
     fn parent<C>(self, arena: &Arena<C>) -> Self {
@@ -137,7 +91,7 @@ impl PathResolver {
         root: NodeId,
         dir: &[u8],
         missing: Missing,
-    ) -> Result<Option<FoundDirectory>, ResolveError> {
+    ) -> Result<Option<FoundDirectory>, PlacementError> {
         let start = if root == NodeId::ROOT { self.last.start(arena, dir) } else { None };
         let mut here = start.unwrap_or(FoundDirectory::root(root));
         let mut parts = Components::new(&dir[here.path_len..]);
@@ -177,7 +131,7 @@ impl PathResolver {
                 (child, _, Missing::Make { whiteout_names }) => {
                     // Only a symlink can lead to such a name, and the result would look like a whiteout (T4).
                     if whiteout_names && root == NodeId::ROOT && name.starts_with(path::WHITEOUT) {
-                        return Err(ResolveError::Whiteout);
+                        return Err(PlacementError::ThroughWhiteout);
                     }
                     if let Some(node) = child {
                         arena.remove(node);
@@ -195,8 +149,8 @@ impl PathResolver {
     }
 }
 
-fn implied<C>(arena: &mut Arena<C>, dir: NodeId, name: &[u8]) -> Result<NodeId, NumbersExhausted> {
-    let slot = arena.add_inode(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, State::Is(NodeKind::Directory))?;
+fn implied<C>(arena: &mut Arena<C>, dir: NodeId, name: &[u8]) -> Result<NodeId, PlacementError> {
+    let slot = arena.add_inode(Metadata::IMPLIED_DIRECTORY, Xattrs::NONE, SlotState::Is(NodeKind::Directory))?;
     arena.attach(dir, name, slot)
 }
 

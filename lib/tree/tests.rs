@@ -5,7 +5,7 @@ use crate::meta::{Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
 
 /// Applies layers written one member a line: `name/`, `name = content`, `name -> symlink target`,
 /// `name == hard link target`, each perhaps with ` @mode`.
-fn merge(layers: &[&str]) -> Result<Sealed<String>, Error> {
+fn merge(layers: &[&str]) -> Result<SealedTree<String>, Error> {
     let mut tree = MergeTree::new();
     for (number, layer) in layers.iter().enumerate() {
         let members: Vec<Member> = layer.lines().map(str::trim).filter(|l| !l.is_empty()).map(member).collect();
@@ -50,7 +50,7 @@ fn member(line: &str) -> Member {
 }
 
 /// The tree as text, in the language of [`merge`]; modes only of directories: an implied one has none.
-fn show(tree: &Sealed<String>) -> String {
+fn show(tree: &SealedTree<String>) -> String {
     let mut out = String::new();
     let mut walk = tree.walk();
     while let Some(Visit { path, inode, is_first }) = walk.step() {
@@ -297,8 +297,8 @@ fn depth_is_bounded_by_memory_alone() {
     let deep = vec!["d"; 10_000].join("/");
     let layers = [format!("{deep}/f = 1"), format!("{deep}/g = 2"), ".wh.d".to_owned()];
     let tree = merge(&[&layers[0], &layers[1]]).unwrap();
-    assert_eq!(tree.len(), 10_003);
-    assert_eq!(merge(&[&layers[0], &layers[1], &layers[2]]).unwrap().len(), 1);
+    assert_eq!(tree.inode_count(), 10_003);
+    assert_eq!(merge(&[&layers[0], &layers[1], &layers[2]]).unwrap().inode_count(), 1);
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn implied_directories_are_bounded_in_bytes_of_the_result() {
     let layer: String = (0..100).map(|at| format!("{at}/{}f = 1\n", "a/".repeat(2000))).collect();
     fails(&[&layer], "missing parent");
     let layer: String = (0..1000).map(|at| format!("{at}/{}f = 1\n", "a/".repeat(60))).collect();
-    assert_eq!(merge(&[&layer]).unwrap().len(), 1 + 1000 * 62);
+    assert_eq!(merge(&[&layer]).unwrap().inode_count(), 1 + 1000 * 62);
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn ways_through_symlinks_are_remembered() {
     }
     let names: String = (0..10_000).map(|at| format!("l0/{at} = 1\n")).collect();
     let links: String = (0..10_000).map(|at| format!("h{at} == l0/{at}\n")).collect();
-    assert_eq!(merge(&[&layer, &names, &links]).unwrap().len(), 1 + 2 + 40 + 10_000);
+    assert_eq!(merge(&[&layer, &names, &links]).unwrap().inode_count(), 1 + 2 + 40 + 10_000);
     // When something goes on the way, they are gone again and again, up to a bound.
     let names: String = (0..10_000).map(|at| format!("l0/{at} = 1\ns -> {at}\n")).collect();
     fails(&[&layer, &names], "the ways through symlinks are too long");
@@ -358,7 +358,7 @@ fn targets_without_components_are_paid_for() {
     let links: String = (0..40).map(|at| format!("l{at} -> {way}l{}\n", at + 1)).collect();
     let layer = format!("l40/\n{links}");
     let names: String = (0..10_000).map(|at| format!("l0/{at} = 1\n")).collect();
-    assert_eq!(merge(&[&layer, &names]).unwrap().len(), 1 + 1 + 40 + 10_000);
+    assert_eq!(merge(&[&layer, &names]).unwrap().inode_count(), 1 + 1 + 40 + 10_000);
     let names: String = (0..10_000).map(|at| format!("l0/{at} = 1\ns -> {at}\n")).collect();
     fails(&[&layer, &names], "the ways through symlinks are too long");
     let whiteouts: String = (0..10_000).map(|at| format!("l0/.wh.{at} = \n")).collect();
@@ -404,7 +404,7 @@ fn whiteouts_take_no_more_than_their_names() {
     }
     let names: usize = whiteouts.iter().map(String::len).sum();
     assert!(list.size() <= 2 * names + 200 * 64, "{}", list.size());
-    assert_eq!(merge(&["a = 1", &whiteouts.join("\n")]).unwrap().len(), 2);
+    assert_eq!(merge(&["a = 1", &whiteouts.join("\n")]).unwrap().inode_count(), 2);
 }
 
 #[test]
@@ -433,5 +433,5 @@ fn retain_removes_subtrees() {
     let names: Vec<_> =
         tree.children(InodeId::ROOT).map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
     assert_eq!(names, [".wh.x", "a", "f", "g"]);
-    assert_eq!(tree.len(), 6);
+    assert_eq!(tree.inode_count(), 6);
 }

@@ -2,12 +2,12 @@
 
 use super::arena::NodeId;
 use super::path;
-use super::sealed::{InodeId, Sealed};
+use super::sealed_tree::{InodeId, SealedTree};
 
-/// See [`Sealed::walk`].
+/// See [`SealedTree::walk`].
 #[derive(Debug)]
 pub struct Walk<'t, C> {
-    tree: &'t Sealed<C>,
+    tree: &'t SealedTree<C>,
     next: Option<NodeId>,
     path: Vec<u8>,
     /// The node that `path` names.
@@ -25,7 +25,7 @@ pub struct Visit<'w> {
     pub is_first: bool,
 }
 
-impl<C> Sealed<C> {
+impl<C> SealedTree<C> {
     /// All names in canonical order, parents first (T1).
     #[must_use]
     pub fn walk(&self) -> Walk<'_, C> {

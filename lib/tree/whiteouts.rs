@@ -8,7 +8,7 @@ use super::components::Components;
 use super::error::Error;
 use super::hidden_entries::HiddenEntries;
 use super::path::{self, PathError, WhiteoutKind, normalise, whiteout_kind};
-use super::resolve::ResolveError;
+use super::placement_error::PlacementError;
 use crate::meta::NodeKind;
 
 /// How a layer marks what it hides.
@@ -179,7 +179,7 @@ impl Whiteouts {
         allowance: &mut Allowance,
         hidden_entries: &HiddenEntries,
         dir: &[u8],
-    ) -> Result<Option<NodeId>, ResolveError> {
+    ) -> Result<Option<NodeId>, PlacementError> {
         let mut parts = Components::new(dir);
         let mut here = NodeId::ROOT;
         // How many directories, from here up, are hidden. Symlinks in hidden directories lead nowhere.

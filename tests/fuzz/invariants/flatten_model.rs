@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use oci2ext4::meta::{Entry, Named, NodeKind};
-use oci2ext4::tree::{Error, MergeTree, Sealed, Visit, WhiteoutFormat, Whiteouts};
+use oci2ext4::tree::{Error, MergeTree, SealedTree, Visit, WhiteoutFormat, Whiteouts};
 
 use super::layers::{Member, What, parse};
 use super::model::{self, Kind, Model};
@@ -23,7 +23,7 @@ pub fn check(bytes: &[u8]) {
 }
 
 /// Applies layers as flattening does.
-pub fn merge(layers: &[Vec<Member>]) -> Result<Sealed<Vec<u8>>, Error> {
+pub fn merge(layers: &[Vec<Member>]) -> Result<SealedTree<Vec<u8>>, Error> {
     let mut tree = MergeTree::new();
     for members in layers {
         let mut whiteouts = Whiteouts::new(WhiteoutFormat::Names);
@@ -53,7 +53,7 @@ pub fn merge(layers: &[Vec<Member>]) -> Result<Sealed<Vec<u8>>, Error> {
 }
 
 /// A name a line, in canonical order.
-fn of_tree(tree: &Sealed<Vec<u8>>) -> String {
+fn of_tree(tree: &SealedTree<Vec<u8>>) -> String {
     let mut text = String::new();
     let mut walk = tree.walk();
     while let Some(Visit { path, inode, is_first }) = walk.step() {

@@ -1,12 +1,12 @@
 //! The finished tree in canonical order.
 
-use super::arena::{Arena, NodeId, Slot, State};
+use super::arena::{Arena, NodeId, Slot, SlotState};
 use crate::meta::{Metadata, NodeKind, Xattrs};
 
 /// A finished tree: children are sorted byte-wise by name, inodes numbered 0, 1, 2... in the order in which a walk first
 /// meets them (T1). The root is 0.
 #[derive(Debug)]
-pub struct Sealed<C> {
+pub struct SealedTree<C> {
     pub(super) arena: Arena<C>,
     /// Slot and first name of each inode. Nodes now hold inode numbers instead of slots.
     pub(super) inodes: Vec<(Slot, NodeId)>,
@@ -34,11 +34,11 @@ pub struct InodeView<'t, C> {
     pub names: u32,
 }
 
-impl<C> Sealed<C> {
+impl<C> SealedTree<C> {
     pub(super) fn new(mut arena: Arena<C>) -> Self {
         arena.sort();
-        let mut inodes: Vec<(Slot, NodeId)> = Vec::with_capacity(arena.places());
-        let mut numbers = vec![u32::MAX; arena.places()];
+        let mut inodes: Vec<(Slot, NodeId)> = Vec::with_capacity(arena.slot_count());
+        let mut numbers = vec![u32::MAX; arena.slot_count()];
         let mut next = Some(NodeId::ROOT);
         while let Some(node) = next {
             let slot = arena.slot(node);
@@ -75,14 +75,14 @@ impl<C> Sealed<C> {
 
     /// The number of inodes.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.inodes.len()
+    pub fn inode_count(&self) -> u32 {
+        // There are at most as many as slots, and those have 32-bit numbers.
+        u32::try_from(self.inodes.len()).unwrap_or(u32::MAX)
     }
 
-    /// Always false: there is always a root.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.inodes.is_empty()
+    /// The numbers of all inodes, in order: that of a directory is higher than its parent's.
+    pub fn inodes(&self) -> impl DoubleEndedIterator<Item = InodeId> + use<C> {
+        (0..self.inode_count()).map(InodeId)
     }
 
     /// The inode with this number.
@@ -93,8 +93,8 @@ impl<C> Sealed<C> {
     pub fn inode(&self, id: InodeId) -> InodeView<'_, C> {
         let inode = self.arena.inode(self.inodes[id.0 as usize].0);
         match &inode.state {
-            State::Is(kind) => InodeView { meta: &inode.meta, xattrs: &inode.xattrs, kind, names: inode.names },
-            State::Pending | State::Free => unreachable!("a numbered inode is an inode"),
+            SlotState::Is(kind) => InodeView { meta: &inode.meta, xattrs: &inode.xattrs, kind, names: inode.names },
+            SlotState::Pending | SlotState::Free => unreachable!("a numbered inode is an inode"),
         }
     }
 
@@ -146,10 +146,10 @@ fn after<C>(arena: &Arena<C>, node: NodeId, first_child: impl Fn(NodeId) -> Opti
     None
 }
 
-/// See [`Sealed::children`].
+/// See [`SealedTree::children`].
 #[derive(Debug)]
 pub struct Children<'t, C> {
-    tree: &'t Sealed<C>,
+    tree: &'t SealedTree<C>,
     next: Option<NodeId>,
 }
 
