@@ -20,12 +20,12 @@ use super::layer::IndexedLayer;
 use super::listed_names::NameId;
 use super::member_index::{IndexedMember, MemberIndex};
 use super::overlay::{self, Overlay};
-use super::warnings::{Warnings, is_lookalike};
+use super::warnings::Warnings;
 use super::xattr_visibility::XattrVisibility;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, SharedXattrs, Shown, Timestamp, Xattr, Xattrs};
 use crate::sys::{PinnedInode, data_segments, device_numbers, open_beneath, open_directory};
 use crate::tar::Segment;
-use crate::tree::{ExistingDirectories, WhiteoutFormat, Whiteouts};
+use crate::tree::{ExistingDirectories, WhiteoutFormat, Whiteouts, file_name, is_whiteout_name, push_component};
 
 /// How to interpret the names, devices and attributes in a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,10 +105,6 @@ fn names(directory: &File) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-fn last_component(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
-}
-
 struct DirectoryReader<'r> {
     layer: u32,
     root: &'r Path,
@@ -131,10 +127,7 @@ impl<'r> DirectoryReader<'r> {
         let before = FileVersion::of(&directory).map_err(|e| self.io(path, e))?;
         for name in names(&directory).map_err(|e| self.io(path, e))? {
             let mut below = path.to_vec();
-            if !below.is_empty() {
-                below.push(b'/');
-            }
-            below.extend_from_slice(name.as_bytes());
+            push_component(&mut below, name.as_bytes());
             let node = PinnedInode::new(directory.as_fd(), &name, self.path(&below)).map_err(|e| self.io(&below, e))?;
             if self.entry(listed, &below, &node)? {
                 directories.push(self.files.names.push(listed, name.as_bytes()));
@@ -173,7 +166,7 @@ impl<'r> DirectoryReader<'r> {
             Some(first) => Entry::HardLink(self.name(&self.files.names.path(*first)).into()),
             None => {
                 if stat.nlink() > 1 && !stat.is_dir() {
-                    self.first_names.insert(key, self.files.names.push(parent, last_component(path)));
+                    self.first_names.insert(key, self.files.names.push(parent, file_name(path)));
                 }
                 Entry::Node(self.kind(parent, path, node, stat)?)
             }
@@ -215,7 +208,7 @@ impl<'r> DirectoryReader<'r> {
         let strange = |what: String| LayerError::Overlay { name: path.to_vec(), what };
         let Overlay { whiteout, opaque, userxattr } = overlay::interpret(stat, xattrs).map_err(strange)?;
         self.warnings.userxattr |= userxattr;
-        self.warnings.lookalikes |= is_lookalike(last_component(path));
+        self.warnings.lookalikes |= is_whiteout_name(file_name(path));
         // The roots of layers always merge, whatever their attributes; below the lowest layer there is nothing to hide.
         if !path.is_empty() && self.layer > 0 {
             match visibility {
@@ -258,7 +251,7 @@ impl<'r> DirectoryReader<'r> {
         } else if of.is_fifo() {
             NodeKind::Fifo
         } else {
-            let name = self.files.names.push(parent, last_component(path));
+            let name = self.files.names.push(parent, file_name(path));
             let at = self.files.push(name, stat);
             let sparse = self.holes(path, at, stat)?;
             NodeKind::File(FileRange { layer: self.layer, at, size: stat.size(), sparse: sparse.map(Box::new) })

@@ -1,7 +1,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::upper::UpperError;
 use crate::image::{Digest, layer_manifest};
 use crate::meta::Shown;
 use crate::{tar, tree};
@@ -74,15 +73,6 @@ pub enum Error {
     /// One of our threads ended before its work was done.
     #[error("a worker thread died")]
     Worker,
-}
-
-impl From<UpperError> for Error {
-    fn from(error: UpperError) -> Self {
-        match error {
-            UpperError::Private { name, what } => Self::Overlay { name, what },
-            UpperError::Tree(error) => Self::Upper(error),
-        }
-    }
 }
 
 /// What is wrong with a layer.

@@ -5,6 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use crate::tree::file_name;
+
 /// A pattern for names to leave out, with everything below them.
 ///
 /// Without a `/` it matches a name anywhere in the tree; with one, a path from the root. `*` and `?` do not match `/`, `**`
@@ -45,7 +47,7 @@ impl Exclude {
         if self.directories_only && !is_directory {
             return false;
         }
-        let text = if self.whole_path { path } else { path.rsplit(|byte| *byte == b'/').next().unwrap_or(path) };
+        let text = if self.whole_path { path } else { file_name(path) };
         self.glob.is_match(OsStr::from_bytes(text))
     }
 }

@@ -5,10 +5,16 @@
 use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use crate::meta::{Shown, Xattr};
+use crate::meta::{Device, Shown, Xattr};
 
-/// The namespaces of overlayfs' attributes; `user.` if mounted with `userxattr`.
-const NAMESPACES: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
+/// The device that stands for a removed name.
+pub(super) const WHITEOUT: Device = Device { major: 0, minor: 0 };
+/// The attribute, set to `y`, of a directory that hides the lower one.
+pub(super) const OPAQUE: &[u8] = b"trusted.overlay.opaque";
+/// The namespace of overlayfs' own attributes, which it hides from users.
+pub(super) const PRIVATE: &[u8] = b"trusted.overlay.";
+/// The same, and that of overlays mounted with `userxattr`.
+const NAMESPACES: [&[u8]; 2] = [PRIVATE, b"user.overlay."];
 
 /// What an inode means besides being a file.
 #[derive(Clone, Copy, Debug, Default)]

@@ -18,7 +18,7 @@ use super::warnings::Warnings;
 use super::{LayerError, progress};
 use crate::codec::Decoder;
 use crate::image::{Digest, Hasher};
-use crate::meta::{Entry, Named, Shown};
+use crate::meta::{Entry, Named};
 use crate::tar::{self, Data, End, Member, MemberSink, StoredFile};
 use crate::tree::{self, ExistingDirectories, WhiteoutFormat, Whiteouts};
 
@@ -243,11 +243,9 @@ impl<R: BufRead> MemberSink<R> for IndexSink<'_, R> {
 
     fn warning(&mut self, warning: &tar::Warning) {
         self.warned = true;
-        if self.is_silent {
-            return;
+        if !self.is_silent {
+            log::warn!("{warning}");
         }
-        let tar::Warning { offset, member, skipped } = warning;
-        log::warn!("{} at byte {offset}: {skipped}", Shown(member));
     }
 }
 

@@ -7,43 +7,23 @@
 
 use std::iter::Peekable;
 
-use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattr, Xattrs};
-use crate::tree::{self, InodeId, MergeTree, SealedTree, Visit, WhiteoutFormat, Whiteouts};
-
-/// The device that stands for a removed name.
-const WHITEOUT: Device = Device { major: 0, minor: 0 };
-/// The attribute, set to `y`, of a directory that hides the lower one.
-const OPAQUE: &[u8] = b"trusted.overlay.opaque";
-/// The prefix of overlayfs' own attributes, which it hides from users.
-const PRIVATE: &[u8] = b"trusted.overlay.";
-
-/// Why an overlay cannot show a tree.
-#[derive(Debug)]
-pub(super) enum UpperError {
-    /// Overlayfs would take this name for one of its own marks.
-    Private { name: Vec<u8>, what: &'static str },
-    /// The result is not a valid tree.
-    Tree(tree::Error),
-}
-
-impl From<tree::Error> for UpperError {
-    fn from(error: tree::Error) -> Self {
-        Self::Tree(error)
-    }
-}
+use super::Error;
+use super::overlay::{OPAQUE, PRIVATE, WHITEOUT};
+use crate::meta::{Entry, Metadata, Named, NodeKind, Timestamp, Xattr, Xattrs};
+use crate::tree::{InodeId, MergeTree, SealedTree, Visit, WhiteoutFormat, Whiteouts, push_component};
 
 /// The upper directory that makes an overlay above `lower` show `whole`.
 pub(super) fn upper<C: Clone + PartialEq>(
     lower: &SealedTree<C>,
     whole: &SealedTree<C>,
-) -> Result<SealedTree<C>, UpperError> {
+) -> Result<SealedTree<C>, Error> {
     check(whole)?;
     let difference = Difference::between(lower, whole);
     let mut tree = MergeTree::new();
-    let mut layer = tree.layer(Whiteouts::new(WhiteoutFormat::Other))?;
+    let mut layer = tree.layer(Whiteouts::new(WhiteoutFormat::Other)).map_err(Error::Upper)?;
     let mut add = |path: &[u8], entry, meta, xattrs| {
         let path = if path.is_empty() { b"." } else { path };
-        layer.apply(Named { path, entry, meta, xattrs })
+        layer.apply(Named { path, entry, meta, xattrs }).map_err(Error::Upper)
     };
     let (mut walk, mut first, mut gone) = (whole.walk(), Vec::new(), Vec::new());
     while let Some(Visit { path, inode, is_first }) = walk.step() {
@@ -61,23 +41,19 @@ pub(super) fn upper<C: Clone + PartialEq>(
         add(path, Entry::Node(view.kind.clone()), *view.meta, xattrs)?;
         if let (Some(below), false) = (difference.lower(inode), is_opaque) {
             for (name, _) in Pairs::new(lower.children(below), whole.children(inode)).filter_map(Pair::gone) {
-                gone.clear();
-                gone.extend_from_slice(path);
-                if !path.is_empty() {
-                    gone.push(b'/');
-                }
-                gone.extend_from_slice(name);
+                path.clone_into(&mut gone);
+                push_component(&mut gone, name);
                 let meta = Metadata { mode: 0, uid: 0, gid: 0, mtime: Timestamp::EPOCH };
                 add(&gone, Entry::Node(NodeKind::CharDevice(WHITEOUT)), meta, Xattrs::NONE)?;
             }
         }
     }
-    layer.finish()?;
+    layer.finish().map_err(Error::Upper)?;
     Ok(tree.seal())
 }
 
 /// Refuses whatever overlayfs would take for one of its own marks.
-fn check<C>(whole: &SealedTree<C>) -> Result<(), UpperError> {
+fn check<C>(whole: &SealedTree<C>) -> Result<(), Error> {
     for inode in whole.inodes() {
         let view = whole.inode(inode);
         let what = if matches!(view.kind, NodeKind::CharDevice(WHITEOUT)) {
@@ -89,7 +65,7 @@ fn check<C>(whole: &SealedTree<C>) -> Result<(), UpperError> {
         };
         let mut name = Vec::new();
         whole.first_path(inode, &mut name);
-        return Err(UpperError::Private { name, what });
+        return Err(Error::Overlay { name, what });
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::content::FileRange;
 use crate::meta::Shown;
-use crate::tree::{SealedTree, Visit};
+use crate::tree::{SealedTree, Visit, file_name, is_whiteout_name};
 
 /// What was noticed in layers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,11 +13,6 @@ pub(super) struct Warnings {
     pub(super) unseen: bool,
     /// The overlay uses `user.*` attributes.
     pub(super) userxattr: bool,
-}
-
-/// Whether a last path component has a special meaning in layers (F1-F4).
-pub(super) fn is_lookalike(name: &[u8]) -> bool {
-    name.starts_with(b".wh.")
 }
 
 impl Warnings {
@@ -50,7 +45,7 @@ fn warn_of_lookalikes(tree: &SealedTree<FileRange>) {
     let mut more = 0_u64;
     let mut walk = tree.walk();
     while let Some(Visit { path, .. }) = walk.step() {
-        if path.rsplit(|byte| *byte == b'/').next().is_some_and(is_lookalike) {
+        if is_whiteout_name(file_name(path)) {
             match first {
                 None => first = Some(Shown(path).to_string()),
                 Some(_) => more += 1,

@@ -22,7 +22,7 @@ pub use error::{EntryError, Error};
 
 use crate::codec::Decoder;
 use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target, clamp_time};
-use crate::meta::{Entry, Named, SharedXattrs, Shown, Timestamp};
+use crate::meta::{Entry, Named, SharedXattrs, Timestamp};
 use crate::tar::{Data, End, Member, MemberSink, Reader, Segment, StoredFile, TrailingSlash, Warning, read_tar};
 use crate::tree::{LayerInProgress, MergeTree, WhiteoutFormat, Whiteouts};
 use content_hash::Hashing;
@@ -178,7 +178,7 @@ impl<R: BufRead, T: Target> MemberSink<R> for ImageSink<'_, T> {
     }
 
     fn warning(&mut self, warning: &Warning) {
-        log::warn!("{} at byte {}: {}", Shown(&warning.member), warning.offset, warning.skipped);
+        log::warn!("{warning}");
     }
 }
 

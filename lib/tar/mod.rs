@@ -61,7 +61,9 @@ pub use reader::Reader;
 pub use sparse::SparseError;
 pub use xattr::PaxXattrError;
 
-use crate::meta::{Entry, Metadata, Xattrs};
+use std::fmt;
+
+use crate::meta::{Entry, Metadata, Shown, Xattrs};
 
 /// The size of a block in bytes: headers are one block, data is padded to whole blocks.
 pub const BLOCK: usize = 512;
@@ -166,8 +168,14 @@ pub enum Skipped {
     SymlinkAcl,
 }
 
-impl std::fmt::Display for Skipped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}: {}", Shown(&self.member), self.offset, self.skipped)
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Type(flag) => write!(f, "unknown type '{}' skipped", flag.escape_ascii()),
             Self::Time => f.write_str("time that is no number skipped"),

@@ -53,7 +53,7 @@ impl<C> MergeTree<C> {
                 continue;
             };
             let above = path.len();
-            path::push(&mut path, self.arena.name(node));
+            path::push_component(&mut path, self.arena.name(node));
             let is_dir = self.arena.is_directory(node);
             if !keep(&path, is_dir) {
                 next = self.arena.next_sibling(node);

@@ -36,7 +36,7 @@ mod whiteouts;
 pub use error::Error;
 pub use layer::{ExistingDirectories, LayerInProgress};
 pub use merge_tree::MergeTree;
-pub use path::{MAX_NAME, PathError, WhiteoutKind, normalise, whiteout_kind};
+pub use path::{PathError, file_name, is_whiteout_name, normalise, push_component};
 pub use sealed_tree::{Children, InodeId, InodeView, SealedTree};
 pub use walk::{Visit, Walk};
 pub use whiteouts::{WhiteoutFormat, Whiteouts};

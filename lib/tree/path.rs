@@ -1,14 +1,14 @@
 //! Member names: normalisation, components, and the meaning of `.wh.`.
 
 /// The prefix of whiteouts (OCI image spec, layer.md).
-pub(super) const WHITEOUT: &[u8] = b".wh.";
+const WHITEOUT: &[u8] = b".wh.";
 /// The prefix of AUFS bookkeeping (F4).
 const BOOKKEEPING: &[u8] = b".wh..wh.";
 /// The opaque marker (F2).
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// The longest name in bytes: sixteen times what Linux accepts in one call.
-pub const MAX_NAME: usize = 16 * 4096;
+pub(super) const MAX_NAME: usize = 16 * 4096;
 
 /// The limit on symlinks in one path, as in Linux (F7).
 pub(super) const MAX_SYMLINKS: u32 = 40;
@@ -45,7 +45,7 @@ pub enum PathError {
 
 /// The meaning of a normalised name that starts with `.wh.` in an OCI layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhiteoutKind<'a> {
+pub(super) enum WhiteoutKind<'a> {
     /// Hides `name` in `dir`, both without leading or trailing slashes.
     Whiteout {
         /// The directory.
@@ -97,7 +97,7 @@ pub fn normalise<'a>(raw: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8],
     }
     buffer.clear();
     for component in components(core).filter(|c| !matches!(*c, b"" | b".")) {
-        push(buffer, component);
+        push_component(buffer, component);
     }
     Ok(buffer)
 }
@@ -106,12 +106,12 @@ pub fn normalise<'a>(raw: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8],
 ///
 /// # Errors
 /// When it is a corrupt whiteout, or below a whiteout (F3).
-pub fn whiteout_kind(path: &[u8]) -> Result<Option<WhiteoutKind<'_>>, PathError> {
+pub(super) fn whiteout_kind(path: &[u8]) -> Result<Option<WhiteoutKind<'_>>, PathError> {
     let (dir, name) = split(path);
     if !name.starts_with(WHITEOUT) && !dir.starts_with(WHITEOUT) && !dir.windows(5).any(|w| w == b"/.wh.") {
         return Ok(None);
     }
-    if let Some(component) = components(dir).find(|c| c.starts_with(WHITEOUT)) {
+    if let Some(component) = components(dir).find(|c| is_whiteout_name(c)) {
         let is_bookkeeping = component.starts_with(BOOKKEEPING) && component != OPAQUE;
         return if is_bookkeeping { Ok(Some(WhiteoutKind::Bookkeeping)) } else { Err(PathError::BelowWhiteout) };
     }
@@ -146,8 +146,20 @@ pub(super) fn parent(path: &[u8]) -> &[u8] {
     split(path).0
 }
 
+/// A normalised name's last component.
+#[must_use]
+pub fn file_name(path: &[u8]) -> &[u8] {
+    split(path).1
+}
+
+/// Whether a component has a special meaning in OCI layers.
+#[must_use]
+pub fn is_whiteout_name(component: &[u8]) -> bool {
+    component.starts_with(WHITEOUT)
+}
+
 /// Appends a component.
-pub(super) fn push(path: &mut Vec<u8>, name: &[u8]) {
+pub fn push_component(path: &mut Vec<u8>, name: &[u8]) {
     if !path.is_empty() {
         path.push(b'/');
     }

@@ -130,7 +130,7 @@ impl PathResolver {
                 (_, _, Missing::Stop) => return Ok(None),
                 (child, _, Missing::Make { whiteout_names }) => {
                     // Only a symlink can lead to such a name, and the result would look like a whiteout (T4).
-                    if whiteout_names && root == NodeId::ROOT && name.starts_with(path::WHITEOUT) {
+                    if whiteout_names && root == NodeId::ROOT && path::is_whiteout_name(name) {
                         return Err(PlacementError::ThroughWhiteout);
                     }
                     if let Some(node) = child {

@@ -45,7 +45,7 @@ impl<C> Walk<'_, C> {
                 self.path.truncate(path::parent(&self.path).len());
                 self.dir = arena.parent(self.dir);
             }
-            path::push(&mut self.path, arena.name(node));
+            path::push_component(&mut self.path, arena.name(node));
             self.dir = node;
         }
         self.next = self.tree.after(node);
