@@ -21,6 +21,7 @@ fn fetch(options: &OciFetch) -> Result<(), Failure> {
     }
     let locator = options.locator()?;
     let config = options.config.as_deref().map(Output::create).transpose().map_err(Failure::failed)?;
+    config.iter().try_for_each(Output::require_other_than_stdout).map_err(Failure::failed)?;
     let progress = cli::fetch_progress(options.common.progress(), TOOL);
     let options = options.options()?;
     cli::while_read(move || {

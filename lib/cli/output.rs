@@ -1,7 +1,8 @@
 //! Output that appears complete or not at all (S2).
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -174,15 +175,32 @@ impl Output {
     #[must_use]
     pub fn writes_over(&self, input: &File) -> bool {
         let (Ok(input), Ok(output)) = (input.metadata(), self.file().metadata()) else { return false };
-        let devices = input.file_type().is_block_device() && output.file_type().is_block_device();
-        let same = (input.dev(), input.ino()) == (output.dev(), output.ino());
-        self.is_in_place() && if devices { input.rdev() == output.rdev() } else { same }
+        self.is_in_place() && are_same(&input, &output)
     }
 
-    /// Whether both are the same file or device.
+    /// Whether both are the same file or device, or are to have the same name.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
-        self.target == other.target || other.writes_over(self.file())
+        let place = |output: &Self| {
+            let directory = std::fs::metadata(parent(&output.target)).ok()?;
+            Some((directory.dev(), directory.ino(), output.target.file_name()?.to_owned()))
+        };
+        place(self).is_some_and(|own| place(other) == Some(own)) || other.writes_over(self.file())
+    }
+
+    /// Fails if standard output is the same file or device: what this filter writes there would be lost, or damage the
+    /// target.
+    ///
+    /// # Errors
+    /// When it is.
+    pub fn require_other_than_stdout(&self) -> Result<(), OutputError> {
+        let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+        match (stdout, std::fs::metadata(&self.target)) {
+            (Ok(stdout), Ok(target)) if are_same(&stdout, &target) => {
+                Err(OutputError::new(&self.target, "is standard output too", None))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Replaces the target. With `fsync`, the content is on disk before that, and the new name afterwards.
@@ -219,6 +237,15 @@ impl Output {
         };
         take_over_permissions(new.file(), &target)?;
         new.replace(&target).map_err(fail(&target, "cannot be put in place"))
+    }
+}
+
+/// Whether both are the same file or block device.
+fn are_same(a: &Metadata, b: &Metadata) -> bool {
+    if a.file_type().is_block_device() && b.file_type().is_block_device() {
+        a.rdev() == b.rdev()
+    } else {
+        (a.dev(), a.ino()) == (b.dev(), b.ino())
     }
 }
 

@@ -92,10 +92,14 @@ impl Tar2ext4 {
     /// # Errors
     /// As [`Output::create`] and [`Output::in_place`].
     pub fn open_output(&self) -> Result<Output, OutputError> {
-        match self.offset {
+        let output = match self.offset {
             Some(_) => Output::in_place(&self.output),
             None => Output::create(&self.output),
+        }?;
+        if self.json {
+            output.require_other_than_stdout()?;
         }
+        Ok(output)
     }
 
     /// The properties of the image that the flags ask for.

@@ -51,6 +51,9 @@ impl Tar2ext4 {
         if output.is_same_as(image) {
             return Err(Failure::failed(AtPath::new(path, io::Error::other("is the image too"))));
         }
+        if self.json {
+            output.require_other_than_stdout().map_err(Failure::failed)?;
+        }
         Ok(Some(VerityTree { file: Some((path.clone(), output)) }))
     }
 

@@ -44,6 +44,30 @@ fn what_cannot_be_written_is_an_error_and_not_lost() {
     at("tar2ext4 -o old image.tar 1</dev/null").succeeds();
 }
 
+/// The file that gets its name in the end would replace what was written.
+#[test]
+fn an_output_is_not_standard_output_too() {
+    let scratch = scratch();
+    let at = |command: &str| shell(command).current_dir(scratch.path()).run();
+    layout(scratch.path());
+    at("oci-fetch oci:layout >manifest && oci-flatten manifest >image.tar").succeeds();
+    at("truncate -s 40M disk && mkdir sub && ln -s sub/../out link").succeeds();
+    for command in [
+        "oci-fetch --config out oci:layout >out",
+        "oci-fetch --config link oci:layout >>out",
+        "tar2ext4 --json -o out image.tar >out",
+        "tar2ext4 --json -o sub/../out image.tar >out",
+        "tar2ext4 --json -o other --verity=out image.tar >out",
+        "tar2ext4 --json --offset 0 --size 8M -o disk image.tar 1<>disk",
+    ] {
+        at(command).fails_with(1, "is standard output too").one_line();
+    }
+    assert!(fs::read(scratch.path().join("disk")).unwrap().iter().all(|byte| *byte == 0), "the disk was written to");
+    assert!(!scratch.path().join("other").exists());
+    // Nothing is written there.
+    at("tar2ext4 -o out image.tar >out && e2fsck -fn out >&2").succeeds();
+}
+
 #[test]
 fn a_reader_that_made_its_end_non_blocking_gets_everything() {
     let scratch = scratch();

@@ -160,6 +160,9 @@ fn the_root_hash_is_told_and_what_makes_no_sense_is_refused() {
     pack(&image, &tar, &["--verity", "-J"]).fails_with(2, "--journal").one_line();
     let itself = format!("--verity={}", image.display());
     pack(&image, &tar, &[&itself]).fails_with(1, "is the image too").one_line();
+    fs::create_dir(scratch.path().join("sub")).unwrap();
+    let by_another_way = format!("--verity={}", scratch.path().join("sub/../image").display());
+    pack(&image, &tar, &[&by_another_way]).fails_with(1, "is the image too").one_line();
     pack(&image, &tar, &["--verity=no/such/tree"]).fails_with(1, "no/such/tree").one_line();
     pack(&image, &tar[..tar.len() / 2], &["--verity"]).fails_with(1, "tar2ext4: ").one_line();
     // Neither without the other.
