@@ -173,3 +173,18 @@ pub enum LayerError {
     #[error("given up")]
     Cancelled,
 }
+
+impl LayerError {
+    /// Whether a damaged blob may be the reason: other bytes under the same name might not have this error.
+    pub(super) fn may_be_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Tar(_)
+                | Self::NoEnd { .. }
+                | Self::DiffId { .. }
+                | Self::Digest { .. }
+                | Self::Member { .. }
+                | Self::Foreign
+        )
+    }
+}

@@ -35,8 +35,7 @@ pub(super) fn read(layer: &Layer, context: &ReadContext) -> Result<IndexedLayer,
                 (Some(cache), Some(diff_id)) => with_cache(layer, *size, context, expected, names, (cache, diff_id)),
                 _ => tarball::read(layer, &open_blob(layer, *size)?, context, expected, names, None),
             };
-            use LayerError as E;
-            if let Err(E::Tar(_) | E::NoEnd { .. } | E::DiffId { .. } | E::Digest { .. }) = &read {
+            if read.as_ref().is_err_and(LayerError::may_be_damage) {
                 suspect(layer);
             }
             read
@@ -67,7 +66,7 @@ fn with_cache(
     if let Some(mut blob) = cached {
         blob.is_frozen = true;
         match tarball::read(layer, &blob, context, expected, names, None) {
-            Err(error @ (LayerError::Tar(_) | LayerError::DiffId { .. } | LayerError::NoEnd { .. })) => {
+            Err(error) if error.may_be_damage() => {
                 log::warn!("{}: damaged in the cache, it is decoded again: {error}", layer.label);
                 cache.remove(diff_id);
             }

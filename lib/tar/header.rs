@@ -99,7 +99,7 @@ impl Header {
     /// As in today's Go, text is taken for a prefix if the times are not numbers.
     fn misplaced_prefix(&self) -> Option<&[u8]> {
         let gnu = self.raw.as_gnu().filter(|_| self.flag() != b'S')?;
-        let is_text = |time: &[u8]| time[0] != 0 && number::field(time).is_err();
+        let is_text = |time: &[u8]| time[0] != 0 && !time.trim_ascii().is_empty() && number::field(time).is_err();
         if !is_text(&gnu.atime) && !is_text(&gnu.ctime) {
             return None;
         }

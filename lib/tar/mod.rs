@@ -19,7 +19,8 @@
 //!   else. Zero blocks there are the end of the archive unless something that is not a member header follows within the
 //!   body; at the end of the stream they are its end marker only if there are two more than that body would take, or if
 //!   links of this archive have no bodies (otherwise [`End::PerhapsInBody`], because the archive may be cut). The body is
-//!   skipped: it repeats the content of the target.
+//!   skipped: it repeats the content of the target. One that is itself an archive is an error, if it shows: if this archive
+//!   goes on after its end marker.
 //! - Types: `7` is a file, GNU's `D` a directory whose list is skipped, `V` (volume label) is skipped, `M` (continued
 //!   from another volume) is an error; all others are skipped with one [`Warning`] per type.
 //! - `x` wins over `L` and `K`; Solaris' `X` is an `x`. Of several `x` before one member only the last counts, as in GNU

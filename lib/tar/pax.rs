@@ -23,9 +23,9 @@ pub(super) struct Attributes {
     pub mtime: Option<Timestamp>,
     /// There is an `mtime`, but it is not a number (`nan`): the header block's counts.
     pub has_odd_mtime: bool,
-    /// `SCHILY.devmajor`
+    /// `SCHILY.devmajor`, or `SUN.devmajor` as Solaris calls it
     pub major: Option<u32>,
-    /// `SCHILY.devminor`
+    /// `SCHILY.devminor`, or `SUN.devminor`
     pub minor: Option<u32>,
     /// `SCHILY.realsize`: size of an old sparse file, holes included
     pub real_size: Option<u64>,
@@ -85,8 +85,8 @@ impl Attributes {
                 self.has_odd_mtime = text.eq_ignore_ascii_case(b"nan");
                 self.mtime = if self.has_odd_mtime { None } else { value(record, number::timestamp)? };
             }
-            b"SCHILY.devmajor" => self.major = id(record)?,
-            b"SCHILY.devminor" => self.minor = id(record)?,
+            b"SCHILY.devmajor" | b"SUN.devmajor" => self.major = id(record)?,
+            b"SCHILY.devminor" | b"SUN.devminor" => self.minor = id(record)?,
             b"SCHILY.realsize" => self.real_size = decimal(record)?,
             // These change where the data is, or say that it is in another volume.
             b"SUN.holesdata" | b"GNU.volume.filename" | b"GNU.volume.size" | b"GNU.volume.offset" => {

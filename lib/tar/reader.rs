@@ -34,6 +34,8 @@ pub struct Reader<R> {
     pub(super) link_body: u64,
     /// A hard link of this archive had a size and no body.
     links_have_no_body: bool,
+    /// The last of them, in case it had a body after all.
+    link_in_doubt: Option<LinkInDoubt>,
     /// The attributes from `g` members.
     pub(super) globals: Option<Box<Globals>>,
     /// The meaning of a file name that ends in a slash.
@@ -50,6 +52,14 @@ pub struct Reader<R> {
     failed: bool,
 }
 
+/// A hard link that has a size and is followed by a member header.
+struct LinkInDoubt {
+    name: Vec<u8>,
+    /// The ends of its header and of the body that it may have; offsets in the stream.
+    start: u64,
+    end: u64,
+}
+
 impl<R: BufRead> Reader<R> {
     /// A reader at the beginning of an uncompressed tar stream.
     pub fn new(input: R) -> Self {
@@ -60,6 +70,7 @@ impl<R: BufRead> Reader<R> {
             padding: 0,
             link_body: 0,
             links_have_no_body: false,
+            link_in_doubt: None,
             globals: None,
             trailing_slash: TrailingSlash::AsInLayers,
             shared: SharedXattrs::default(),
@@ -195,6 +206,7 @@ impl<R: BufRead> Reader<R> {
                     if !self.has_header {
                         empty::check(&mut self.stream)?;
                     }
+                    self.check_link_in_doubt()?;
                     self.end = Some(End::Marker);
                     return Ok(None);
                 }
@@ -206,6 +218,8 @@ impl<R: BufRead> Reader<R> {
                 (body, zeros) = (0, 0);
             } else if zeros == 0 {
                 self.links_have_no_body = true; // as in GNU tar
+                let (name, end) = (self.name.clone(), at.saturating_add(body.saturating_mul(UNIT)));
+                self.link_in_doubt = Some(LinkInDoubt { name, start: at, end });
                 return Ok(Some((at, block)));
             } else if !self.has_header {
                 return Err(empty::refuse(&mut self.stream, &block));
@@ -215,6 +229,22 @@ impl<R: BufRead> Reader<R> {
                 self.end = Some(if zeros >= marker { End::Marker } else { End::LoneZeroBlock });
                 return Ok(None);
             }
+        }
+    }
+
+    /// There is an end marker. If it is where a hard link's body would be, and a member follows that body, the link did have
+    /// a body, which is itself an archive; its members have been taken for this archive's.
+    fn check_link_in_doubt(&mut self) -> Result<(), Error> {
+        let Some(LinkInDoubt { name, start, end }) = self.link_in_doubt.take() else { return Ok(()) };
+        let Some(left) = end.checked_sub(self.stream.offset) else { return Ok(()) };
+        let skipped = self.stream.skip(left, Part::Data);
+        match skipped.and_then(|()| self.stream.block(Part::Header)) {
+            Ok(Some(block)) if header::verify(&block).is_ok() => {
+                let problem = Problem::Unsupported("the body of this hard link is itself an archive");
+                Err(Error::new(Some(&name), start, problem))
+            }
+            Err(error) if !error.is_cut() => Err(error),
+            _ => Ok(()),
         }
     }
 

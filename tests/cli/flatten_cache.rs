@@ -95,6 +95,35 @@ fn a_kill_at_any_moment_leaves_nothing_wrong_in_the_cache() {
     }
 }
 
+/// Whatever is wrong in the cache is decoded again, not reported as wrong in the image.
+#[test]
+fn what_does_not_belong_in_the_cache_is_replaced() {
+    let scratch = scratch();
+    let (manifest, diff_ids) = layers(scratch.path());
+    let right = without_cache(&manifest).stdout;
+    let cache = scratch.path().join("cache");
+    let item = |name: &str, what| stack::tar(&[Item::new(name, what)]);
+    let wrong = [
+        Vec::new(),
+        vec![0; 1024],
+        item("other", What::File(b"x".to_vec())),
+        item("../climbs", What::File(b"x".to_vec())),
+        item("link", What::Link(b"nothing".to_vec())),
+        item(".wh.", What::File(Vec::new())),
+        b"no tar at all".to_vec(),
+        stack::compress(&item("other", What::Dir), Compression::Gzip),
+    ];
+    for bytes in wrong {
+        assert!(with_cache(&cache, &manifest).run().succeeds().stdout == right);
+        let entry = cache.join("sha256").join(&diff_ids[1]);
+        fs::remove_file(&entry).unwrap();
+        fs::write(&entry, &bytes).unwrap();
+        let shown = bytes.escape_ascii().to_string();
+        assert!(with_cache(&cache, &manifest).run().succeeds().stdout == right, "{}", &shown[..shown.len().min(200)]);
+        assert_eq!(holds_what_it_says(&cache), 3, "{}", &shown[..shown.len().min(200)]);
+    }
+}
+
 #[test]
 fn a_full_disk_under_the_cache_costs_only_the_cache() {
     needs(&["unshare", "mount"]);

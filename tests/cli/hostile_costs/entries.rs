@@ -97,9 +97,10 @@ fn an_entry_takes_at_most_300_bytes() {
 /// Directories are read without their bytes being counted, so the path that leads to one is no reason to take more.
 #[test]
 fn an_entry_deep_in_a_directory_takes_at_most_300_bytes() {
-    const FILES: usize = 6000;
+    const FILES: usize = 12_000;
     let scratch = scratch();
-    let peak = |what: &str, below: &str| {
+    let peak = |what: &str| cost(scratch.path(), &format!("{FLATTEN} -l {what}")).kib;
+    let add = |what: &str, below: &str| {
         let directory = scratch.path().join(what).join(below);
         fs::create_dir_all(&directory).unwrap();
         for at in 0..FILES {
@@ -110,15 +111,15 @@ fn an_entry_deep_in_a_directory_takes_at_most_300_bytes() {
                 _ => fs::write(path, "").unwrap(),
             }
         }
-        let peak = (0..ROUNDS).map(|_| cost(scratch.path(), &format!("{FLATTEN} -l {what}")).kib);
-        peak.fold(f64::MAX, f64::min)
     };
     for what in ["files", "links", "directories"] {
         // First some at the top, then as many more deep down.
-        let [shallow, deep] = ["", &"d".repeat(200).add("/").repeat(15)].map(|below| peak(what, below));
-        let bytes = (deep - shallow) * 1024.0 / FILES as f64;
-        println!("{what}: {bytes:.0} bytes an entry");
-        assert!(bytes < ALLOWED, "{what}: {bytes:.0} bytes an entry");
+        add(what, "");
+        let shallow = peak(what);
+        add(what, &"d".repeat(200).add("/").repeat(15));
+        let bytes = |_| (peak(what) - shallow) * 1024.0 / FILES as f64;
+        let mut rounds = (0..ROUNDS).map(bytes).inspect(|bytes| println!("{what}: {bytes:.0} bytes an entry"));
+        assert!(rounds.any(|bytes| bytes <= ALLOWED), "{what}: more than {ALLOWED} bytes an entry");
     }
 }
 

@@ -105,6 +105,8 @@ fn only_ustar_and_star_have_a_prefix() {
     assert_eq!(with(Raw::new("name", b'0', 0).v7()), b"name");
     let mut gnu = Raw::new("name", b'0', 0).gnu();
     assert_eq!(with(gnu.clone()), b"pre/fix/name"); // as Go wrote it once
+    gnu.put(345, &[b' '; 24]);
+    assert_eq!(one(&[gnu.clone().seal()]).path, b"name"); // no times, and no prefix
     gnu.put(345, b"14777777777\x0014777777777\0");
     assert_eq!(one(&[gnu.seal()]).path, b"name"); // times
     let mut any_version = Raw::new("name", b'0', 0);
@@ -132,6 +134,9 @@ fn types() {
     device.put(329, b"0000005\x000000007\0");
     assert_eq!(kind(device.clone()), Entry::Node(NodeKind::CharDevice(Device { major: 5, minor: 7 })));
     let large = pax(b'x', &[("SCHILY.devmajor", "4294967295"), ("SCHILY.devminor", "8")]);
+    let solaris = pax(b'x', &[("SUN.devmajor", "300"), ("SUN.devminor", "70000")]);
+    let kind = one(&[solaris, device.clone().seal()]).entry;
+    assert_eq!(kind, Entry::Node(NodeKind::CharDevice(Device { major: 300, minor: 70_000 })));
     let kind = one(&[large, device.v7().seal()]).entry;
     assert_eq!(kind, Entry::Node(NodeKind::CharDevice(Device { major: u32::MAX, minor: 8 })));
     assert_eq!(error(&[Raw::new("c", b'3', 0).v7().seal()]), {
@@ -421,6 +426,27 @@ fn hard_links_with_and_without_a_body() {
     assert_eq!((&*got[0].content, &got[0].entry), (&b""[..], &Entry::HardLink((*b"target").into())));
     let cut = read(&link(1000).with(&[b'x'; 1000])[..1024]).unwrap_err();
     assert_eq!(cut.to_string(), "link at byte 1024: the archive is cut off inside a member's data");
+}
+
+/// A header behind a link with a size says that it has no body. If it has one, an archive, what follows must not get lost.
+#[test]
+fn a_link_with_an_archive_for_a_body() {
+    let inner = |rest: usize| [plain("i"), file("j", b"text"), vec![0; (2 + rest) * BLOCK]].concat();
+    let link = |size: usize| {
+        let mut raw = Raw::new("link", b'1', size);
+        raw.put(157, b"target");
+        raw
+    };
+    for rest in [0, 1, 15] {
+        let body = inner(rest);
+        let said = error(&[plain("target"), link(body.len()).with(&body), plain("z")]);
+        assert_eq!(said, "link at byte 1024: the body of this hard link is itself an archive", "{rest}");
+        // Without a body: the size is one of something else, and nothing follows the end of this archive.
+        let (got, end) = read(&[plain("target"), link(body.len()).seal(), body.clone()].concat()).unwrap();
+        assert_eq!((got.len(), end), (4, Some(End::Marker)), "{rest}");
+        let (got, end) = read(&[plain("target"), link(1 << 20).seal(), body, vec![0; 10_240]].concat()).unwrap();
+        assert_eq!((got.len(), end), (4, Some(End::Marker)), "{rest}");
+    }
 }
 
 #[test]
