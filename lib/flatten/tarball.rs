@@ -19,7 +19,7 @@ use super::{LayerError, progress};
 use crate::codec::Decoder;
 use crate::image::{Digest, Hasher};
 use crate::meta::{Entry, Named};
-use crate::tar::{self, Data, End, Member, MemberSink, StoredFile};
+use crate::tar::{self, End, Member, MemberData, MemberSink, StoredFile};
 use crate::tree::{self, ExistingDirectories, WhiteoutFormat, Whiteouts};
 
 /// The files that eStargz adds at the root of a layer (F14).
@@ -193,7 +193,7 @@ struct IndexSink<'a, R> {
 }
 
 /// How to skip the data of members.
-type PassOver<R> = fn(Data<'_, R>) -> Result<(), tar::Error>;
+type PassOver<R> = fn(MemberData<'_, R>) -> Result<(), tar::Error>;
 
 impl<'a, R> IndexSink<'a, R> {
     fn new(layer: &Layer, names: TarNames<'a>, pass_over: PassOver<R>) -> Self {
@@ -213,7 +213,7 @@ impl<'a, R> IndexSink<'a, R> {
 impl<R: BufRead> MemberSink<R> for IndexSink<'_, R> {
     type Error = LayerError;
 
-    fn member(&mut self, member: Member, data: Data<'_, R>) -> Result<(), LayerError> {
+    fn member(&mut self, member: Member, data: MemberData<'_, R>) -> Result<(), LayerError> {
         (self.pass_over)(data)?;
         let Member { offset, path, entry, meta, xattrs } = member;
         let prefix = self.names.prefix;

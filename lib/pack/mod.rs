@@ -23,7 +23,7 @@ pub use error::{EntryError, Error};
 use crate::codec::Decoder;
 use crate::ext4::{FileData, Identity, ImageWriter, Options, Report, Target, clamp_time};
 use crate::meta::{Entry, Named, SharedXattrs, Timestamp};
-use crate::tar::{Data, End, Member, MemberSink, Reader, Segment, StoredFile, TrailingSlash, Warning, read_tar};
+use crate::tar::{End, Member, MemberData, MemberSink, Reader, StoredFile, TrailingSlash, Warning, read_tar};
 use crate::tree::{LayerInProgress, MergeTree, WhiteoutFormat, Whiteouts};
 use content_hash::Hashing;
 use identity::Digests;
@@ -157,7 +157,7 @@ struct ImageSink<'s, T> {
 impl<R: BufRead, T: Target> MemberSink<R> for ImageSink<'_, T> {
     type Error = Error;
 
-    fn member(&mut self, mut member: Member, mut data: Data<'_, R>) -> Result<(), Error> {
+    fn member(&mut self, mut member: Member, mut data: MemberData<'_, R>) -> Result<(), Error> {
         let fits = limits::check(&mut member, &mut self.shared);
         let Member { offset, path, entry, mut meta, xattrs } = member;
         self.names.member(&path);
@@ -186,8 +186,7 @@ impl<T: Target> ImageSink<'_, T> {
     /// Writes a file's content to the image.
     fn content(&mut self, file: &StoredFile, data: &mut impl BufRead) -> Result<FileData, EntryError> {
         let size = file.size;
-        let whole = [Segment { offset: 0, len: size }];
-        let segments = || file.sparse.as_deref().unwrap_or(&whole).iter().map(|segment| (segment.offset, segment.len));
+        let segments = || file.segments().map(|segment| (segment.offset, segment.len));
         let Some(digests) = &mut self.digests else {
             return self.writer.write_sparse(data, size, segments()).map_err(EntryError::Image);
         };

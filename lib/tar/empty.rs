@@ -5,7 +5,7 @@ use std::io::BufRead;
 use super::foreign::{self, HEAD};
 use super::header::Block;
 use super::stream::Stream;
-use super::{BLOCK, Error, Part, Problem};
+use super::{Error, Part, Problem, UNIT};
 
 /// Reads the rest of a stream that was zeros so far: in an empty archive that is zeros too.
 ///
@@ -37,7 +37,7 @@ pub(super) fn check<R: BufRead>(stream: &mut Stream<R>) -> Result<(), Error> {
 
 /// The error for a stream in which `block`, just read, is the first one that is not zeros.
 pub(super) fn refuse<R: BufRead>(stream: &mut Stream<R>, block: &Block) -> Error {
-    let at = stream.offset.saturating_sub(BLOCK as u64);
+    let at = stream.offset.saturating_sub(UNIT);
     let mut head = vec![0; usize::try_from(at).unwrap_or(HEAD).min(HEAD)];
     head.extend_from_slice(block);
     while head.len() < HEAD {

@@ -11,7 +11,7 @@ use tar::{EntryType, Header};
 
 use super::limits::MAX_PAX;
 use super::reader::padding;
-use super::{BLOCK, FileLayout, MemberBody, Segment, WriteError, acl, sparse, xattr};
+use super::{BLOCK, FileLayout, MemberBody, Segment, WriteError, acl, sparse, xattr, xattr_name};
 use crate::meta::{Acl, Device, Entry, Named, NodeKind, Timestamp, Xattrs};
 
 /// Appends to `out` all blocks that precede the member's data: its PAX header if it needs one, its header, and the map of
@@ -184,12 +184,12 @@ fn xattr_records(pax: &mut Vec<u8>, xattrs: &Xattrs) {
             record(pax, keyword, acl::to_text(&acl).as_bytes());
         }
     }
-    let (plain, encoded): (Vec<_>, Vec<_>) = xattrs.iter().partition(|x| xattr::is_plain_name(x.name));
+    let (plain, encoded): (Vec<_>, Vec<_>) = xattrs.iter().partition(|x| xattr_name::is_plain_name(x.name));
     for x in plain {
         record(pax, &[b"SCHILY.xattr.", x.name].concat(), x.value);
     }
     for x in encoded {
-        let keyword = [b"LIBARCHIVE.xattr.", &*xattr::url_encode(x.name)].concat();
+        let keyword = [b"LIBARCHIVE.xattr.", &*xattr_name::url_encode(x.name)].concat();
         record(pax, &keyword, &xattr::base64_encode(x.value));
     }
 }

@@ -146,7 +146,7 @@ impl From<Error> for io::Error {
 impl TryFrom<io::Error> for Error {
     type Error = io::Error;
 
-    /// The tar error inside an I/O error that [`super::Data`] returned, otherwise the I/O error itself.
+    /// The tar error inside an I/O error that [`super::MemberData`] returned, otherwise the I/O error itself.
     fn try_from(error: io::Error) -> Result<Self, io::Error> {
         error.downcast::<Self>()
     }

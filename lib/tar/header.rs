@@ -199,8 +199,7 @@ pub(super) fn malformed(field: &'static str, text: &[u8], problem: NumberError) 
 }
 
 pub(super) fn unsigned(name: &'static str, field: &[u8]) -> Result<u64, Problem> {
-    let value = number::field(field).map_err(|e| malformed(name, field, e))?;
-    u64::try_from(value).map_err(|_| malformed(name, field, NumberError::Range))
+    number::unsigned_field(field).map_err(|e| malformed(name, field, e))
 }
 
 fn small(name: &'static str, field: &[u8]) -> Result<u32, Problem> {

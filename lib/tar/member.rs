@@ -5,10 +5,10 @@ use std::io::BufRead;
 use super::extensions::{Extensions, check_length};
 use super::header::{Dialect, Header};
 use super::pax::{self, Attributes};
-use super::reader::{UNIT, padding};
+use super::reader::padding;
 use super::sparse::{SparseError, SparseMap, TextMap};
 use super::xattr::ACL_ACCESS;
-use super::{Error, Member, Part, Problem, Reader, Segment, Skipped, StoredFile, TrailingSlash};
+use super::{Error, Member, Part, Problem, Reader, Segment, Skipped, StoredFile, TrailingSlash, UNIT};
 use crate::meta::{Device, Entry, Metadata, NodeKind, Timestamp};
 
 impl<R: BufRead> Reader<R> {

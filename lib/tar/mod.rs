@@ -32,7 +32,6 @@
 
 pub mod acl;
 mod body;
-mod data;
 mod empty;
 mod encode;
 mod error;
@@ -41,6 +40,7 @@ mod foreign;
 mod header;
 mod limits;
 mod member;
+mod member_data;
 mod number;
 mod pax;
 mod pax_record;
@@ -49,12 +49,13 @@ mod reader;
 mod sparse;
 mod stream;
 mod xattr;
+mod xattr_name;
 
 pub use body::{END_MARKER, MemberBody, WriteError};
-pub use data::Data;
 pub use encode::encode;
 pub use error::{Error, Part, Problem};
 pub use header::is_header;
+pub use member_data::MemberData;
 pub use number::NumberError;
 pub use pax_record::PaxError;
 pub use read_tar::{MemberSink, read_tar};
@@ -68,6 +69,8 @@ use crate::meta::{Entry, Metadata, Shown, Xattrs};
 
 /// The size of a block in bytes: headers are one block, data is padded to whole blocks.
 pub const BLOCK: usize = 512;
+/// The same, for offsets and lengths in a stream.
+const UNIT: u64 = BLOCK as u64;
 
 /// A member of an archive, without its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +105,12 @@ impl StoredFile {
     #[must_use]
     pub fn layout(&self) -> FileLayout<'_> {
         FileLayout { size: self.size, sparse: self.sparse.as_deref() }
+    }
+
+    /// Its data segments; without holes, all of it is one.
+    pub fn segments(&self) -> impl Iterator<Item = Segment> {
+        let whole = self.sparse.is_none().then_some(Segment { offset: 0, len: self.size });
+        self.sparse.iter().flatten().copied().chain(whole)
     }
 }
 

@@ -30,6 +30,14 @@ pub(super) fn field(bytes: &[u8]) -> Result<i64, NumberError> {
     }
 }
 
+/// Parses a number field that must not be negative.
+///
+/// # Errors
+/// As [`field`].
+pub(super) fn unsigned_field(bytes: &[u8]) -> Result<u64, NumberError> {
+    u64::try_from(field(bytes)?).map_err(|_| NumberError::Range)
+}
+
 fn octal(bytes: &[u8]) -> Result<i64, NumberError> {
     let bytes = bytes.strip_prefix(b"\0").unwrap_or(bytes);
     let text = bytes.trim_ascii_start();

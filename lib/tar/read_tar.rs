@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use super::{Data, End, Error, Member, Reader, Warning};
+use super::{End, Error, Member, MemberData, Reader, Warning};
 
 /// Takes the members of an archive, to make an index or an image of them.
 pub trait MemberSink<R> {
@@ -13,7 +13,7 @@ pub trait MemberSink<R> {
     ///
     /// # Errors
     /// When the member is refused, or its data cannot be read or stored.
-    fn member(&mut self, member: Member, data: Data<'_, R>) -> Result<(), Self::Error>;
+    fn member(&mut self, member: Member, data: MemberData<'_, R>) -> Result<(), Self::Error>;
 
     /// Something was skipped before the next member.
     fn warning(&mut self, warning: &Warning);

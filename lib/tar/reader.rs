@@ -5,7 +5,7 @@ use super::header::{self, Block, Header, is_zero};
 use super::limits::{MAX_NAME, MAX_PAX};
 use super::sparse::SmallSegments;
 use super::stream::Stream;
-use super::{BLOCK, End, Error, Member, Part, Problem, Skipped, TrailingSlash, Warning};
+use super::{End, Error, Member, Part, Problem, Skipped, TrailingSlash, UNIT, Warning};
 use super::{empty, foreign};
 use crate::meta::SharedXattrs;
 
@@ -267,9 +267,6 @@ impl<R: BufRead> Reader<R> {
         }
     }
 }
-
-/// The block size, as a stream offset.
-pub(super) const UNIT: u64 = BLOCK as u64;
 
 /// The number of padding bytes after `size` bytes of data.
 pub(super) fn padding(size: u64) -> u64 {

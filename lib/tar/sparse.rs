@@ -4,14 +4,14 @@
 //! the GNU tar manual, "Storing Sparse Files".
 
 use super::number::{self, NumberError};
-use super::{BLOCK, Segment};
+use super::{BLOCK, Segment, UNIT};
 
 /// The most segments a map may have: 16 MiB of memory.
 pub(super) const MAX_SEGMENTS: usize = 1 << 20;
 
 /// The smallest piece of data that archivers store by itself, in bytes. A smaller one takes far more room in the index, in
 /// an image and in the result than in the archive.
-const PIECE: u64 = BLOCK as u64;
+const PIECE: u64 = UNIT;
 /// How many segments of an archive may be smaller, and how many more for each member: the last one of a file may be.
 const SMALL_SEGMENTS: u64 = 4096;
 const SMALL_BY_MEMBER: u64 = 4;
@@ -169,8 +169,7 @@ impl SparseMap {
 }
 
 fn field(bytes: &[u8]) -> Result<u64, SparseError> {
-    let number = number::field(bytes).and_then(|n| u64::try_from(n).map_err(|_| NumberError::Range));
-    number.map_err(|e| SparseError::Number(bytes.escape_ascii().to_string(), e))
+    number::unsigned_field(bytes).map_err(|e| SparseError::Number(bytes.escape_ascii().to_string(), e))
 }
 
 /// The map of PAX 1.0, in blocks before the data: decimal numbers, each followed by a line feed, first the number of pairs,
@@ -230,7 +229,6 @@ impl TextMap {
 /// zeros of the holes. Segments that then touch are joined.
 #[must_use]
 pub(super) fn widen(segments: &[Segment], size: u64) -> Vec<Segment> {
-    const UNIT: u64 = BLOCK as u64;
     let mut out: Vec<Segment> = Vec::with_capacity(segments.len());
     for segment in segments.iter().filter(|s| s.len > 0) {
         let start = segment.offset / UNIT * UNIT;

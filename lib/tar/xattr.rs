@@ -12,8 +12,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+
 use super::acl::{self, AclTextError};
 use super::pax_record::PaxRecord;
+use super::xattr_name::{gnu_decode, url_decode};
 use crate::meta::{Acl, Shown, Xattr, Xattrs};
 
 /// What is wrong with an extended attribute.
@@ -232,100 +237,18 @@ fn shown(name: &[u8]) -> String {
     Shown(name.get(..80).unwrap_or(name)).to_string()
 }
 
-/// Decodes a name as GNU tar does: `%3D` is `=`, `%25` is `%`, everything else is literal.
-fn gnu_decode(name: &[u8]) -> Vec<u8> {
-    percent_decode(name, |byte| matches!(byte, b'=' | b'%'))
-}
+/// Base64 as libarchive writes it: without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
 
-/// Decodes a name as libarchive does: any `%XX` is a byte, a `%` without two hexadecimal digits is literal.
-fn url_decode(name: &[u8]) -> Vec<u8> {
-    percent_decode(name, |_| true)
+pub(super) fn base64_encode(bytes: &[u8]) -> Vec<u8> {
+    BASE64.encode(bytes).into_bytes()
 }
-
-fn percent_decode(name: &[u8], wanted: impl Fn(u8) -> bool) -> Vec<u8> {
-    let mut out = Vec::with_capacity(name.len());
-    let mut rest = name;
-    while let Some((&first, tail)) = rest.split_first() {
-        let byte = match tail {
-            [high, low, ..] if first == b'%' => hex(*high).zip(hex(*low)).map(|(h, l)| h << 4 | l),
-            _ => None,
-        };
-        if let Some(byte) = byte.filter(|&b| wanted(b)) {
-            out.push(byte);
-            rest = &tail[2..];
-        } else {
-            out.push(first);
-            rest = tail;
-        }
-    }
-    out
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok())
-}
-
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Decodes base64 with or without padding; `None` if it is malformed.
-#[must_use]
-pub(super) fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
+fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
     let end = text.iter().rposition(|&b| b != b'=').map_or(0, |last| last + 1);
     let (text, padding) = text.split_at(end);
-    if padding.len() > 2 || text.len() % 4 == 1 {
-        return None;
-    }
-    let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);
-    for quad in text.chunks(4) {
-        let mut bits = 0_u32;
-        for &c in quad {
-            let digit = match c {
-                b'A'..=b'Z' => c - b'A',
-                b'a'..=b'z' => c - b'a' + 26,
-                b'0'..=b'9' => c - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                _ => return None,
-            };
-            bits = bits << 6 | u32::from(digit);
-        }
-        bits <<= 6 * (4 - quad.len());
-        out.extend_from_slice(&bits.to_be_bytes()[1..quad.len()]);
-    }
-    Some(out)
-}
-
-/// Encodes base64 without padding, as libarchive does.
-#[must_use]
-pub(super) fn base64_encode(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
-    for triple in bytes.chunks(3) {
-        let mut padded = [0; 4];
-        padded[1..=triple.len()].copy_from_slice(triple);
-        let bits = u32::from_be_bytes(padded);
-        out.extend((0..=triple.len()).map(|i| BASE64[(bits >> (18 - 6 * i) & 63) as usize]));
-    }
-    out
-}
-
-/// Encodes a name for a `LIBARCHIVE.xattr.` keyword.
-#[must_use]
-pub(super) fn url_encode(name: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(name.len());
-    for &byte in name {
-        if matches!(byte, 33..=126) && byte != b'%' && byte != b'=' {
-            out.push(byte);
-        } else {
-            out.extend_from_slice(format!("%{byte:02X}").as_bytes());
-        }
-    }
-    out
-}
-
-/// Whether all readers agree on this name in a `SCHILY.xattr.` keyword: it has no `=`, and nothing that GNU tar decodes.
-#[must_use]
-pub(super) fn is_plain_name(name: &[u8]) -> bool {
-    !name.contains(&b'=') && gnu_decode(name) == name
+    BASE64.decode(text).ok().filter(|_| padding.len() <= 2)
 }
 
 #[cfg(test)]

@@ -263,14 +263,12 @@ impl SparseWrite for Vec<u8> {
 
 /// Writes the bytes and holes of a member to `sink`.
 fn expand(stored: &StoredFile, data: &mut impl BufRead, sink: &mut impl SparseWrite) -> Result<(), MemberError> {
-    let whole = [crate::tar::Segment { offset: 0, len: stored.size }];
-    let segments = stored.sparse.as_deref().unwrap_or(&whole);
     let hole = |sink: &mut dyn SparseWrite, from: u64, to: u64| match to.saturating_sub(from) {
         0 => Ok(()),
         count => sink.write_hole(count),
     };
     let mut at = 0;
-    for segment in segments {
+    for segment in stored.segments() {
         hole(sink, at, segment.offset)?;
         let mut left = segment.len;
         while left > 0 {

@@ -6,24 +6,18 @@ use crate::relay::{fitting, read_buffered};
 /// The data of a member: a view of the reader's buffer that ends with the data.
 ///
 /// Errors are an [`Error`] inside an [`io::Error`].
-pub struct Data<'a, R> {
+pub struct MemberData<'a, R> {
     pub(super) reader: &'a mut Reader<R>,
 }
 
 impl<R: BufRead> Reader<R> {
     /// The data of the current member, without holes; empty for anything but files.
-    pub fn data(&mut self) -> Data<'_, R> {
-        Data { reader: self }
+    pub fn data(&mut self) -> MemberData<'_, R> {
+        MemberData { reader: self }
     }
 }
 
-impl<R: BufRead> Data<'_, R> {
-    /// How many bytes are left.
-    #[must_use]
-    pub fn left(&self) -> u64 {
-        self.reader.left
-    }
-
+impl<R: BufRead> MemberData<'_, R> {
     /// Skips the rest by means of `pass_over`, which advances the underlying stream by a number of bytes.
     ///
     /// # Errors
@@ -40,7 +34,7 @@ impl<R: BufRead> Data<'_, R> {
     }
 }
 
-impl<R: BufRead> BufRead for Data<'_, R> {
+impl<R: BufRead> BufRead for MemberData<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         let Reader { stream, left, name, .. } = &mut *self.reader;
         if *left == 0 {
@@ -61,7 +55,7 @@ impl<R: BufRead> BufRead for Data<'_, R> {
     }
 }
 
-impl<R: BufRead> Read for Data<'_, R> {
+impl<R: BufRead> Read for MemberData<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         read_buffered(self, buffer)
     }
