@@ -30,6 +30,12 @@ pub(super) fn slow(url: &Url, patience: Duration) -> Error {
     Error::Transport { url: url::shown(url), what, kind: ConnectFailure::Slow }
 }
 
+/// The documents of an image, each of them in time, are not complete within `patience`.
+pub(super) fn slow_altogether(host: &str, patience: Duration) -> Error {
+    let what = format!("what leads to the image is not whole after {} s", patience.as_secs());
+    Error::Transport { url: host.into(), what, kind: ConnectFailure::Slow }
+}
+
 /// A body broke off.
 pub(super) fn broken_off(url: &Url, error: &reqwest::Error) -> Error {
     // reqwest's own messages contain the address, those of its sources do not.

@@ -40,6 +40,7 @@ mod roots;
 mod runtime;
 mod secret;
 mod self_signed;
+mod time_allowance;
 mod tls;
 mod token;
 mod transport;

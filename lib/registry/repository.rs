@@ -15,9 +15,18 @@ use super::error::ConnectFailure;
 use super::mirrors;
 use super::registries_conf::Pull;
 use super::retry::Attempts;
+use super::time_allowance::TimeAllowance;
 use super::transport::{Request, Transport};
-use super::{Cancel, Error, Options, url};
+use super::{Cancel, Error, Options, failure, url};
 use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Reference, media_type};
+
+/// All documents of an image together may take as long as so many that are as slow as they may be. An index can lead
+/// through hundreds.
+const SLOW_DOCUMENTS: u32 = 4;
+
+/// The most addresses of a foreign layer that are tried. A document has room for hundreds of thousands, each of which may
+/// be silent.
+const MAX_ADDRESSES: usize = 8;
 
 /// A repository with its mirrors.
 pub struct Repository {
@@ -25,6 +34,8 @@ pub struct Repository {
     transport: Arc<Transport>,
     options: Options,
     cancel: Arc<Cancel>,
+    /// The time for all documents.
+    documents: TimeAllowance,
 }
 
 struct Source {
@@ -64,7 +75,8 @@ impl Repository {
             down: AtomicBool::new(false),
         };
         let sources = places.map(source).collect();
-        Ok(Self { sources, transport, options: options.clone(), cancel: cancel.clone() })
+        let documents = TimeAllowance::new(transport.document_patience().saturating_mul(SLOW_DOCUMENTS));
+        Ok(Self { sources, transport, options: options.clone(), cancel: cancel.clone(), documents })
     }
 
     /// Asks for the digest of what a tag points at, with one HEAD request; `None` if the registry does not state it.
@@ -154,7 +166,13 @@ impl Repository {
     /// # Errors
     /// As [`blob`](Self::blob).
     pub fn config(&self, descriptor: &Descriptor, sink: &mut dyn BlobSink) -> Result<(), Error> {
-        self.blob_within(descriptor, sink, Some(self.transport.document_patience()))
+        self.in_time(|| self.blob_within(descriptor, sink, Some(self.transport.document_patience())))
+    }
+
+    /// Fetches a document, unless the time for all of them is up.
+    fn in_time<T>(&self, fetch: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        let host = self.sources.last().map_or("", |source| source.endpoint.host());
+        self.documents.spend(fetch, |limit| failure::slow_altogether(host, limit))
     }
 
     fn blob_within(
@@ -171,7 +189,7 @@ impl Repository {
             download(&|headers| endpoint.request(&Method::GET, &path, headers), sink, attempts)
         });
         let Err(mut error) = tried else { return Ok(()) };
-        for place in &descriptor.urls {
+        for place in descriptor.urls.iter().take(MAX_ADDRESSES) {
             if !may_try_elsewhere(&error) {
                 break;
             }
@@ -202,7 +220,7 @@ impl Repository {
 
     fn attempts<T>(&self, mut attempts: Attempts, mut once: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
         loop {
-            match once() {
+            match self.in_time(&mut once) {
                 Ok(done) => return Ok(done),
                 Err(error) => attempts.after(error, &self.cancel)?,
             }

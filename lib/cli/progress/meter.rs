@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::terminal;
 use super::work::{PieceId, Work};
-use crate::cli::escape;
+use crate::cli::legible;
 
 /// Reports a piece to its [`Work`] and, with plain lines, prints a line when it ends.
 pub(super) struct PieceMeter {
@@ -35,7 +35,7 @@ impl PieceMeter {
 
     pub(super) fn print(&self, text: &str) {
         if let Some(tool) = self.plain {
-            terminal::print(&format!("{tool}: {}: {text}\n", escape(self.label.as_bytes())));
+            terminal::print(&format!("{tool}: {}: {text}\n", legible(&self.label)));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flate2::write::GzEncoder;
 
 use super::one;
-use crate::support::registry::{Artifact, Image, Layer, Puller, Ranges, Registry, Reply, any, get, head};
+use crate::support::registry::{Artifact, Image, Index, Layer, Puller, Ranges, Registry, Reply, any, get, head};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -166,4 +166,30 @@ fn two_hosts_that_point_at_each_other_are_left() {
     }
     puller.pull(registry.name("demo")).run().fails(&["redirect"]);
     assert!(registry.requests().len() + elsewhere.requests().len() < 40);
+}
+
+#[test]
+fn of_the_addresses_of_a_foreign_layer_a_few_are_tried() {
+    let elsewhere = Registry::start_elsewhere();
+    let urls: Vec<String> = (0..1000).map(|number| elsewhere.url(&format!("/layer/{number}"))).collect();
+    let image = Image::of([Layer::noise(1, 1000).foreign(&urls)]);
+    let registry = Registry::start();
+    registry.push("demo", "latest", &image);
+    Puller::new().pull(registry.name("demo")).retries(0).run().fails(&["404"]);
+    let asked = elsewhere.asked(get("/layer/")).len();
+    assert!((2..=8).contains(&asked), "{asked}");
+}
+
+/// Each of which is in time.
+#[test]
+#[ignore = "check-full: waits for 40 seconds"]
+fn an_index_of_slow_documents_is_not_followed_for_ever() {
+    let images = (0..60).map(|number| Image::small(&number.to_string()).platform("plan9/mips"));
+    let index = images.fold(Index::default(), |index, image| index.entry(image.descriptor(), &image));
+    let registry = Registry::start();
+    registry.push("demo", "latest", &index);
+    registry.when(any("/v2/"), |reply| reply.after(Duration::from_secs(3)));
+    let (puller, start) = (Puller::new(), Instant::now());
+    puller.pull(registry.name("demo")).timeout(1).run().fails(&["not whole after 40 s", "--timeout"]);
+    assert!(start.elapsed() < Duration::from_secs(90), "{:?}", start.elapsed());
 }

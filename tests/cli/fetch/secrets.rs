@@ -62,6 +62,24 @@ fn a_document_that_repeats_the_password_does_not_show_it() {
     }
 }
 
+/// A digest is what the server says it is, so it may be the password in digits.
+#[test]
+fn a_digest_that_repeats_the_password_is_not_shown_as_progress() {
+    let (_, registry, puller) = one();
+    registry.ask_basic(USER, PASSWORD);
+    registry.when_asked(any("/manifests/"), |request, _| {
+        let digits: String = shown(request).bytes().map(|byte| format!("{byte:02x}")).collect();
+        let layer = json!({ "digest": format!("sha256:{digits:0<64}"), "size": 2, "mediaType": "x.tar" });
+        let config = json!({ "digest": layer["digest"], "size": 2, "mediaType": "" });
+        Reply::new(200, json!({ "config": config, "layers": [layer] }).to_string().into_bytes())
+    });
+    let auth = json!({ "auth": base64(format!("{USER}:{PASSWORD}")) });
+    puller.docker_config(&json!({ "auths": { registry.host(): auth } }));
+    let ran = puller.pull(registry.name("demo")).args(["--progress", "plain", "-vv", "--retries", "0"]).run_bare();
+    assert!(ran.stderr.contains("config ***"), "{}", ran.report());
+    assert!(!ran.stderr.contains("5345"), "{}", ran.report());
+}
+
 #[test]
 fn a_header_that_repeats_the_password_does_not_show_it() {
     is_silent("/manifests/", |password, reply| reply.body(*b"no JSON").header("Content-Encoding", password));
