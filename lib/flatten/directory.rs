@@ -76,7 +76,8 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning<'_>) -> Re
         let node = PinnedInode::new(opened.as_fd(), OsStr::new("."), root.into()).map_err(fail)?;
         reader.entry(NameId::ROOT, b"", &node)?;
     }
-    let mut directories = vec![NameId::ROOT];
+    let version = FileVersion::of(&opened).map_err(fail)?;
+    let mut directories = vec![DirectoryToList { name: NameId::ROOT, version }];
     while let Some(directory) = directories.pop() {
         reader.list(opened.as_fd(), directory, &mut directories)?;
     }
@@ -105,6 +106,14 @@ fn names(directory: &File) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
+/// A directory whose own entry has been added, but not those in it.
+#[derive(Debug)]
+struct DirectoryToList {
+    name: NameId,
+    /// Its version when its entry was added.
+    version: FileVersion,
+}
+
 struct DirectoryReader<'r> {
     layer: u32,
     root: &'r Path,
@@ -120,17 +129,27 @@ struct DirectoryReader<'r> {
 
 impl<'r> DirectoryReader<'r> {
     /// Adds the entries of the directory `listed`, and pushes its subdirectories to `directories`. A directory
-    /// replaced by a symbolic link meanwhile is not followed, and one that changes is an error.
-    fn list(&mut self, root: BorrowedFd<'_>, listed: NameId, directories: &mut Vec<NameId>) -> Result<(), LayerError> {
+    /// replaced by a symbolic link meanwhile is not followed, and one that changes or is replaced is an error.
+    fn list(
+        &mut self,
+        root: BorrowedFd<'_>,
+        listed: DirectoryToList,
+        directories: &mut Vec<DirectoryToList>,
+    ) -> Result<(), LayerError> {
+        let DirectoryToList { name: listed, version } = listed;
         let path = &*self.files.names.path(listed);
         let directory = open_beneath(root, path).map_err(|e| self.io(path, e))?;
         let before = FileVersion::of(&directory).map_err(|e| self.io(path, e))?;
+        // Opening it may have mounted a file system on it (autofs), so on another device it may differ.
+        if before != version && before.is_on_device_of(&version) {
+            return Err(LayerError::Changed(path.to_vec()));
+        }
         for name in names(&directory).map_err(|e| self.io(path, e))? {
             let mut below = path.to_vec();
             push_component(&mut below, name.as_bytes());
             let node = PinnedInode::new(directory.as_fd(), &name, self.path(&below)).map_err(|e| self.io(&below, e))?;
-            if self.entry(listed, &below, &node)? {
-                directories.push(self.files.names.push(listed, name.as_bytes()));
+            if let Some(version) = self.entry(listed, &below, &node)? {
+                directories.push(DirectoryToList { name: self.files.names.push(listed, name.as_bytes()), version });
             }
         }
         if FileVersion::of(&directory).map_err(|e| self.io(path, e))? != before {
@@ -139,9 +158,9 @@ impl<'r> DirectoryReader<'r> {
         Ok(())
     }
 
-    /// Adds the entry at `path` of the directory `parent`, or the whiteout that it stands for; returns whether it is a
-    /// directory.
-    fn entry(&mut self, parent: NameId, path: &[u8], node: &PinnedInode) -> Result<bool, LayerError> {
+    /// Adds the entry at `path` of the directory `parent`, or the whiteout that it stands for; returns its version
+    /// if it is a directory.
+    fn entry(&mut self, parent: NameId, path: &[u8], node: &PinnedInode) -> Result<Option<FileVersion>, LayerError> {
         let position = u32::try_from(self.index.len).unwrap_or(u32::MAX);
         let stat = &node.metadata().map_err(|e| self.io(path, e))?;
         let xattr = |(name, value): (Vec<u8>, Vec<u8>)| Xattr { name: name.into(), value: value.into() };
@@ -149,17 +168,17 @@ impl<'r> DirectoryReader<'r> {
         let mut xattrs: Vec<Xattr> = xattrs.into_iter().map(xattr).collect();
         if let DirectoryMeaning::Overlay(visibility) = self.meaning {
             if !self.overlay(position, path, stat, &mut xattrs, visibility)? {
-                return Ok(false);
+                return Ok(None);
             }
         } else if !path.is_empty() {
             let collected = self.whiteouts.collect(position, &self.name(path));
             if collected.map_err(|source| LayerError::Member { offset: 0, source })? {
-                return Ok(false);
+                return Ok(None);
             }
         }
         if stat.file_type().is_socket() {
             log::warn!("{}: socket skipped", Shown(path));
-            return Ok(false);
+            return Ok(None);
         }
         let key = (stat.dev(), stat.ino());
         let entry = match self.first_names.get(&key) {
@@ -180,7 +199,7 @@ impl<'r> DirectoryReader<'r> {
         let name = self.name(path);
         let member = Named { path: &name, entry, meta, xattrs };
         self.index.push(IndexedMember { offset: 0, member });
-        Ok(stat.is_dir())
+        Ok(stat.is_dir().then(|| stat.into()))
     }
 
     fn stacked(&self) -> Option<StackedDirectory<'r>> {
@@ -277,5 +296,50 @@ impl<'r> DirectoryReader<'r> {
 
     fn io(&self, path: &[u8], source: io::Error) -> LayerError {
         LayerError::Io { path: self.path(path), source }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+mod tests {
+    use super::*;
+
+    /// Reads a directory with a subdirectory `d`, after whose entry was added `meanwhile` is called.
+    fn read_while(meanwhile: impl Fn(&Path)) -> Result<u64, LayerError> {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path();
+        fs::create_dir(root.join("d")).unwrap();
+        fs::write(root.join("d/old"), "").unwrap();
+        let opened = File::open(root).unwrap();
+        let mut reader = DirectoryReader {
+            layer: 0,
+            root,
+            meaning: DirectoryMeaning::Tar(StackedDirectory { at_bottom: true, owner: None, prefix: b"" }),
+            index: MemberIndex::default(),
+            whiteouts: Whiteouts::new(WhiteoutFormat::Names),
+            files: Files::new(opened.try_clone().unwrap()),
+            first_names: HashMap::new(),
+            shared: SharedXattrs::default(),
+            warnings: Warnings::default(),
+        };
+        let mut directories = Vec::new();
+        let version = FileVersion::of(&opened).unwrap();
+        reader.list(opened.as_fd(), DirectoryToList { name: NameId::ROOT, version }, &mut directories)?;
+        meanwhile(root);
+        while let Some(directory) = directories.pop() {
+            reader.list(opened.as_fd(), directory, &mut directories)?;
+        }
+        Ok(reader.index.len)
+    }
+
+    #[test]
+    fn a_directory_that_is_replaced_before_it_is_listed_is_an_error() {
+        assert_eq!(read_while(|_| ()).unwrap(), 2);
+        let replaced = read_while(|root| {
+            fs::rename(root.join("d"), root.join("gone")).unwrap();
+            fs::create_dir(root.join("d")).unwrap();
+            fs::write(root.join("d/new"), "").unwrap();
+        });
+        assert!(matches!(&replaced, Err(LayerError::Changed(name)) if name == b"d"), "{replaced:?}");
     }
 }

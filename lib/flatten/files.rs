@@ -38,6 +38,11 @@ impl FileVersion {
     pub(super) fn of(file: &File) -> io::Result<Self> {
         Ok(Self::from(&file.metadata()?))
     }
+
+    /// Whether it is on the same device as `other`.
+    pub(super) fn is_on_device_of(&self, other: &Self) -> bool {
+        self.device == other.device
+    }
 }
 
 impl From<&Metadata> for FileVersion {

@@ -27,6 +27,35 @@ const HOSTILE: &[(&str, usize, Hostile)] = &[
             }),
         ]
     }),
+    ("names behind targets of slashes", 400, |n| {
+        let links = each(40, |at| member(&format!("l{at}"), b'2', &format!("{}l{}", "/".repeat(4000), at + 1), b""));
+        let names = each(n, |at| [file(&format!("l0/{at}")), member("s", b'2', "x", b"")].concat());
+        vec![[member("l40/", b'5', "", b""), links].concat(), names]
+    }),
+    ("long names that come and go", 1500, |n| {
+        let link = member("s", b'2', &format!("d/{}", "n".repeat(4000)), b"");
+        vec![[link, each(n, |_| [file("s/x"), file("d")].concat())].concat()]
+    }),
+    ("links to a long name behind symlinks", 500, |n| {
+        let part = vec!["a".repeat(250); 15].join("/");
+        let before = |at: usize| if at == 0 { String::new() } else { format!("z{at}/") };
+        let links = each(15, |at| member(&format!("z{}", at + 1), b'2', &format!("{}{part}", before(at)), b""));
+        let long = format!("{}/f", vec![&*part; 15].join("/"));
+        vec![[file(&long), links, each(n, |at| member(&format!("h{at}"), b'1', "z15/f", b""))].concat()]
+    }),
+    ("global names and targets", 2000, |n| {
+        let global = extension(b'g', &record("linkpath", &[b'x'; 4000]));
+        vec![[global, each(n, |at| member(&at.to_string(), b'2', "y", b""))].concat()]
+    }),
+    ("global attributes of all", 500, |n| {
+        let global = extension(b'g', &each(400, |at| record(&format!("SCHILY.xattr.c.{at}"), b"")));
+        vec![[global, each(n, |at| file(&at.to_string()))].concat()]
+    }),
+    ("sparse files of many small segments", 50, |n| {
+        let map = (0..1000).map(|at| format!("{},1", at * 8192)).collect::<Vec<_>>().join(",");
+        let records = [record("GNU.sparse.size", b"8192000"), record("GNU.sparse.map", map.as_bytes())].concat();
+        vec![each(n, |at| [extension(b'x', &records), member(&at.to_string(), b'0', "", &[b'x'; 1000])].concat())]
+    }),
     ("attributes of both kinds", 2500, |n| {
         let records = each(n, |at| {
             [record(&format!("SCHILY.xattr.u.{at}"), b"x"), record(&format!("LIBARCHIVE.xattr.u.{at}"), b"eA")].concat()
