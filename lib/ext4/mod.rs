@@ -12,8 +12,8 @@
 //!   they cover in the files of the structures that have them.
 //! * `layout`: what goes where, pure arithmetic. `block_group`, `reserved_blocks` (superblocks, descriptors) and
 //!   `block_allocator` (the blocks between) make writing in one pass possible; `demand` computes how large the file system must
-//!   be, `plan` is the result; `directory` and `dir_index` divide directories into blocks, `xattrs` divides attributes between
-//!   inode and block, `inode_numbering` numbers the inodes of the tree.
+//!   be, `image_layout` is the result; `directory` and `dir_index` divide directories into blocks, `xattrs` divides
+//!   attributes between inode and block, `inode_numbering` numbers the inodes of the tree.
 //! * `write`: writes content as it comes (`content`, `block_writer`), then the rest in the order of `finish`, to a
 //!   [`Target`].
 //!

@@ -1,5 +1,6 @@
 //! Building an image by calls instead of from a tar stream.
 
+use std::convert::Infallible;
 use std::io::BufRead;
 
 use super::image_tree::ImageTree;
@@ -75,7 +76,7 @@ impl<T: Target> ImageBuilder<T> {
     pub fn node(
         &mut self,
         path: &[u8],
-        kind: NodeKind<NoContent>,
+        kind: NodeKind<Infallible>,
         meta: Metadata,
         xattrs: Xattrs,
     ) -> Result<(), Error> {
@@ -113,7 +114,3 @@ impl<T: Target> ImageBuilder<T> {
         layer.finish().map_err(Error::Links)
     }
 }
-
-/// The content of nodes that have none: a type without values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoContent {}

@@ -17,7 +17,7 @@ mod read_ahead;
 
 use std::io::{self, BufRead, Read};
 
-pub use builder::{ImageBuilder, NoContent};
+pub use builder::ImageBuilder;
 pub use error::{EntryError, Error};
 
 use crate::codec::Decoder;

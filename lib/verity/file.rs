@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use super::parallel::{Data, hash};
+use super::parallel::{DataDevice, hash};
 use super::superblock::{SUPERBLOCK_BYTES, Superblock};
 use super::{BLOCK, BLOCK_BYTES, Hash};
 use crate::sys;
@@ -22,7 +22,7 @@ pub struct FileFrom<'f> {
     pub start: u64,
 }
 
-impl Data for FileFrom<'_> {
+impl DataDevice for FileFrom<'_> {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(buffer, self.start.saturating_add(offset))
     }

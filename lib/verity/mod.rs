@@ -16,7 +16,7 @@ mod tree;
 
 pub use file::{FileFrom, write_tree};
 pub use levels::Levels;
-pub use parallel::{Data, hash};
+pub use parallel::{DataDevice, hash};
 pub use superblock::{SUPERBLOCK_BYTES, Superblock};
 pub use tree::Salt;
 

@@ -17,7 +17,7 @@ const AHEAD: usize = 4;
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 /// The data to hash.
-pub trait Data: Sync {
+pub trait DataDevice: Sync {
     /// Fills `buffer` with the bytes at `offset`.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ pub trait Data: Sync {
 /// # Errors
 /// Those of `data` and of `sink`, and when a thread cannot be started.
 pub fn hash(
-    data: &impl Data,
+    data: &impl DataDevice,
     data_blocks: u64,
     salt: &Salt,
     sink: impl FnMut(u64, &[u8; BLOCK], u64) -> io::Result<()>,
@@ -82,7 +82,7 @@ pub fn hash(
     })
 }
 
-fn next_is_end<D: Data>(pieces: &Pieces<'_, D>) -> bool {
+fn next_is_end<D: DataDevice>(pieces: &Pieces<'_, D>) -> bool {
     pieces.at >= pieces.end
 }
 
@@ -101,7 +101,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn spawn<'scope, D: Data>(
+    fn spawn<'scope, D: DataDevice>(
         scope: &'scope thread::Scope<'scope, '_>,
         data: &'scope D,
         hasher: &BlockHasher,
@@ -142,7 +142,7 @@ struct Pieces<'d, D> {
     known: Range<u64>,
 }
 
-impl<D: Data> Pieces<'_, D> {
+impl<D: DataDevice> Pieces<'_, D> {
     fn next(&mut self) -> io::Result<Option<Piece>> {
         if self.at >= self.end {
             return Ok(None);

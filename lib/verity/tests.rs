@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::{BLOCK, Data, Hash, Levels, Salt, hash};
+use super::{BLOCK, DataDevice, Hash, Levels, Salt, hash};
 
 const SALT: Salt = [7; 32];
 
@@ -16,7 +16,7 @@ struct Sparse {
     data: Vec<Range<u64>>,
 }
 
-impl Data for Sparse {
+impl DataDevice for Sparse {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let start = offset as usize;
         buffer.copy_from_slice(self.bytes.get(start..start + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?);
@@ -44,7 +44,7 @@ fn by_definition(bytes: &[u8]) -> (Hash, Vec<u8>) {
     (level.try_into().unwrap(), tree)
 }
 
-fn built(data: &impl Data, blocks: u64) -> io::Result<(Hash, Vec<u8>)> {
+fn built(data: &impl DataDevice, blocks: u64) -> io::Result<(Hash, Vec<u8>)> {
     let mut tree = vec![0; Levels::new(blocks).blocks() as usize * BLOCK];
     let root = hash(data, blocks, &SALT, |at, block, count| {
         for copy in at..at + count {

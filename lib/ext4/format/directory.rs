@@ -1,7 +1,7 @@
 //! What the blocks of a directory have in common.
 
 use super::checksum::ChecksumSeed;
-use super::name_hash::{HashSeed, HashSign};
+use super::name_hash::HashSeed;
 use crate::ext4::number::InodeNumber;
 
 /// The properties of all directories of a file system.
@@ -11,8 +11,6 @@ pub(crate) struct DirFormat {
     pub(crate) checksum_seed: Option<ChecksumSeed>,
     /// `s_hash_seed`
     pub(crate) hash_seed: HashSeed,
-    /// The signedness declared in `s_flags`.
-    pub(crate) hash_sign: HashSign,
 }
 
 impl DirFormat {

@@ -15,8 +15,8 @@ const NODE_START: usize = 8;
 const PAIR: usize = 8;
 /// `dx_tail`: reserved word and checksum.
 const TAIL: usize = 8;
-/// `DX_HASH_HALF_MD4`; the superblock says whether it is signed.
-const HALF_MD4: u8 = 1;
+/// The hash in an index; the superblock says whether it is signed.
+pub(crate) const DX_HASH_HALF_MD4: u8 = 1;
 
 /// How many pairs fit into the root.
 pub(crate) fn root_limit(format: &DirFormat) -> usize {
@@ -39,7 +39,7 @@ pub(crate) fn root(
     put_entry(&mut block, 0, 12, b".", Some(owner.inode), EXT4_FT_DIR);
     put_entry(&mut block, 12, BLOCK - 12, b"..", Some(owner.parent), EXT4_FT_DIR);
     // dx_root_info: a reserved word, hash_version, info_length, indirect_levels, unused_flags.
-    block[24..32].copy_from_slice(&[0, 0, 0, 0, HALF_MD4, 8, levels, 0]);
+    block[24..32].copy_from_slice(&[0, 0, 0, 0, DX_HASH_HALF_MD4, 8, levels, 0]);
     put_pairs(&mut block, ROOT_START, seed, pairs);
     block
 }

@@ -26,19 +26,6 @@ impl HashSeed {
     }
 }
 
-/// Whether name bytes above 127 count as negative, as declared in `s_flags` of the superblock.
-///
-/// It is the signedness of `char` on the machine that made the file system; every kernel supports both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum HashSign {
-    /// `EXT2_FLAGS_SIGNED_HASH`: as on x86, and by this writer on every machine (S6).
-    #[default]
-    Signed,
-    /// `EXT2_FLAGS_UNSIGNED_HASH`: as on ARM.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the same image is made on every machine"))]
-    Unsigned,
-}
-
 /// The position of a name in an indexed directory: first by major, then by minor hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NameHash {
@@ -48,18 +35,24 @@ pub(crate) struct NameHash {
     pub(crate) minor: u32,
 }
 
+/// In `s_flags`: in hashes, bytes of names are signed.
+pub(crate) const EXT2_FLAGS_SIGNED_HASH: u32 = 1;
+
 /// The initial state of MD4, used for the all-zero seed.
 const MD4_STATE: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 /// The kernel reserves this major hash for the end of a directory.
 const END_OF_DIRECTORY: u32 = 0x7fff_ffff << 1;
 
 /// Hashes a name of at most 255 bytes.
+///
+/// Bytes above 127 count as negative, as with mke2fs on x86, and as the superblock declares ([`EXT2_FLAGS_SIGNED_HASH`]):
+/// so the image is the same on every machine (S6), and every kernel can read it.
 #[must_use]
-pub(crate) fn half_md4(name: &[u8], seed: HashSeed, sign: HashSign) -> NameHash {
+pub(crate) fn half_md4(name: &[u8], seed: HashSeed) -> NameHash {
     let mut state = if seed.0 == [0; 4] { MD4_STATE } else { seed.0 };
     let mut rest = name;
     while !rest.is_empty() {
-        transform(&mut state, &words(rest, sign));
+        transform(&mut state, &words(rest));
         rest = rest.get(32..).unwrap_or_default();
     }
     let major = state[1] & !1;
@@ -68,17 +61,14 @@ pub(crate) fn half_md4(name: &[u8], seed: HashSeed, sign: HashSign) -> NameHash 
 }
 
 /// The first 32 bytes of `rest` as 8 big-endian words, padded with the length of all of `rest`.
-fn words(rest: &[u8], sign: HashSign) -> [u32; 8] {
+fn words(rest: &[u8]) -> [u32; 8] {
     let length = exact::<u32, _>(rest.len());
     let pad = length | (length << 8);
     let pad = pad | (pad << 16);
     let mut words = [pad; 8];
     for (word, raw) in words.iter_mut().zip(rest.chunks(4)) {
         for &byte in raw {
-            let byte = match sign {
-                HashSign::Signed => u32::from_ne_bytes(i32::from(i8::from_ne_bytes([byte])).to_ne_bytes()),
-                HashSign::Unsigned => u32::from(byte),
-            };
+            let byte = u32::from_ne_bytes(i32::from(i8::from_ne_bytes([byte])).to_ne_bytes());
             *word = (*word << 8).wrapping_add(byte);
         }
     }
@@ -127,52 +117,34 @@ mod tests {
     const SEED: [u8; 16] =
         [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef];
 
-    type Vector = (&'static [u8], [u8; 16], HashSign, u32, u32);
+    type Vector = (&'static [u8], [u8; 16], u32, u32);
 
-    /// What `debugfs -R "dx_hash -h half_md4"` (and `-h 4`, the unsigned variant) of e2fsprogs 1.47.0 prints.
+    /// What `debugfs -R "dx_hash -h half_md4"` of e2fsprogs 1.47.0 prints.
     #[test]
     fn hashes_are_those_of_debugfs() {
         let vectors: &[Vector] = &[
-            (b"a", SEED, HashSign::Signed, 0x35dc_0cc4, 0x3f1d_acef),
-            (b"a", ZERO, HashSign::Signed, 0xd5fa_7d7a, 0xacb4_8187),
-            (b"a", SEED, HashSign::Unsigned, 0x35dc_0cc4, 0x3f1d_acef),
-            (b"a", ZERO, HashSign::Unsigned, 0xd5fa_7d7a, 0xacb4_8187),
-            (b"lost+found", SEED, HashSign::Signed, 0x663b_dc72, 0x562e_f5d8),
-            (b"lost+found", ZERO, HashSign::Signed, 0x591d_e422, 0x6ffc_56e0),
-            (b"lost+found", SEED, HashSign::Unsigned, 0x663b_dc72, 0x562e_f5d8),
-            (b"lost+found", ZERO, HashSign::Unsigned, 0x591d_e422, 0x6ffc_56e0),
-            (b"hello.txt", SEED, HashSign::Signed, 0x42a8_5304, 0xcb5c_9f78),
-            (b"hello.txt", ZERO, HashSign::Signed, 0xa26e_1d86, 0x133b_3f98),
-            (b"hello.txt", SEED, HashSign::Unsigned, 0x42a8_5304, 0xcb5c_9f78),
-            (b"hello.txt", ZERO, HashSign::Unsigned, 0xa26e_1d86, 0x133b_3f98),
-            (&[b'x'; 31], SEED, HashSign::Signed, 0x05bd_533c, 0x204c_2fd7),
-            (&[b'x'; 31], ZERO, HashSign::Signed, 0x4157_98c2, 0xe259_11d8),
-            (&[b'x'; 31], SEED, HashSign::Unsigned, 0x05bd_533c, 0x204c_2fd7),
-            (&[b'x'; 31], ZERO, HashSign::Unsigned, 0x4157_98c2, 0xe259_11d8),
-            (&[b'x'; 32], SEED, HashSign::Signed, 0x6b80_0086, 0x4f02_b48c),
-            (&[b'x'; 32], ZERO, HashSign::Signed, 0xae38_ae70, 0x439d_c1ad),
-            (&[b'x'; 32], SEED, HashSign::Unsigned, 0x6b80_0086, 0x4f02_b48c),
-            (&[b'x'; 32], ZERO, HashSign::Unsigned, 0xae38_ae70, 0x439d_c1ad),
-            (&[b'x'; 33], SEED, HashSign::Signed, 0x9a80_601e, 0x88c9_761b),
-            (&[b'x'; 33], ZERO, HashSign::Signed, 0xebd0_861e, 0x1d9a_f8b6),
-            (&[b'x'; 33], SEED, HashSign::Unsigned, 0x9a80_601e, 0x88c9_761b),
-            (&[b'x'; 33], ZERO, HashSign::Unsigned, 0xebd0_861e, 0x1d9a_f8b6),
-            (&[b'y'; 255], SEED, HashSign::Signed, 0x86f7_304e, 0x8402_5928),
-            (&[b'y'; 255], ZERO, HashSign::Signed, 0x6877_c5f0, 0x7350_56c1),
-            (&[b'y'; 255], SEED, HashSign::Unsigned, 0x86f7_304e, 0x8402_5928),
-            (&[b'y'; 255], ZERO, HashSign::Unsigned, 0x6877_c5f0, 0x7350_56c1),
-            (b"\xc3\xa9t\xc3\xa9", SEED, HashSign::Signed, 0xff32_9f74, 0x4e9c_30cd),
-            (b"\xc3\xa9t\xc3\xa9", ZERO, HashSign::Signed, 0xa69a_4d3a, 0x22ba_c128),
-            (b"\xc3\xa9t\xc3\xa9", SEED, HashSign::Unsigned, 0x3544_75ae, 0xe223_e793),
-            (b"\xc3\xa9t\xc3\xa9", ZERO, HashSign::Unsigned, 0x3eb3_5f16, 0x634a_9ed3),
-            (b"\xff\xfe\x80abc", SEED, HashSign::Signed, 0x42e5_c5ce, 0x8bb2_edd0),
-            (b"\xff\xfe\x80abc", ZERO, HashSign::Signed, 0xa513_04d2, 0xc84a_ba77),
-            (b"\xff\xfe\x80abc", SEED, HashSign::Unsigned, 0x06ae_6712, 0xd5cc_7c1c),
-            (b"\xff\xfe\x80abc", ZERO, HashSign::Unsigned, 0xa58c_4eb0, 0x7889_f364),
+            (b"a", SEED, 0x35dc_0cc4, 0x3f1d_acef),
+            (b"a", ZERO, 0xd5fa_7d7a, 0xacb4_8187),
+            (b"lost+found", SEED, 0x663b_dc72, 0x562e_f5d8),
+            (b"lost+found", ZERO, 0x591d_e422, 0x6ffc_56e0),
+            (b"hello.txt", SEED, 0x42a8_5304, 0xcb5c_9f78),
+            (b"hello.txt", ZERO, 0xa26e_1d86, 0x133b_3f98),
+            (&[b'x'; 31], SEED, 0x05bd_533c, 0x204c_2fd7),
+            (&[b'x'; 31], ZERO, 0x4157_98c2, 0xe259_11d8),
+            (&[b'x'; 32], SEED, 0x6b80_0086, 0x4f02_b48c),
+            (&[b'x'; 32], ZERO, 0xae38_ae70, 0x439d_c1ad),
+            (&[b'x'; 33], SEED, 0x9a80_601e, 0x88c9_761b),
+            (&[b'x'; 33], ZERO, 0xebd0_861e, 0x1d9a_f8b6),
+            (&[b'y'; 255], SEED, 0x86f7_304e, 0x8402_5928),
+            (&[b'y'; 255], ZERO, 0x6877_c5f0, 0x7350_56c1),
+            (b"\xc3\xa9t\xc3\xa9", SEED, 0xff32_9f74, 0x4e9c_30cd),
+            (b"\xc3\xa9t\xc3\xa9", ZERO, 0xa69a_4d3a, 0x22ba_c128),
+            (b"\xff\xfe\x80abc", SEED, 0x42e5_c5ce, 0x8bb2_edd0),
+            (b"\xff\xfe\x80abc", ZERO, 0xa513_04d2, 0xc84a_ba77),
         ];
-        for &(name, seed, sign, major, minor) in vectors {
-            let hash = half_md4(name, HashSeed::from_bytes(seed), sign);
-            assert_eq!(hash, NameHash { major, minor }, "{name:x?} {seed:x?} {sign:?}");
+        for &(name, seed, major, minor) in vectors {
+            let hash = half_md4(name, HashSeed::from_bytes(seed));
+            assert_eq!(hash, NameHash { major, minor }, "{name:x?} {seed:x?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::block_group::GROUP_BLOCKS;
-use super::plan::Layout;
+use super::image_layout::ImageLayout;
 use crate::ext4::number::{BLOCK, exact};
 
 /// A bitmap of one block.
@@ -12,7 +12,7 @@ pub(crate) type Bitmap = [u8; BLOCK];
 /// The block bitmap of a group, or `None` if only superblock and descriptors are used.
 ///
 /// `unused` are the free ranges before `layout.end`, in ascending order.
-pub(crate) fn block_bitmap(layout: &Layout, unused: &[Range<u64>], group: u64) -> Option<Bitmap> {
+pub(crate) fn block_bitmap(layout: &ImageLayout, unused: &[Range<u64>], group: u64) -> Option<Bitmap> {
     let start = group * GROUP_BLOCKS;
     let end = (start + GROUP_BLOCKS).min(layout.blocks);
     if layout.end <= start && group + 1 < layout.groups() {
@@ -30,14 +30,14 @@ pub(crate) fn block_bitmap(layout: &Layout, unused: &[Range<u64>], group: u64) -
 }
 
 /// The block bitmap of a full-sized group in which only superblock and descriptors are used.
-pub(crate) fn reserved_only(layout: &Layout, group: u64) -> Bitmap {
+pub(crate) fn reserved_only(layout: &ImageLayout, group: u64) -> Bitmap {
     let mut bitmap = [0; BLOCK];
     set(&mut bitmap, 0..layout.reserved.blocks_in(group));
     bitmap
 }
 
 /// The number of free blocks in a group.
-pub(crate) fn free_blocks(layout: &Layout, group: u64, bitmap: Option<&Bitmap>) -> u64 {
+pub(crate) fn free_blocks(layout: &ImageLayout, group: u64, bitmap: Option<&Bitmap>) -> u64 {
     match bitmap {
         Some(bitmap) => bitmap.iter().map(|byte| u64::from(byte.count_zeros())).sum(),
         None => GROUP_BLOCKS - layout.reserved.blocks_in(group),
@@ -45,7 +45,7 @@ pub(crate) fn free_blocks(layout: &Layout, group: u64, bitmap: Option<&Bitmap>) 
 }
 
 /// The inode bitmap of a group, the first `used` inodes of which are used. Bits after the group's inodes are set.
-pub(crate) fn inode_bitmap(layout: &Layout, used: u64) -> Bitmap {
+pub(crate) fn inode_bitmap(layout: &ImageLayout, used: u64) -> Bitmap {
     let mut bitmap = [0; BLOCK];
     set(&mut bitmap, 0..used);
     set(&mut bitmap, layout.inodes_per_group..BLOCK as u64 * 8);

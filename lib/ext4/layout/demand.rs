@@ -5,8 +5,8 @@
 
 use super::block_allocator::BlockAllocator;
 use super::block_group::{GROUP_BLOCKS, MAX_BLOCKS, groups, superblock_groups};
+use super::image_layout::{INODES_PER_BLOCK, ImageLayout, block};
 use super::journal;
-use super::plan::{INODES_PER_BLOCK, Layout, block};
 use super::reserved_blocks::ReservedBlocks;
 use crate::ext4::error::Error;
 use crate::ext4::number::{BLOCK_BYTES, exact};
@@ -50,7 +50,7 @@ impl Demand {
         content: &BlockAllocator,
         reserved: ReservedBlocks,
         size: Option<ImageSize>,
-    ) -> Result<Layout, Error> {
+    ) -> Result<ImageLayout, Error> {
         if self.options.inodes.is_some_and(|inodes| u64::from(inodes) < self.inodes) {
             return Err(Error::NoInodes { inodes: self.options.inodes.unwrap_or(0).into(), needed: self.inodes });
         }
@@ -60,7 +60,12 @@ impl Demand {
         }
     }
 
-    fn of_size(&self, content: &BlockAllocator, reserved: ReservedBlocks, size: ImageSize) -> Result<Layout, Error> {
+    fn of_size(
+        &self,
+        content: &BlockAllocator,
+        reserved: ReservedBlocks,
+        size: ImageSize,
+    ) -> Result<ImageLayout, Error> {
         let mut headroom = self.headroom(size.blocks);
         loop {
             match self.attempt(content, reserved, size.blocks, headroom) {
@@ -72,7 +77,7 @@ impl Demand {
     }
 
     /// The smallest image for the content, the options and the space to be left free.
-    fn smallest(&self, content: &BlockAllocator, reserved: ReservedBlocks) -> Result<Layout, Error> {
+    fn smallest(&self, content: &BlockAllocator, reserved: ReservedBlocks) -> Result<ImageLayout, Error> {
         let (part, least) = match self.options.free {
             Free::Default => (FREE_PART, FREE_LEAST),
             Free::Percent(part) => (part, 0),
@@ -150,7 +155,7 @@ impl Demand {
         reserved: ReservedBlocks,
         blocks: u64,
         headroom: u64,
-    ) -> Result<Layout, u64> {
+    ) -> Result<ImageLayout, u64> {
         let group_count = groups(blocks);
         // There can be at most 2^32 - 1 inodes.
         let most_per_group = MAX_INODES_PER_GROUP.min((MAX_BLOCKS / group_count.max(1)) & !(INODES_PER_BLOCK - 1));
@@ -192,7 +197,7 @@ impl Demand {
             .map(|group| reserved.blocks_in(group))
             .sum();
         let gaps: u64 = left_out.iter().map(|gap| gap.end - gap.start).sum();
-        Ok(Layout {
+        Ok(ImageLayout {
             blocks,
             reserved,
             inodes_per_group,

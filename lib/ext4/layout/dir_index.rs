@@ -114,7 +114,7 @@ impl DirIndex {
 fn hashes(entries: &[DirEntry<'_>], format: &DirFormat) -> Option<Vec<(u32, u32, u32)>> {
     u32::try_from(entries.len()).ok()?;
     let hash = |(at, entry): (u32, &DirEntry<'_>)| {
-        let hash = half_md4(entry.name, format.hash_seed, format.hash_sign);
+        let hash = half_md4(entry.name, format.hash_seed);
         (hash.major, hash.minor, at)
     };
     Some((0..).zip(entries).map(hash).collect())

@@ -2,7 +2,7 @@
 
 use super::block_allocator::BlockAllocator;
 use super::file_data::FileData;
-use super::plan::{JournalBlocks, block};
+use super::image_layout::{JournalBlocks, block};
 use crate::ext4::format::extent::Extent;
 use crate::ext4::format::extent_tree::tree_blocks;
 use crate::ext4::number::{BLOCK_BYTES, exact};

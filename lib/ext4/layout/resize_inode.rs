@@ -4,7 +4,7 @@
 //! blocks; each of these points at the blocks at the same position in the backup groups.
 
 use super::block_group::{GROUP_BLOCKS, superblock_groups};
-use super::plan::Layout;
+use super::image_layout::ImageLayout;
 use crate::ext4::number::{BLOCK, BlockNumber, exact};
 
 /// The number of block numbers in a block.
@@ -13,20 +13,20 @@ const ADDRESSES: u64 = BLOCK as u64 / 4;
 pub(crate) const SIZE: u64 = (ADDRESSES * ADDRESSES + ADDRESSES + 12) * BLOCK as u64;
 
 /// The number of blocks that it owns.
-pub(crate) fn blocks(layout: &Layout) -> u64 {
+pub(crate) fn blocks(layout: &ImageLayout) -> u64 {
     // The reserved blocks of all backup groups, and the double indirect block.
     1 + layout.reserved_descriptor_blocks() * superblock_groups(layout.groups()).count() as u64
 }
 
 /// `i_block`
-pub(crate) fn block_map(layout: &Layout) -> [u32; 15] {
+pub(crate) fn block_map(layout: &ImageLayout) -> [u32; 15] {
     let mut map = [0; 15];
     map[13] = layout.resize_block.get();
     map
 }
 
 /// The numbers and contents of the blocks to write.
-pub(crate) fn indirect_blocks(layout: &Layout) -> impl Iterator<Item = (BlockNumber, [u8; BLOCK])> {
+pub(crate) fn indirect_blocks(layout: &ImageLayout) -> impl Iterator<Item = (BlockNumber, [u8; BLOCK])> {
     let used = layout.descriptor_blocks();
     let places = used..used + layout.reserved_descriptor_blocks();
     let double = encode(places.clone().map(|place| (place % ADDRESSES, 1 + place)));

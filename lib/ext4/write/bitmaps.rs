@@ -9,7 +9,7 @@ use crate::ext4::error::Error;
 use crate::ext4::format::checksum::{ChecksumSeed, low16};
 use crate::ext4::format::group_descriptor;
 use crate::ext4::layout::bitmap::{block_bitmap, free_blocks, inode_bitmap, reserved_only};
-use crate::ext4::layout::plan::Layout;
+use crate::ext4::layout::image_layout::ImageLayout;
 use crate::ext4::number::{BLOCK, exact};
 use crate::ext4::write::disk::Disk;
 use crate::ext4::write::superblock::FreeCounts;
@@ -26,7 +26,7 @@ pub(crate) struct UsedInodes<'a> {
 /// Writes the bitmaps; returns all descriptors, padded to whole blocks, and the totals.
 pub(crate) fn write_bitmaps<T: Target>(
     disk: &mut Disk<T>,
-    layout: &Layout,
+    layout: &ImageLayout,
     seed: Option<ChecksumSeed>,
     unused: &[Range<u64>],
     used: &UsedInodes<'_>,

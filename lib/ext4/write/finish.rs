@@ -3,7 +3,7 @@
 use crate::ext4::error::Error;
 use crate::ext4::format::checksum::ChecksumSeed;
 use crate::ext4::format::directory::DirFormat;
-use crate::ext4::format::name_hash::{HashSeed, HashSign};
+use crate::ext4::format::name_hash::HashSeed;
 use crate::ext4::format::superblock::{SUPERBLOCK_OFFSET, backup, encode};
 use crate::ext4::layout::block_group::{GROUP_BLOCKS, superblock_groups};
 use crate::ext4::layout::demand::Demand;
@@ -34,11 +34,7 @@ impl<T: Target> ImageWriter<T> {
             self.blocks.disk.punch(range.start * unit, (range.end - range.start) * unit)?;
         }
         let seed = if self.options.compat { None } else { Some(ChecksumSeed::of_file_system(&identity.uuid)) };
-        let format = DirFormat {
-            checksum_seed: seed,
-            hash_seed: HashSeed::from_bytes(identity.hash_seed),
-            hash_sign: HashSign::default(),
-        };
+        let format = DirFormat { checksum_seed: seed, hash_seed: HashSeed::from_bytes(identity.hash_seed) };
         let placed = self.blocks.place(tree, &numbers, &format)?;
         let demand = Demand {
             content: self.blocks.content,

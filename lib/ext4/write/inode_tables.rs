@@ -11,8 +11,8 @@ use crate::ext4::format::inode::{FAST_SYMLINK, IBlock, INODE_BYTES, InodeFields,
 use crate::ext4::format::journal::superblock;
 use crate::ext4::format::xattr_block::XattrBlocks;
 use crate::ext4::layout::file_data::FileData;
+use crate::ext4::layout::image_layout::ImageLayout;
 use crate::ext4::layout::inode_numbering::InodeNumbering;
-use crate::ext4::layout::plan::Layout;
 use crate::ext4::layout::resize_inode as resize;
 use crate::ext4::layout::xattrs;
 use crate::ext4::limits::{InodeError, encode_device};
@@ -27,7 +27,7 @@ use crate::meta::{NodeKind, Timestamp};
 /// Writes inode tables.
 pub(crate) struct InodeTables<'a, T> {
     pub(crate) disk: &'a mut Disk<T>,
-    pub(crate) layout: &'a Layout,
+    pub(crate) layout: &'a ImageLayout,
     pub(crate) seed: Option<ChecksumSeed>,
     /// The number of directories in each group, up to the last group that has any.
     pub(crate) directories: Vec<u16>,

@@ -13,7 +13,7 @@ use crate::ext4::layout::directory::DirectoryPlan;
 use crate::ext4::layout::file_data::FileData;
 use crate::ext4::layout::inode_numbering::{InodeNumbering, LOST_FOUND};
 use crate::ext4::layout::xattrs;
-use crate::ext4::limits::{InodeError, check_symlink};
+use crate::ext4::limits::check_symlink;
 use crate::ext4::number::{BLOCK, BlockNumber, InodeNumber};
 use crate::ext4::tree::FileTree;
 use crate::ext4::write::block_writer::BlockWriter;
@@ -81,7 +81,8 @@ impl<T: Target> BlockWriter<T> {
                 None => Some(self.directory(tree, numbers, format, None)?),
                 Some((id, NodeKind::Directory)) => Some(self.directory(tree, numbers, format, Some(id))?),
                 Some((id, NodeKind::Symlink(target))) => {
-                    self.symlink(target).map_err(|error| error.locate(|source| numbers.refuse(tree, id, source)))?
+                    check_symlink(target).map_err(|source| numbers.refuse(tree, id, source))?;
+                    self.symlink(target)?
                 }
                 Some(_) => None,
             };
@@ -122,8 +123,7 @@ impl<T: Target> BlockWriter<T> {
     }
 
     /// Writes a target that does not fit into the inode to a block.
-    fn symlink(&mut self, target: &[u8]) -> Result<Option<(FileData, bool)>, Refusal> {
-        check_symlink(target).map_err(Refusal::Inode)?;
+    fn symlink(&mut self, target: &[u8]) -> Result<Option<(FileData, bool)>, Error> {
         if target.len() < FAST_SYMLINK {
             return Ok(None);
         }
@@ -234,26 +234,5 @@ impl<T: Target> BlockWriter<T> {
             unused.push(at..self.allocator.end());
         }
         Ok(unused)
-    }
-}
-
-/// An error that does not name its file yet.
-enum Refusal {
-    Inode(InodeError),
-    Other(Error),
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
-    }
-}
-
-impl Refusal {
-    fn locate(self, at: impl FnOnce(InodeError) -> Error) -> Error {
-        match self {
-            Self::Inode(source) => at(source),
-            Self::Other(error) => error,
-        }
     }
 }

@@ -3,10 +3,11 @@
 use arcbox_ext4::constants::{SUPERBLOCK_MAGIC, compat, incompat, ro_compat};
 use arcbox_ext4::types::SuperBlock;
 
+use crate::ext4::format::htree::DX_HASH_HALF_MD4;
 use crate::ext4::format::inode::INODE_BYTES;
-use crate::ext4::format::name_hash::{HashSeed, HashSign};
+use crate::ext4::format::name_hash::{EXT2_FLAGS_SIGNED_HASH, HashSeed};
 use crate::ext4::layout::block_group::GROUP_BLOCKS;
-use crate::ext4::layout::plan::Layout;
+use crate::ext4::layout::image_layout::ImageLayout;
 use crate::ext4::number::{InodeNumber, exact};
 use crate::ext4::options::{Identity, Options};
 
@@ -16,8 +17,6 @@ const DYNAMIC_REV: u32 = 1;
 const VALID: u16 = 1;
 /// `EXT4_ERRORS_CONTINUE`
 const ERRORS_CONTINUE: u16 = 1;
-/// `DX_HASH_HALF_MD4`
-const HALF_MD4: u8 = 1;
 /// `EXT4_DEFM_XATTR_USER | EXT4_DEFM_ACL`
 const DEFAULT_MOUNT_OPTIONS: u32 = 0x4 | 0x8;
 /// The number of groups in a flexible group: 2^4.
@@ -38,7 +37,7 @@ pub(crate) struct FreeCounts {
 
 /// The primary superblock, without a checksum.
 pub(crate) fn primary(
-    layout: &Layout,
+    layout: &ImageLayout,
     options: &Options,
     identity: &Identity,
     totals: FreeCounts,
@@ -89,16 +88,13 @@ pub(crate) fn primary(
         journal_backup_type: if journal.is_some() { JOURNAL_BACKUP } else { 0 },
         journal_blocks: journal.map_or([0; 17], journal_backup),
         hash_seed: HashSeed::from_bytes(identity.hash_seed).words(),
-        def_hash_version: HALF_MD4,
+        def_hash_version: DX_HASH_HALF_MD4,
         default_mount_opts: DEFAULT_MOUNT_OPTIONS,
         mkfs_time: now,
         mkfs_time_hi: now_high,
         min_extra_isize: 32,
         want_extra_isize: 32,
-        flags: match HashSign::default() {
-            HashSign::Signed => 1,
-            HashSign::Unsigned => 2,
-        },
+        flags: EXT2_FLAGS_SIGNED_HASH,
         log_groups_per_flex: LOG_GROUPS_PER_FLEX,
         checksum_type: if options.compat { 0 } else { CRC32C },
         overhead_blocks: exact(layout.overhead()),

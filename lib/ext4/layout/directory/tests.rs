@@ -5,12 +5,12 @@ use super::{DirError, DirectoryPlan};
 use crate::ext4::format::checksum::ChecksumSeed;
 use crate::ext4::format::dir_entry::DirEntry;
 use crate::ext4::format::directory::DirFormat;
-use crate::ext4::format::name_hash::{HashSeed, HashSign};
+use crate::ext4::format::name_hash::HashSeed;
 use crate::ext4::number::InodeNumber;
 
 #[test]
 fn names_that_no_directory_holds_are_refused() {
-    let format = DirFormat { checksum_seed: None, hash_seed: HashSeed::default(), hash_sign: HashSign::Signed };
+    let format = DirFormat { checksum_seed: None, hash_seed: HashSeed::default() };
     for (name, reason) in [
         (&b""[..], "empty"),
         (b".", "reserved"),
@@ -28,11 +28,7 @@ fn names_that_no_directory_holds_are_refused() {
 #[test]
 #[ignore = "check-full: four million names take half a minute in a debug build"]
 fn a_directory_beyond_two_levels_of_index_is_refused() {
-    let format = DirFormat {
-        checksum_seed: Some(ChecksumSeed::NONE),
-        hash_seed: HashSeed::default(),
-        hash_sign: HashSign::Signed,
-    };
+    let format = DirFormat { checksum_seed: Some(ChecksumSeed::NONE), hash_seed: HashSeed::default() };
     let mut random = fastrand::Rng::with_seed(9);
     let text: Vec<u8> = (0..4_000_255).map(|_| random.u8(b'a'..=b'z')).collect();
     let entries: Vec<DirEntry<'_>> =

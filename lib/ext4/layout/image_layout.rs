@@ -12,7 +12,7 @@ pub(crate) const INODES_PER_BLOCK: u64 = 16;
 
 /// The size of a file system, and the location of its metadata.
 #[derive(Clone, Debug)]
-pub(crate) struct Layout {
+pub(crate) struct ImageLayout {
     pub(crate) blocks: u64,
     pub(crate) reserved: ReservedBlocks,
     pub(crate) inodes_per_group: u64,
@@ -42,7 +42,7 @@ pub(crate) struct JournalBlocks {
     pub(crate) tree: Vec<BlockNumber>,
 }
 
-impl Layout {
+impl ImageLayout {
     pub(crate) fn groups(&self) -> u64 {
         groups(self.blocks)
     }
