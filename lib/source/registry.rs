@@ -15,7 +15,7 @@ use crate::image::layer_manifest;
 use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Manifest, Reference, media_type};
 use crate::registry::{self, BlobSink, Cancel, Repository};
 use crate::relay::PageBuffer;
-use crate::store::{self, Claim, PartialBlob, Store, StoredName};
+use crate::store::{self, Claim, PartialBlob, Store};
 use crate::sys::locked;
 
 pub(super) fn fetch<W: Write>(
@@ -83,7 +83,7 @@ fn offline<W: Write>(
     };
     let top = match &reference.digest {
         Some(digest) => store.blob_size(digest)?.map(|size| Descriptor::new("", digest.clone(), size)),
-        None => store.lookup(&reference.store_name())?.map(|name| name.target),
+        None => store.lookup(&reference.store_name())?,
     };
     let top = top.ok_or_else(|| Error::NotFound {
         image: shown.clone(),
@@ -132,18 +132,18 @@ impl Remote {
         let tag = reference.target();
         // If the store knows the tag and it has not moved, one HEAD request is enough (R6).
         let known = self.store.lookup(&reference.store_name())?;
-        let is_cached = |name: &StoredName| Ok::<_, Error>(self.cached(&name.target.digest)?.is_some());
+        let is_cached = |target: &Descriptor| Ok::<_, Error>(self.cached(&target.digest)?.is_some());
         let is_cached = known.as_ref().map(is_cached).transpose()?;
-        if let (Some(name), Some(true)) = (known, is_cached) {
+        if let (Some(target), Some(true)) = (known, is_cached) {
             let found = self.repository.head(&tag).map_err(|source| {
                 if matches!(source, registry::Error::Transport { .. }) {
                     log::warn!("{}: the blob store has an image of this name, which --offline uses", self.shown);
                 }
                 self.error(source)
             })?;
-            if found.as_ref() == Some(&name.target.digest) {
+            if found.as_ref() == Some(&target.digest) {
                 log::info!("{}: unchanged since the last fetch", self.shown);
-                return Ok(name.target);
+                return Ok(target);
             }
         }
         let fetched = self.repository.manifest_by_tag(&tag).map_err(|source| self.error(source))?;
@@ -220,8 +220,7 @@ impl Remote {
                 own_media_type(&bytes)
             };
         }
-        let name = StoredName::new(reference.store_name(), top, &bytes, image.platform.as_ref());
-        Ok(self.store.remember(&name)?)
+        Ok(self.store.remember(&reference.store_name(), &top, &bytes, image.platform.as_ref())?)
     }
 }
 

@@ -1,13 +1,11 @@
 //! `index.json`: the names of the images in the store.
 
-use std::io::Read;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use super::{Error, Store};
-use crate::image::layer_manifest::PlatformRecord;
-use crate::image::{Annotations, Descriptor, Digest, Entries, Platform, media_type};
+use super::{Error, Store, read_whole, wrapper};
+use crate::image::{Annotations, Descriptor, Digest, Entries, Platform};
 
 /// The annotation that carries an image's name (OCI image spec, annotations.md).
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -27,17 +25,6 @@ const SOURCE_SIZE: &str = "vnd.oci-fetch.source.size";
 const USED: &str = "vnd.oci-fetch.used";
 const USED_GRAIN: u64 = 3600;
 
-/// A name in the store and the document it refers to.
-#[derive(Clone, Debug)]
-pub struct StoredName {
-    /// The image's name.
-    pub name: String,
-    /// What the name referred to at its source: an index or a manifest.
-    pub target: Descriptor,
-    /// What readers of image layouts find under the name, if that is another document.
-    pub wrapper: Option<Descriptor>,
-}
-
 impl Store {
     /// All entries of `index.json`, unchanged.
     ///
@@ -54,55 +41,51 @@ impl Store {
         Ok(raw.manifests.0)
     }
 
-    /// What `name` refers to, if the store knows it.
+    /// What `name` referred to at its source, if the store knows it: an index or a manifest.
     ///
     /// # Errors
     /// When `index.json` cannot be read.
-    pub fn lookup(&self, name: &str) -> Result<Option<StoredName>, Error> {
+    pub fn lookup(&self, name: &str) -> Result<Option<Descriptor>, Error> {
         let found = self.entries()?.into_iter().find(|e| e.annotations.get(REF_NAME).is_some_and(|n| n == name));
-        Ok(found.map(|entry| {
-            let source = source(&entry.annotations);
-            let plain = Descriptor { annotations: Annotations::new(), ..entry };
-            match source {
-                Some(target) => StoredName { name: name.to_owned(), target, wrapper: Some(plain) },
-                None => StoredName { name: name.to_owned(), target: plain, wrapper: None },
-            }
+        Ok(found.map(|entry| match source(&entry.annotations) {
+            Some(target) => target,
+            None => Descriptor { annotations: Annotations::new(), ..entry },
         }))
     }
 
-    /// Makes a name refer to an image, and stores what readers of image layouts need to find it.
+    /// Makes `name` refer to an image: to `document`, which `target` describes, and whose image runs on `platform`. Stores
+    /// what readers of image layouts need to find it. The blobs of what the name referred to before stay.
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub fn remember(&self, (name, wrapper): &(StoredName, Option<Vec<u8>>)) -> Result<(), Error> {
-        if let (Some(wrapper), Some(descriptor)) = (wrapper, &name.wrapper) {
-            self.put(&descriptor.digest, wrapper)?;
+    pub fn remember(
+        &self,
+        name: &str,
+        target: &Descriptor,
+        document: &[u8],
+        platform: Option<&Platform>,
+    ) -> Result<(), Error> {
+        let wrapped = wrapper::wrap(target, document, platform);
+        if let Some((wrapper, bytes)) = &wrapped {
+            self.put(&wrapper.digest, bytes)?;
         }
-        self.set_name(name)
-    }
-
-    /// Makes `name` refer to an image. The blobs of what it referred to before stay.
-    ///
-    /// # Errors
-    /// When `index.json` cannot be read or written.
-    pub(super) fn set_name(&self, name: &StoredName) -> Result<(), Error> {
         let now = seconds(SystemTime::now());
-        let new = entry(name, now);
-        let old = self.entries_as_written()?.into_iter().find(|entry| name_of(entry) == Some(&name.name));
+        let new = entry(name, target, wrapped.as_ref().map(|(wrapper, _)| wrapper), now);
+        let old = self.entries_as_written()?.into_iter().find(|entry| name_of(entry) == Some(name));
         let is_same = old.as_ref().is_some_and(|old| without_use(old) == without_use(&new));
         if is_same && old.is_some_and(|old| is_fresh(&old, now)) {
             return Ok(());
         }
         let written = self.lock().and_then(|_lock| {
             self.rewrite_entries(|entries| {
-                entries.retain(|entry| name_of(entry) != Some(&name.name));
+                entries.retain(|entry| name_of(entry) != Some(name));
                 entries.push(new);
             })
         });
         match written {
             // A store that cannot be written can still serve what it has.
             Err(error) if is_same => {
-                log::info!("the use of {} is not remembered: {error}", name.name);
+                log::info!("the use of {name} is not remembered: {error}");
                 Ok(())
             }
             written => written,
@@ -179,12 +162,7 @@ impl Store {
     fn read_index(&self) -> Result<Option<Vec<u8>>, Error> {
         let (root, path) = (&self.0.root, self.root().join("index.json"));
         let Some(file) = root.file("index.json")? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        file.take(MAX_INDEX + 1).read_to_end(&mut bytes).map_err(Error::at(&path, "cannot read"))?;
-        if bytes.len() as u64 > MAX_INDEX {
-            return Err(Error::TooLong { path, max: MAX_INDEX });
-        }
-        Ok(Some(bytes))
+        read_whole(&file, &path, "cannot read", MAX_INDEX).map(Some)
     }
 
     fn index_error(&self, source: serde_json::Error) -> Error {
@@ -229,15 +207,16 @@ pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-fn entry(name: &StoredName, used: u64) -> Value {
-    let shown = name.wrapper.as_ref().unwrap_or(&name.target);
+/// The entry for `name`: `target`, or what readers of image layouts are to find in its place.
+fn entry(name: &str, target: &Descriptor, wrapper: Option<&Descriptor>, used: u64) -> Value {
+    let shown = wrapper.unwrap_or(target);
     let mut annotations = Map::new();
-    annotations.insert(REF_NAME.into(), json!(name.name));
+    annotations.insert(REF_NAME.into(), json!(name));
     annotations.insert(USED.into(), json!(used.to_string()));
-    if name.wrapper.is_some() {
-        annotations.insert(SOURCE_DIGEST.into(), json!(name.target.digest));
-        annotations.insert(SOURCE_TYPE.into(), json!(name.target.media_type));
-        annotations.insert(SOURCE_SIZE.into(), json!(name.target.size.to_string()));
+    if wrapper.is_some() {
+        annotations.insert(SOURCE_DIGEST.into(), json!(target.digest));
+        annotations.insert(SOURCE_TYPE.into(), json!(target.media_type));
+        annotations.insert(SOURCE_SIZE.into(), json!(target.size.to_string()));
     }
     json!({
         "mediaType": shown.media_type,
@@ -252,41 +231,4 @@ fn source(annotations: &Annotations) -> Option<Descriptor> {
     let size = annotations.get(SOURCE_SIZE)?.parse().ok()?;
     let media_type = annotations.get(SOURCE_TYPE)?.clone();
     Some(Descriptor::new(&media_type, digest, size))
-}
-
-impl StoredName {
-    /// A name for a document, for [`Store::remember`]. A document that is not OCI's is wrapped in an OCI index; `platform`
-    /// is what its image runs on.
-    #[must_use]
-    pub fn new(
-        name: String,
-        target: Descriptor,
-        document: &[u8],
-        platform: Option<&Platform>,
-    ) -> (Self, Option<Vec<u8>>) {
-        let wrapper = match target.media_type.as_str() {
-            media_type::DOCKER_LIST => serde_json::from_slice(document).ok().and_then(|list: Value| {
-                // A list has the form of an index; only its media type differs.
-                let manifests = list.get("manifests")?.clone();
-                Some(json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests}))
-            }),
-            media_type::DOCKER_MANIFEST => {
-                let mut only = json!({
-                    "mediaType": target.media_type, "digest": target.digest, "size": target.size,
-                });
-                only["platform"] = match platform {
-                    Some(platform) => json!(PlatformRecord::from(platform)),
-                    None => json!({"os": "linux", "architecture": "unknown"}),
-                };
-                Some(json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [only]}))
-            }
-            _ => None,
-        };
-        let Some(bytes) = wrapper.map(|w| w.to_string().into_bytes()) else {
-            return (Self { name, target, wrapper: None }, None);
-        };
-        let size = bytes.len() as u64;
-        let wrapper = Descriptor::new(media_type::OCI_INDEX, Digest::sha256(&bytes), size);
-        (Self { name, target, wrapper: Some(wrapper) }, Some(bytes))
-    }
 }

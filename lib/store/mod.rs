@@ -27,6 +27,7 @@ mod partial;
 mod prune;
 mod verified;
 mod wait;
+mod wrapper;
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read};
@@ -39,7 +40,7 @@ use rustix::fs::{Mode, OFlags};
 pub use access::{Access, Options};
 pub use error::{Error, Mismatch};
 pub use import::Import;
-pub use index::{REF_NAME, StoredName};
+pub use index::REF_NAME;
 pub use partial::{Claim, PartialBlob};
 pub use prune::Pruned;
 
@@ -202,12 +203,7 @@ impl Store {
     pub fn document(&self, digest: &Digest, max: u64) -> Result<Option<Vec<u8>>, Error> {
         let Some(file) = self.open_blob(digest)? else { return Ok(None) };
         let path = self.blob_path(digest);
-        let mut bytes = Vec::new();
-        let limit = max.saturating_add(1);
-        file.take(limit).read_to_end(&mut bytes).map_err(Error::at(&path, "cannot read the blob"))?;
-        if bytes.len() as u64 > max {
-            return Err(Error::TooLong { path, max });
-        }
+        let bytes = read_whole(&file, &path, "cannot read the blob", max)?;
         let found = Digest::of(digest.algorithm(), &bytes);
         if found != *digest {
             return Err(Error::Mismatch { path, mismatch: Mismatch::Digest { expected: digest.clone(), found } });
@@ -267,6 +263,16 @@ impl Store {
         };
         write().map_err(Error::at(&root.join(name), "cannot write"))
     }
+}
+
+/// All bytes of a file of the store, at most `max`; `what` is said if it cannot be read.
+fn read_whole(file: &File, path: &Path, what: &'static str, max: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::at(path, what))?;
+    if bytes.len() as u64 > max {
+        return Err(Error::TooLong { path: path.to_path_buf(), max });
+    }
+    Ok(bytes)
 }
 
 /// The mode of lock files: whoever can open a file can lock it, so nobody else may open these.

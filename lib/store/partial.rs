@@ -176,18 +176,7 @@ impl PartialBlob {
         if len > self.size {
             return self.restart().map(drop);
         }
-        let mut buffer = PageBuffer::with_capacity(256 << 10);
-        loop {
-            buffer.clear();
-            match buffer.read_from(&mut self.file, usize::MAX) {
-                Ok(0) => break,
-                Ok(n) => {
-                    self.hash.settled().update(&buffer);
-                    self.offset += n as u64;
-                }
-                Err(e) => return Err(Error::at(&self.path, "cannot read the partial blob")(e)),
-            }
-        }
+        self.offset = verified::hash_rest(&self.file, self.hash.settled()).map_err(fail)?;
         log::info!("{}: {} of {} bytes are there from an earlier run", self.digest, self.offset, self.size);
         Ok(())
     }

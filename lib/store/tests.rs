@@ -88,21 +88,21 @@ fn names_replace_names_and_leave_others_alone() {
     let (_dir, store) = store();
     let foreign = r#"{"schemaVersion":2,"x":[1],"manifests":[{"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0,"y":2}]}"#;
     fs::write(store.root().join("index.json"), foreign).unwrap();
-    let name = |target: &str, bytes: &[u8]| {
-        let target = Descriptor::new(target, Digest::sha256(bytes), bytes.len() as u64);
-        StoredName::new("a/b:c".into(), target, bytes, None)
-    };
-    let one = name(media_type::OCI_MANIFEST, b"{}");
-    assert!(one.1.is_none());
-    store.remember(&one).unwrap();
-    let two = name(media_type::DOCKER_MANIFEST, b"{ }");
-    assert!(two.1.is_some());
-    store.remember(&two).unwrap();
-    let two = two.0;
-    let found = store.lookup("a/b:c").unwrap().unwrap();
-    assert_eq!(found.target, two.target);
-    assert_eq!(found.wrapper, two.wrapper);
-    assert_eq!(store.entries().unwrap().len(), 2);
+    // Docker's manifest is listed in an index of OCI's.
+    let cases =
+        [(media_type::OCI_MANIFEST, media_type::OCI_MANIFEST), (media_type::DOCKER_MANIFEST, media_type::OCI_INDEX)];
+    for (kind, listed) in cases {
+        let bytes = kind.as_bytes();
+        let target = Descriptor::new(kind, Digest::sha256(bytes), bytes.len() as u64);
+        store.remember("a/b:c", &target, bytes, None).unwrap();
+        assert_eq!(store.lookup("a/b:c").unwrap().unwrap(), target);
+        let entries = store.entries().unwrap();
+        assert_eq!((entries.len(), entries[1].media_type.as_str()), (2, listed));
+        if listed == media_type::OCI_INDEX {
+            let index = store.document(&entries[1].digest, entries[1].size).unwrap().unwrap();
+            assert!(String::from_utf8(index).unwrap().contains(&target.digest.to_string()));
+        }
+    }
     let text = fs::read_to_string(store.root().join("index.json")).unwrap();
     assert!(text.contains(r#""x":[1]"#) && text.contains(r#""y":2"#), "{text}");
 }

@@ -10,8 +10,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
+use super::index::seconds;
 use super::{Error, Mismatch};
 use crate::image::{Digest, Hasher};
 use crate::relay::PageBuffer;
@@ -37,7 +38,9 @@ pub(super) fn check(file: &File, meta: &Metadata, digest: &Digest, path: &Path) 
         return Ok(());
     }
     log::info!("{digest}: written to since it was verified, verifying it");
-    let found = hash(file, digest).map_err(Error::at(path, "cannot read the blob"))?;
+    let mut hasher = Hasher::new(digest.algorithm());
+    hash_rest(file, &mut hasher).map_err(Error::at(path, "cannot read the blob"))?;
+    let found = hasher.finish();
     if found != *digest {
         let mismatch = Mismatch::Digest { expected: digest.clone(), found };
         return Err(Error::Mismatch { path: path.to_path_buf(), mismatch });
@@ -49,7 +52,7 @@ pub(super) fn check(file: &File, meta: &Metadata, digest: &Digest, path: &Path) 
 
 /// Renews the ctime of a blob that is about to be used, so that it is not pruned; `false` if it just was.
 pub(super) fn keep(file: &File, meta: &Metadata) -> io::Result<bool> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = seconds(SystemTime::now());
     let changed = u64::try_from(meta.ctime()).unwrap_or(0);
     if now.saturating_sub(changed) < GRAIN {
         return Ok(true);
@@ -67,15 +70,17 @@ pub(super) fn keep(file: &File, meta: &Metadata) -> io::Result<bool> {
     Ok(true)
 }
 
-fn hash(mut file: &File, digest: &Digest) -> io::Result<Digest> {
-    let mut hasher = Hasher::new(digest.algorithm());
+/// Hashes the rest of a file; returns how many bytes that is.
+pub(super) fn hash_rest(mut file: &File, hasher: &mut Hasher) -> io::Result<u64> {
     let mut buffer = PageBuffer::with_capacity(256 << 10);
+    let mut count = 0;
     loop {
         buffer.clear();
         let more = buffer.fill(&mut file)?;
         hasher.update(&buffer);
+        count += buffer.len() as u64;
         if !more {
-            return Ok(hasher.finish());
+            return Ok(count);
         }
     }
 }

@@ -17,7 +17,7 @@ use super::resolve::Image;
 use super::{Error, FetchProgress, Locator, Options, Outcome, Transfer, TransferMeter, emit, layout};
 use crate::image::layer_manifest;
 use crate::image::{Descriptor, Entries, MAX_DOCUMENT};
-use crate::store::{Store, StoredName};
+use crate::store::Store;
 use crate::sys::WaitingReader;
 
 /// An archive as named by the user.
@@ -62,7 +62,7 @@ pub(super) fn fetch<W: Write>(
     // name from the digest keeps tools that look for names from removing the image.
     let bytes = store.document(&digest, MAX_DOCUMENT)?.unwrap_or_default();
     let target = Descriptor::new(&media_type, digest.clone(), bytes.len() as u64);
-    store.remember(&StoredName::new(format!("archive@{digest}"), target, &bytes, platform.as_ref()))?;
+    store.remember(&format!("archive@{digest}"), &target, &bytes, platform.as_ref())?;
     Ok(config)
 }
 
