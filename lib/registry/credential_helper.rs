@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use serde_json::{Map, Value};
 
 use super::credential::Credential;
@@ -26,13 +27,14 @@ pub(super) fn get(helper: &str, server: &str) -> Result<Option<Credential>, Stri
     }
     let program = format!("docker-credential-{helper}");
     let (success, output) = run(&program, server).map_err(|e| format!("{program}: {e}"))?;
-    if !success {
+    if success != Some(true) {
         let text = String::from_utf8_lossy(&output).to_ascii_lowercase();
-        return if text.contains("credentials not found") || text.contains("no credentials") {
-            Ok(None)
-        } else {
-            Err(format!("{program} failed (try: echo {server} | {program} get)"))
-        };
+        if text.contains("credentials not found") || text.contains("no credentials") {
+            return Ok(None);
+        }
+    }
+    if success == Some(false) {
+        return Err(format!("{program} failed (try: echo {server} | {program} get)"));
     }
     let no_json = |_| format!("{program} answered no JSON");
     let answer: Map<String, Value> = serde_json::from_slice(&output).map_err(no_json)?;
@@ -45,7 +47,9 @@ pub(super) fn get(helper: &str, server: &str) -> Result<Option<Credential>, Stri
     })
 }
 
-fn run(program: &str, server: &str) -> Result<(bool, Vec<u8>), String> {
+/// Returns whether it succeeded, and its output. Where SIGCHLD is ignored, as whoever started us may have had it, the system
+/// does not say whether.
+fn run(program: &str, server: &str) -> Result<(Option<bool>, Vec<u8>), String> {
     let mut command = Command::new(program);
     command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|e| e.to_string())?;
@@ -68,10 +72,12 @@ fn run(program: &str, server: &str) -> Result<(bool, Vec<u8>), String> {
     };
     let deadline = Instant::now() + PATIENCE;
     let status = loop {
-        match child.try_wait().map_err(|e| e.to_string())? {
-            Some(status) => break status,
-            None if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
-            None => {
+        match child.try_wait() {
+            Ok(Some(status)) => break Some(status.success()),
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::CHILD) => break None,
+            Err(error) => return Err(error.to_string()),
+            Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+            Ok(None) => {
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(format!("no answer in {} s", PATIENCE.as_secs()));
@@ -86,7 +92,7 @@ fn run(program: &str, server: &str) -> Result<(bool, Vec<u8>), String> {
         thread::sleep(Duration::from_millis(1));
     }
     match reader.join() {
-        Ok(Ok(bytes)) => Ok((status.success(), bytes)),
+        Ok(Ok(bytes)) => Ok((status, bytes)),
         _ => Err("its answer cannot be read".into()),
     }
 }

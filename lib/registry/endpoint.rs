@@ -125,7 +125,8 @@ impl Endpoint {
         }
         if self.auth.is_known(&self.transport)? {
             let answer = self.send(|url| Ok(Request::get(url)), "")?;
-            if let (401, Some(challenge)) = (answer.status().as_u16(), challenge(&answer)) {
+            // What asks for them at another host is not the registry.
+            if let (401, Some(challenge), false) = (answer.status().as_u16(), challenge(&answer), answer.redirected) {
                 self.auth.introduce(challenge, self.route())?;
             }
         }

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::registry::{Image, Issuer, Layer, Proxy, Puller, Registry, Reply, Request, any, base64, get, post};
+use crate::support::Filter;
+use crate::support::registry::{
+    Image, Issuer, Layer, Proxy, Puller, Registry, Reply, Request, any, assert_whole, base64, get, post,
+};
 
 const USER: &str = "user";
 const PASSWORD: &str = "SECRET-password";
@@ -252,6 +255,29 @@ fn a_helper_that_hangs_is_left() {
         puller.docker_config(&json!({ "credHelpers": { registry.host(): "test" } }));
         puller.pull(registry.name("team/demo")).run().fails(&["no credentials"]).warns("60 s");
     }
+}
+
+/// As some programs leave it to those that they start.
+#[test]
+fn a_helper_is_heard_though_signals_of_children_are_ignored() {
+    let (image, registry, puller) = one();
+    registry.ask_basic(USER, PASSWORD);
+    let pull = |script: &str| {
+        puller.helper("test", script);
+        puller.docker_config(&json!({ "credsStore": "test" }));
+        let path = format!("{}:{}", puller.path("bin").display(), std::env::var("PATH").unwrap());
+        let env = Filter::tool("env").args(["--ignore-signal=CHLD", env!("CARGO_BIN_EXE_oci-fetch"), "--dir"]);
+        let env = env.arg(puller.store()).arg(registry.name("team/demo")).env("HOME", puller.home());
+        env.env("PATH", path).env("CONTAINERS_REGISTRIES_CONF", puller.path("registries.conf")).run()
+    };
+    for script in ["exit 1", "echo 'credentials not found in native keychain'; exit 1", "echo SECRET; exit 1"] {
+        let ran = pull(script).fails_with(1, "no credentials");
+        assert!(!ran.stderr.contains("SECRET") && !ran.stderr.contains("child"), "{}", ran.report());
+    }
+    let answer = json!({ "Username": USER, "Secret": PASSWORD });
+    pull(&format!("echo '{answer}'")).succeeds().quiet();
+    assert_whole(&puller.store());
+    assert!(puller.store().join("blobs").join(image.layers[0].digest.replace(':', "/")).is_file());
 }
 
 #[test]
@@ -610,6 +636,22 @@ fn credentials_are_shown_where_a_repository_is_hidden_from_the_anonymous() {
         assert_eq!(registry.asked(any("/token"))[0].query("scope"), ["repository:team/demo:pull"]);
         assert_eq!(issuer.issued(), 1);
     }
+}
+
+/// A registry's root may redirect, for people; whoever is there has no say in where the password goes.
+#[test]
+fn credentials_are_not_shown_to_whom_another_host_names() {
+    let (image, registry, puller) = one();
+    registry.ask_basic(USER, PASSWORD);
+    let elsewhere = Registry::start_elsewhere();
+    let issuer = Issuer::account(USER, PASSWORD);
+    elsewhere.issue(&issuer);
+    let challenge = format!("Bearer realm=\"{}\",service=\"x\"", elsewhere.url("/token"));
+    elsewhere.open("/", Reply::error(401, "UNAUTHORIZED", "no").header("WWW-Authenticate", &challenge));
+    registry.open("/v2/", Reply::redirect(302, &elsewhere.url("/")));
+    puller.docker_config(&auths(&registry.host()));
+    puller.pull(registry.name("team/demo")).retries(0).run().quietly().gets(&image);
+    assert!(elsewhere.asked(any("/token")).is_empty() && issuer.issued() == 0, "the password went elsewhere");
 }
 
 #[test]
