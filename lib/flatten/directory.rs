@@ -300,8 +300,9 @@ impl<'r> DirectoryReader<'r> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     /// Reads a directory with a subdirectory `d`, after whose entry was added `meanwhile` is called.

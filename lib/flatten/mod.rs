@@ -24,6 +24,7 @@ mod flattened;
 mod following;
 mod growth;
 mod layer;
+mod linked_names;
 mod listed_names;
 mod member_index;
 mod merge;

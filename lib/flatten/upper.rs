@@ -8,6 +8,7 @@
 use std::iter::Peekable;
 
 use super::Error;
+use super::linked_names::LinkedNames;
 use super::overlay::{OPAQUE, PRIVATE, WHITEOUT};
 use crate::meta::{Entry, Metadata, Named, NodeKind, Timestamp, Xattr, Xattrs};
 use crate::tree::{InodeId, MergeTree, SealedTree, Visit, WhiteoutFormat, Whiteouts, push_component};
@@ -26,13 +27,16 @@ pub(super) fn upper<C: Clone + PartialEq>(
         layer.apply(Named { path, entry, meta, xattrs }).map_err(Error::Upper)
     };
     let (mut walk, mut first, mut gone) = (whole.walk(), Vec::new(), Vec::new());
+    let mut linked = LinkedNames::new();
     while let Some(Visit { path, inode, is_first }) = walk.step() {
+        linked.entry();
         if !difference.shows(inode) {
             continue;
         }
         let view = whole.inode(inode);
         if !is_first {
             whole.first_path(inode, &mut first);
+            linked.link(path, &first)?;
             add(path, Entry::HardLink(first.as_slice().into()), *view.meta, Xattrs::NONE)?;
             continue;
         }

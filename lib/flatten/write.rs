@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::content::{ContentSource, FileRange};
 use super::error::{Error, LayerError};
+use super::linked_names::LinkedNames;
 use super::output::TarOutput;
 use super::progress::{self, Progress};
 use crate::meta::{Entry, Named, NodeKind, Timestamp, Xattrs};
@@ -20,11 +21,6 @@ pub struct Totals {
     pub bytes: u64,
 }
 
-/// How many bytes the targets of hard links may take, and how many more for each entry. Links of a few bytes may lead, through
-/// symlinks, to a file with a path of 64 KiB, which is then written for each (S5).
-const LINKED: u64 = 256 << 20;
-const LINKED_BY_ENTRY: u64 = 8 << 10;
-
 /// Writes everything, the end marker last.
 pub(super) fn write(
     tree: &SealedTree<FileRange>,
@@ -36,11 +32,12 @@ pub(super) fn write(
     want(tree, contents);
     let mut meter = progress::start(progress, |progress| progress.writing(content_size(tree)));
     let mut totals = Totals::default();
-    let mut linked = 0_u64;
+    let mut linked = LinkedNames::new();
     let mut header = Vec::new();
     let (mut name, mut first) = (Vec::new(), Vec::new());
     let mut walk = tree.walk();
     while let Some(Visit { path, inode, is_first }) = walk.step() {
+        linked.entry();
         let InodeView { meta, xattrs, kind, .. } = tree.inode(inode);
         name.clear();
         name.extend_from_slice(if path.is_empty() { b"." } else { path });
@@ -53,10 +50,7 @@ pub(super) fn write(
             Entry::Node(kind.as_deref().map(FileRange::layout))
         } else {
             tree.first_path(inode, &mut first);
-            linked += first.len() as u64;
-            if linked > LINKED + LINKED_BY_ENTRY * totals.entries {
-                return Err(Error::LongLinks { name });
-            }
+            linked.link(&name, &first)?;
             Entry::HardLink(&*first)
         };
         // The attributes of a hard link are ignored; repeating the inode's would make readers parse them for every name.

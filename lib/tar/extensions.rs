@@ -21,7 +21,6 @@ pub(super) struct Extensions {
 }
 
 /// What `g` members say about all members that follow.
-#[derive(Default)]
 pub(super) struct Globals {
     /// Everything but extended attributes.
     attributes: Attributes,
@@ -41,11 +40,19 @@ const REPEATED_BY_MEMBER: u64 = 256;
 const SHARED: u64 = 256 << 20;
 const SHARED_BY_MEMBER: u64 = 8 << 10;
 
+impl Default for Globals {
+    fn default() -> Self {
+        let (attributes, xattrs) = (Attributes::default(), PaxXattrs::default());
+        Self { attributes, xattrs, decoded: DecodedXattrs::default(), repeatable: REPEATED, shareable: SHARED }
+    }
+}
+
 impl Globals {
     /// Adds the body of a `g` member, which is at offset `body_at`.
     pub(super) fn apply(&mut self, body: &[u8], body_at: u64) -> Result<(), Error> {
         let mut all = std::mem::take(&mut self.attributes);
         all.xattrs = std::mem::take(&mut self.xattrs);
+        let before = all.xattrs.count();
         apply(&mut all, body, body_at)?;
         let fail = |problem: Problem| Error::new(None, body_at, problem);
         // Every member gets a copy of everything but extended attributes, so names are limited more strictly.
@@ -56,9 +63,12 @@ impl Globals {
         }
         self.xattrs = std::mem::take(&mut all.xattrs);
         self.attributes = all;
-        self.decoded = self.xattrs.clone().decode().map_err(|e| fail(e.into()))?;
-        self.repeatable = self.repeatable.max(REPEATED);
-        self.shareable = self.shareable.max(SHARED);
+        if self.xattrs.count() > before {
+            // All of them are decoded again, as if they were one more member's.
+            self.shareable =
+                self.shareable.checked_sub(self.xattrs.size() as u64).ok_or_else(|| fail(Problem::RepeatedGlobals))?;
+            self.decoded = self.xattrs.clone().decode().map_err(|e| fail(e.into()))?;
+        }
         Ok(())
     }
 

@@ -113,6 +113,11 @@ impl PaxXattrs {
         }
     }
 
+    /// How many records have been added, including those that delete.
+    pub(super) fn count(&self) -> usize {
+        self.records
+    }
+
     /// Whether there are no records.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {

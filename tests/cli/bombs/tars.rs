@@ -217,6 +217,11 @@ fn hard_links_to_a_name_that_is_long_behind_symlinks() {
     let refused = bomb.run(&format!("{FLATTEN} >/dev/null"), &[&archive]);
     let refused = refused.fails_with(1, "the names that hard links lead to are too long").one_line();
     assert!(refused.stderr.contains(": l"), "{}", refused.stderr);
+    // Nor as what has to stand above another layer.
+    let base = scratch.path().join("base.tar");
+    fs::write(&base, tar(&[item("base", What::Dir)])).unwrap();
+    let above = r#"oci-flatten --from 1 -n -l "$0" -l "$1" >/dev/null"#;
+    bomb.run(above, &[&base, &archive]).fails_with(1, "the names that hard links lead to are too long").one_line();
 }
 
 #[test]

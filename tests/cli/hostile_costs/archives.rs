@@ -51,6 +51,11 @@ const HOSTILE: &[(&str, usize, Hostile)] = &[
         let global = extension(b'g', &each(400, |at| record(&format!("SCHILY.xattr.c.{at}"), b"")));
         vec![[global, each(n, |at| file(&at.to_string()))].concat()]
     }),
+    ("global attributes that are said again", 1000, |n| {
+        let global = extension(b'g', &each(880, |at| record(&format!("SCHILY.xattr.user.{at}"), b"")));
+        let again = each(n, |at| extension(b'g', &record("RHT.security.selinux", at.to_string().as_bytes())));
+        vec![[global, again, each(n, |_| extension(b'g', &record("comment", b"x"))), file("f")].concat()]
+    }),
     ("sparse files of many small segments", 50, |n| {
         let map = (0..1000).map(|at| format!("{},1", at * 8192)).collect::<Vec<_>>().join(",");
         let records = [record("GNU.sparse.size", b"8192000"), record("GNU.sparse.map", map.as_bytes())].concat();

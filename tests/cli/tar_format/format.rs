@@ -249,6 +249,19 @@ fn what_globals_give_to_all_is_bounded() {
         assert!(error(&after(pax(b'g', &records))).contains("repeated for too many members"), "{records:?}");
     }
     assert!(error(&after(pax(b'g', &[("SCHILY.xattr.user.a", &*"g".repeat(60_000))]))).contains("too many members"));
+    // Nor do further headers allow more, or are read for less than they cause.
+    let headers = |records: &dyn Fn(usize) -> Vec<u8>| {
+        let target = pax(b'g', &[("linkpath", &*long)]);
+        (0..40).flat_map(|i| [vec![target.clone(), records(i)], many[..1000].to_vec()].concat()).collect::<Vec<_>>()
+    };
+    assert!(error(&headers(&|_| pax(b'g', &[("comment", "x")]))).contains("too many members"));
+    let large = pax(b'g', &[("SCHILY.xattr.user.a", &*"g".repeat(60_000))]);
+    let relabel = |i: usize| pax(b'g', &[("RHT.security.selinux", &*i.to_string())]);
+    let relabelled: Vec<Vec<u8>> = (0..10_000).map(relabel).collect();
+    assert!(error(&[vec![large.clone()], relabelled.clone(), vec![plain("f")]].concat()).contains("too many members"));
+    assert_eq!(members(&[relabelled, vec![plain("f")]].concat()).len(), 1);
+    let commented: Vec<Vec<u8>> = (0..10_000).map(|_| pax(b'g', &[("comment", "x")])).collect();
+    assert_eq!(members(&[vec![large], commented, vec![plain("f")]].concat()).len(), 1);
     // As much as an honest one says.
     let label = ("SCHILY.xattr.security.selinux", "system_u:object_r:usr_t:s0");
     let comment = ("comment", "0123456789abcdef0123456789abcdef01234567");
