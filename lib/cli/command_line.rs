@@ -22,8 +22,22 @@ pub fn command_line<T: Parser + CommandFactory>() -> Result<Option<T>, Failure> 
         Err(mut error) => {
             // Clap suggests passing an unknown flag as a value: true, but never helpful.
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(Vec::new()));
+            #[cfg(feature = "fetch")]
+            hide_password(&error);
             Err(Failure::Usage(one_line(&error.render().to_string(), T::command().get_name())))
         }
+    }
+}
+
+/// Keeps a password out of the message that its flag takes no value.
+#[cfg(feature = "fetch")]
+fn hide_password(error: &clap::Error) {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    if text(ContextKind::InvalidArg).starts_with("--password") {
+        drop(crate::registry::Secret::new(text(ContextKind::InvalidValue)));
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::credential::Credential;
 use super::go_json::{self, NoText};
-use super::{Error, Secret, credential_helper};
+use super::{Error, Secret, credential_helper, hide_password};
 use crate::image::{DEFAULT_REGISTRY, usual_registry};
 use crate::sys::{Pipes, read_small_file};
 
@@ -71,6 +71,7 @@ impl DockerConfig {
             }
         };
         let (auths, helpers) = (entries("auths"), entries("credHelpers"));
+        auths.keys().chain(helpers.keys()).for_each(|key| hide_password(key));
         for (key, value) in auths {
             match AuthEntry::parse(&value) {
                 Ok(auth) => drop(config.auths.insert(key, auth)),

@@ -54,7 +54,7 @@ pub use challenge::Challenge;
 pub use download::BlobSink;
 pub use error::{ConnectFailure, Error};
 pub use repository::{FetchedManifest, Repository};
-pub use secret::{Secret, scrub};
+pub use secret::{Secret, hide_password, scrub};
 
 /// How to talk to registries.
 #[derive(Clone, Debug)]

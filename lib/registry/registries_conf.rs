@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Error, environment};
+use super::{Error, environment, hide_password};
 use crate::sys::{Pipes, read_small_file, uninterrupted};
 
 /// What may be pulled from a mirror (`pull-from-mirror`).
@@ -125,7 +125,11 @@ impl File {
             let (insecure, blocked) = (is_in(&insecure), is_in(&block));
             entries.push(Registry { location: Some(host.clone()), insecure, blocked, ..Registry::default() });
         }
-        entries.iter().try_for_each(Registry::check)?;
+        for entry in &entries {
+            let mirrors = entry.mirror.iter().map(|mirror| &mirror.location);
+            entry.prefix.iter().chain(&entry.location).chain(mirrors).for_each(|name| hide_password(name));
+            entry.check()?;
+        }
         // The later of two entries counts, so it would lift the block of an earlier one.
         let mut blocks = HashMap::new();
         for entry in &entries {

@@ -68,6 +68,20 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Has the secret part of `user:password@host`, with or without a scheme and a path, removed from all messages. Neither the
+/// name of an image nor that of a registry has one, but people write them so. `name:tag@digest` has none.
+pub fn hide_password(text: &str) {
+    let (is_address, name) = text.split_once("://").map_or((false, text), |(_, name)| (true, name));
+    let (userinfo, host) = name.rsplit_once('@').unwrap_or_default();
+    let is_digest = host.starts_with("sha256:") || host.starts_with("sha512:");
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_host = host.contains(['/', '.']) || host.rsplit_once(':').is_some_and(|(_, port)| is_port(port));
+    if !is_digest && (is_address || is_host) {
+        let (user, password) = userinfo.split_once(':').map_or((userinfo, None), |(user, rest)| (user, Some(rest)));
+        hide_userinfo(user, password);
+    }
+}
+
 /// Has the secret part of an address's `user:password@` removed from all messages, as it is written there and as it is
 /// sent: the password, or else the user's name, which is then a token.
 pub(super) fn hide_userinfo(user: &str, password: Option<&str>) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, foreign};
 use crate::image::Reference;
-use crate::registry::Secret;
+use crate::registry::hide_password;
 use crate::sys::{Pipes, read_small_file};
 
 /// Where an image comes from.
@@ -61,6 +61,9 @@ impl Locator {
     /// # Errors
     /// When a name is not valid, or there is no image at a path.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        if text.contains("://") {
+            hide_password(text);
+        }
         let kinds = [("oci-archive:", ArchiveKind::Oci), ("docker-archive:", ArchiveKind::Docker)];
         for (prefix, kind) in kinds {
             if let Some(rest) = text.strip_prefix(prefix) {
@@ -122,15 +125,6 @@ fn is_skopeo_directory(path: &Path) -> bool {
     const LONGEST: u64 = 1024;
     let version = read_small_file(&path.join("version"), LONGEST, Pipes::Refused);
     version.is_ok_and(|version| version.starts_with(SAYS)) && path.join("manifest.json").is_file()
-}
-
-/// Keeps the password of `user:password@host/name`, which no image's name has, out of the message that says so.
-fn hide_password(text: &str) {
-    let name = text.split_once("://").map_or(text, |(_, name)| name);
-    let (user, host) = name.rsplit_once('@').unwrap_or_default();
-    if let (Some((_, password)), true) = (user.split_once(':'), host.contains('/')) {
-        drop(Secret::new(password));
-    }
 }
 
 /// Splits `PATH[:NAME]` and `PATH@DIGEST`. Since both paths and names may contain colons, the longest prefix that exists is

@@ -129,11 +129,43 @@ fn a_token_that_comes_back_is_not_shown() {
 #[test]
 fn a_password_in_an_images_name_is_not_repeated() {
     let puller = crate::support::registry::Puller::new();
-    for scheme in ["", "https://", "docker://", "http://", "dir:"] {
-        for password in ["SECRET", "SECRET@word:9", "SECRET%20"] {
-            let pulled = puller.pull(format!("{scheme}user:{password}@registry.test/demo:1")).run();
-            pulled.fails(&["registry.test"]).says_nothing();
+    for scheme in ["", "https://", "docker://", "http://", "dir:", "oci://"] {
+        for userinfo in ["user:SECRET", "user:SECRET@word:9", "user:SECRET%20", "SECRET-token-as-user"] {
+            for place in ["registry.test/demo:1", "registry.test", "localhost:5000", "registry:5000/demo"] {
+                let host = place.split(['/', ':']).next().unwrap();
+                puller.pull(format!("{scheme}{userinfo}@{place}")).run().fails(&[host]).says_nothing();
+            }
         }
+    }
+    let pull = puller.pull("demo").args(["--username", "user", "--password-stdin=SECRET"]);
+    pull.run().ran.fails_with(2, "'***' for '--password-stdin'");
+    // What is none is shown.
+    puller.pull("wonderful-name:latest-tag@sha256:12").run().fails(&["wonderful-name:latest-tag@sha256:12"]);
+}
+
+/// As a script writes it that has tried other forms.
+#[test]
+fn a_password_in_the_name_of_a_registry_is_not_repeated() {
+    let (_, registry, puller) = one();
+    registry.ask_basic(USER, PASSWORD);
+    let key = format!("https://user:SECRET-word@{}", registry.host());
+    for config in [
+        json!({ "auths": { &key: 7 } }),
+        json!({ "credHelpers": { &key: 7 } }),
+        json!({ "auths": { &key: { "auth": "??" } } }),
+        json!({ "credHelpers": { registry.host(): "none" }, "auths": { &key: {} } }),
+    ] {
+        puller.docker_config(&config);
+        puller.pull(registry.name("demo")).run().fails_wordily(&["no credentials"]);
+    }
+    puller.docker_config(&json!({}));
+    for toml in [
+        format!("[[registry]]\nlocation = \"{key}\""),
+        format!("[[registry]]\nprefix = \"{key}/demo\""),
+        format!("[[registry]]\nlocation = \"{0}\"\n[[registry.mirror]]\nlocation = \"{key}/demo\"", registry.host()),
+    ] {
+        puller.registries_conf(&toml);
+        puller.pull(registry.name("demo")).run().fails(&["registries.conf"]).says_nothing();
     }
 }
 
