@@ -180,8 +180,9 @@ fn parse_entry(raw: &[u8]) -> Result<AclEntry, AclError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     const NONE: u32 = u32::MAX;

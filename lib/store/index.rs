@@ -1,10 +1,8 @@
 //! `index.json`: the names of the images in the store.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Map, Value, json};
 
-use super::{Error, Store, read_whole, wrapper};
+use super::{Error, Store, clock, read_whole, wrapper};
 use crate::image::{Annotations, Descriptor, Digest, Entries, Platform};
 
 /// The annotation that carries an image's name (OCI image spec, annotations.md).
@@ -69,7 +67,7 @@ impl Store {
         if let Some((wrapper, bytes)) = &wrapped {
             self.put(&wrapper.digest, bytes)?;
         }
-        let now = seconds(SystemTime::now());
+        let now = clock::now();
         let new = entry(name, target, wrapped.as_ref().map(|(wrapper, _)| wrapper), now);
         let old = self.entries_as_written()?.into_iter().find(|entry| name_of(entry) == Some(name));
         let is_same = old.as_ref().is_some_and(|old| without_use(old) == without_use(&new));
@@ -94,7 +92,7 @@ impl Store {
 
     /// Records that `name` is used now, if the store can be written.
     pub fn mark_used(&self, name: &str) {
-        let now = seconds(SystemTime::now());
+        let now = clock::now();
         let is_due = |entry: &Value| name_of(entry) == Some(name) && !is_fresh(entry, now);
         let mark = || {
             if !self.entries_as_written()?.iter().any(is_due) {
@@ -200,11 +198,6 @@ fn without_use(entry: &Value) -> Value {
         annotations.remove(USED);
     }
     entry
-}
-
-/// Seconds since 1970.
-pub(super) fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// The entry for `name`: `target`, or what readers of image layouts are to find in its place.

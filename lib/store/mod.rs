@@ -17,6 +17,7 @@
 //! that was modified since it was verified is verified again (`verified`).
 
 mod access;
+mod clock;
 mod directory;
 mod error;
 mod flush;

@@ -9,13 +9,12 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::directory::StoreDirectory;
-use super::index::seconds;
-use super::{Error, Store};
+use super::{Error, Store, clock};
 use crate::image::{Algorithm, Digest, MAX_DOCUMENT};
 use crate::sys::try_lock;
 
@@ -39,7 +38,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read or written, or another process keeps its lock.
     pub fn prune(&self, age: Duration) -> Result<Pruned, Error> {
-        let now = seconds(SystemTime::now());
+        let now = clock::now();
         let is_alone = match &self.0.in_use {
             Some(lock) => try_lock(lock).map_err(Error::at(&self.root().join(".in-use"), "cannot lock"))?,
             None => false,

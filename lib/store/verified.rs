@@ -12,8 +12,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::index::seconds;
-use super::{Error, Mismatch};
+use super::{Error, Mismatch, clock};
 use crate::image::{Digest, Hasher};
 use crate::relay::PageBuffer;
 use crate::sys::try_lock_shared;
@@ -52,7 +51,7 @@ pub(super) fn check(file: &File, meta: &Metadata, digest: &Digest, path: &Path) 
 
 /// Renews the ctime of a blob that is about to be used, so that it is not pruned; `false` if it just was.
 pub(super) fn keep(file: &File, meta: &Metadata) -> io::Result<bool> {
-    let now = seconds(SystemTime::now());
+    let now = clock::now();
     let changed = u64::try_from(meta.ctime()).unwrap_or(0);
     if now.saturating_sub(changed) < GRAIN {
         return Ok(true);

@@ -242,8 +242,9 @@ pub(super) fn widen(segments: &[Segment], size: u64) -> Vec<Segment> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     fn seg(offset: u64, len: u64) -> Segment {

@@ -257,8 +257,9 @@ fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     fn decode(records: &[(&str, &[u8])]) -> Result<Vec<(String, Vec<u8>)>, PaxXattrError> {
