@@ -98,21 +98,23 @@ fn value(text: &str) -> (String, &str) {
         }
         return (value, "");
     }
-    let ends = text.find([',', ';']).unwrap_or(text.len());
-    // A word before an equals sign is the name of the next parameter.
+    // A word before an equals sign is the name of the next parameter. Nothing is looked for beyond that: there may be many.
     let mut end = 0;
-    while end < ends {
-        let word = &text[end..ends];
-        let start = word.len() - word.trim_start().len();
-        let name = word[start..].find(is_word_end).unwrap_or(word.len() - start);
-        if start > 0 && name > 0 && word[start + name..].trim_start().starts_with('=') {
+    loop {
+        let rest = &text[end..];
+        let word = rest.trim_start();
+        let blanks = rest.len() - word.len();
+        if word.is_empty() || word.starts_with([',', ';']) {
             break;
         }
-        let rest = &word[start + name..];
-        end += start + name + rest.chars().next().filter(|c| !c.is_whitespace()).map_or(0, char::len_utf8);
+        let (name, after) = word.split_at(word.find(is_word_end).unwrap_or(word.len()));
+        if blanks > 0 && !name.is_empty() && after.trim_start().starts_with('=') {
+            break;
+        }
+        let stray = after.chars().next().filter(|c| matches!(c, '=' | '"')).map_or(0, char::len_utf8);
+        end += blanks + name.len() + stray;
     }
-    let end = end.min(ends);
-    (text[..end].trim_end().to_owned(), &text[end..])
+    (text[..end].to_owned(), &text[end..])
 }
 
 fn is_separator(c: char) -> bool {
@@ -164,6 +166,7 @@ mod tests {
         for basic in [
             "Basic realm=/",
             "Basic realm=Sonatype Nexus Repository Manager",
+            "Basic realm=a  \"b = c , Other=x;",
             "Basic realm=\"Gesch\u{fc}tzter Bereich\"",
             "Basic realm=",
             "Basic realm=\"x",

@@ -126,6 +126,11 @@ fn headers() {
         registry.when(any("/v2/"), move |_| Reply::new(401, *b"").header("WWW-Authenticate", &challenge));
         String::new()
     });
+    pulls("parameters between blanks", 20_000, |registry, _, n| {
+        let challenge = format!("Bearer realm={} {}", registry.url("/token"), "a=b ".repeat(n));
+        registry.when(any("/v2/"), move |_| Reply::new(401, *b"").header("WWW-Authenticate", &challenge));
+        String::new()
+    });
     pulls("challenges", 4000, |registry, _, n| {
         let challenges = "Other a=\"b\", ".repeat(n) + "Basic realm=\"x\"";
         registry.when(any("/v2/"), move |_| Reply::new(401, *b"").header("WWW-Authenticate", &challenges));
