@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::flatten_overlay::{Overlay, PLAIN};
-use crate::support::{Filter, Snapshot, buildah, debian, debian_unpacked, needs, scratch, shell};
+use crate::flatten_overlay::PLAIN;
+use crate::support::{Filter, Overlay, Snapshot, buildah, debian, debian_unpacked, needs, scratch, shell};
 
 /// Flattens an image, and extracts the tar with GNU tar or bsdtar, everything that is in it.
 #[track_caller]
@@ -77,7 +77,7 @@ fn the_storage_of_buildah_is_what_the_kernel_shows() {
     assert!(layers.len() > 10, "a layer for each step: {layers:?}");
     let root = extracted(&image, "tar", scratch.path());
     let mount = Overlay::mount(scratch.path(), &layers, None, PLAIN);
-    let expected = Snapshot::of(&mount.0);
+    let expected = Snapshot::of(mount.path());
     assert!(expected.len() > 3000, "that is no Debian: {} names", expected.len());
     expected.assert_same(&Snapshot::of(root));
 }

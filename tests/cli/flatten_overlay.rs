@@ -13,7 +13,7 @@ use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
 use crate::flatten_cases::extract;
 use crate::support::stack::Manifest;
-use crate::support::{Filter, Ran, assert_text, listing, needs, needs_root, scratch};
+use crate::support::{Filter, Overlay, Ran, assert_text, listing, needs, needs_root, scratch};
 
 #[test]
 fn overlay2_directories_are_what_the_kernel_shows() {
@@ -27,7 +27,7 @@ fn overlay2_directories_are_what_the_kernel_shows() {
         fs::write(&result, &flattened.stdout).expect("result");
         let got = extract("tar", &result, scratch.path());
         let mount = Overlay::mount(scratch.path(), &layers, None, PLAIN);
-        let expected = listing(&mount.0);
+        let expected = listing(mount.path());
         assert_text(&format!("seed {seed}"), &expected, &got);
         // Names that would be whiteouts elsewhere are the only thing to speak of.
         let lookalikes = expected.lines().any(|line| line.split(' ').nth(1).is_some_and(is_lookalike));
@@ -62,7 +62,7 @@ fn two_layers(dir: &Path, options: &str, below: impl Fn(&Path), change: impl Fn(
     layers.iter().for_each(|layer| fs::create_dir(layer).expect("layer"));
     below(&layers[0]);
     let mount = Overlay::mount(dir, &layers[..1], Some(&layers[1]), options);
-    change(&mount.0);
+    change(mount.path());
     drop(mount);
     layers.into()
 }
@@ -172,7 +172,7 @@ fn layers(rng: &mut Rng, dir: &Path) -> Vec<PathBuf> {
         fs::create_dir(&upper).expect("layer");
         {
             let mount = Overlay::mount(dir, &layers, Some(&upper), PLAIN);
-            (0..30).for_each(|_| change(rng, &mount.0));
+            (0..30).for_each(|_| change(rng, mount.path()));
         }
         layers.push(upper);
     }
@@ -229,33 +229,4 @@ fn place(rng: &mut Rng, root: &Path) -> PathBuf {
         }
     }
     path
-}
-
-/// A mounted overlay. Dropping it unmounts it.
-pub struct Overlay(pub PathBuf);
-
-impl Overlay {
-    /// Mounts layers, bottom first, below `dir`.
-    pub fn mount(dir: &Path, lower: &[PathBuf], upper: Option<&Path>, options: &str) -> Self {
-        let (point, work) = (dir.join("mount"), dir.join("work"));
-        fs::create_dir_all(&point).expect("mount point");
-        let _ = fs::remove_dir_all(&work);
-        fs::create_dir(&work).expect("work directory");
-        let lower: Vec<String> = lower.iter().rev().map(|layer| layer.display().to_string()).collect();
-        let mut options = format!("lowerdir={},{options}", lower.join(":"));
-        if let Some(upper) = upper {
-            options += &format!(",upperdir={},workdir={}", upper.display(), work.display());
-        }
-        Filter::tool("mount").args(["-t", "overlay", "overlay", "-o"]).arg(options).arg(&point).run().succeeds();
-        Self(point)
-    }
-}
-
-impl Drop for Overlay {
-    fn drop(&mut self) {
-        let umount = Filter::new("umount").arg(&self.0).run();
-        if !umount.status.success() {
-            let _ = Filter::new("umount").arg("-l").arg(&self.0).run();
-        }
-    }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::support::script::items;
 use crate::support::stack::{self, Manifest};
 use crate::support::{
-    Compression, Filter, Layout, LoopMount, Ran, assert_text, debian, e2fsck_clean, listing, members, needs,
+    Compression, Filter, Layout, LoopMount, Overlay, Ran, assert_text, debian, e2fsck_clean, listing, members, needs,
     needs_root, repository, scratch, shell,
 };
 
@@ -194,13 +194,7 @@ fn images_share_the_disk_of_their_base_as_the_readme_has_it() {
 
 /// What `look` sees on an overlay of two parts.
 fn on_an_overlay<T>(upper: &LoopMount, base: &LoopMount, dir: &Path, look: impl FnOnce(&Path) -> T) -> T {
-    let point = dir.join("overlay");
-    fs::create_dir(&point).unwrap();
-    let parts = format!("lowerdir={}:{}", upper.path().display(), base.path().display());
-    Filter::tool("mount").args(["-t", "overlay", "overlay", "-o", &parts]).arg(&point).run().succeeds();
-    let seen = look(&point);
-    Filter::tool("umount").arg("-l").arg(&point).run().succeeds();
-    seen
+    look(Overlay::mount(dir, &[base.path(), upper.path()], None, "ro").path())
 }
 
 /// The limits of overlayfs that the page names: directories of both parts have one link, and inodes numbers of the overlay's.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::support::registry::{Authority, DockerRegistry, Registry, Reply, any};
 use crate::support::script::items;
 use crate::support::stack::tar;
-use crate::support::{Filter, needs, needs_root, sample, scratch, shell, skopeo_push, tool};
+use crate::support::{Filter, Tmpfs, needs, needs_root, sample, scratch, shell, skopeo_push};
 
 /// A command, the status it ends with, and the parts of its one line, in order.
 type Row<'a> = (&'a str, i32, &'a [&'a str]);
@@ -234,30 +234,13 @@ fn registries_and_networks() {
     }
 }
 
-/// A file system of `size` bytes in memory, unmounted on drop.
-struct Small(PathBuf);
-
-impl Small {
-    fn at(path: PathBuf, size: &str) -> Self {
-        fs::create_dir_all(&path).unwrap();
-        tool("mount", ["-t", "tmpfs", "-o", &format!("size={size},mode=755"), "none", path.to_str().unwrap()]);
-        Self(path)
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Filter::tool("umount").args(["-l"]).arg(&self.0).run();
-    }
-}
-
 #[test]
 fn full_disks() {
     needs_root("mount a small tmpfs");
     let world = World::new();
     let registry = DockerRegistry::start();
     skopeo_push(&world.path("sample"), &registry.name("app"));
-    let full = Small::at(world.path("full"), "8k");
+    let full = Tmpfs::at(&world.path("full"), "size=8k,mode=755");
     world.check(&[
         (
             &format!("oci-fetch -d full/store {}", registry.name("app")),

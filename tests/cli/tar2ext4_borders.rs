@@ -3,13 +3,11 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use crate::support::{Filter, LoopMount, e2fsck_clean, scratch, tool};
+use crate::support::{Filter, LoopMount, e2fsck_clean, python_tar, scratch, tool};
 
 /// Names say what is in them: `size-N`, `link-N`, `time-SECONDS`, `attr-N` (bytes of user.a), `dev-KIND-MAJOR-MINOR`,
 /// `acl-N` (named users).
 const INSIDE: &str = r#"
-import sys, tarfile, io
-tar = tarfile.open(fileobj=sys.stdout.buffer, mode="w|", format=tarfile.PAX_FORMAT)
 def add(name, size=0, pax={}, **fields):
     member = tarfile.TarInfo(name)
     member.size, member.pax_headers = size, dict(pax)
@@ -36,14 +34,13 @@ for major, minor in ((0, 0), (0, 255), (255, 255), (256, 0), (0, 256), (255, 256
 for users in (1, 4, 100, 502):
     text = "user::rw-,group::r--,mask::r--,other::---" + "".join(f",user:{1000 + n}:r--" for n in range(users))
     add(f"acl-{users}", pax={"SCHILY.acl.access": text}, mode=0o640)
-tar.close()
 "#;
 
 #[test]
 fn what_just_fits_is_what_the_kernel_shows() {
     let scratch = scratch();
     let tar = scratch.path().join("tar");
-    Filter::tool("python3").args(["-c", INSIDE]).stdout_file(&tar).run().succeeds();
+    fs::write(&tar, python_tar(INSIDE)).unwrap();
     for flags in [&["--no-sparse"][..], &["--compat", "-J", "-m", "50"]] {
         let image = scratch.path().join("image");
         Filter::tar2ext4().arg("-o").arg(&image).args(flags).arg(&tar).run().succeeds().quiet();
@@ -97,11 +94,7 @@ fn what_just_does_not_fit_is_refused_by_name() {
     let scratch = scratch();
     let image = scratch.path().join("image");
     let refused = |add: &str, message: &str| {
-        let open = "import sys, tarfile, io
-tar = tarfile.open(fileobj=sys.stdout.buffer, mode='w|', format=tarfile.PAX_FORMAT)
-member = tarfile.TarInfo('dir/bad')";
-        let script = format!("{open}\n{add}\ntar.addfile(member)\ntar.close()");
-        let tar = Filter::tool("python3").args(["-c", &script]).run().succeeds().stdout;
+        let tar = python_tar(&format!("member = tarfile.TarInfo('dir/bad')\n{add}\ntar.addfile(member)"));
         let ran = Filter::tar2ext4().arg("-o").arg(&image).stdin(tar).run().one_line();
         ran.fails_with(1, message).says("bad").says("at byte ");
         assert!(!image.exists());

@@ -5,14 +5,13 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Cursor};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use oci2ext4::ext4::{Identity, Options, Target};
 use oci2ext4::meta::Timestamp;
 use oci2ext4::pack::{Error, Identify, PackOptions, pack};
 use oci2ext4::tar::{Reader, Segment};
 
-use crate::support::{Filter, needs, needs_root, scratch, shell};
+use crate::support::{Filter, in_parallel, needs, needs_root, scratch, shell};
 
 /// An image in memory.
 struct Memory<'a>(&'a mut Vec<u8>);
@@ -83,26 +82,6 @@ fn archive(options: &str) -> Vec<u8> {
 const GNU: &str = "--format=gnu";
 const PAX: &str = "--format=posix --xattrs --pax-option=delete=atime,delete=ctime";
 
-/// Splits `0..n` over the processors.
-fn in_parallel(n: usize, work: impl Fn(usize) + Sync) {
-    let next = AtomicUsize::new(0);
-    let one = || {
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            if i >= n {
-                return;
-            }
-            work(i);
-        }
-    };
-    let threads = thread::available_parallelism().map_or(2, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(one);
-        }
-    });
-}
-
 /// Which bytes are data of files, and so no prefix of them differs from another in what it shows.
 fn data(archive: &[u8]) -> Vec<Segment> {
     let mut reader = Reader::new(archive);
@@ -116,7 +95,8 @@ fn data(archive: &[u8]) -> Vec<Segment> {
 /// Every prefix, but inside of long data only every `step`th.
 fn prefixes_fail(archive: &[u8], step: usize) {
     let data = data(archive);
-    in_parallel(archive.len(), |len| {
+    in_parallel(0..archive.len() as u64, |len| {
+        let len = len as usize;
         let inside = |d: &Segment| (d.offset + 600..(d.offset + d.len).max(600) - 600).contains(&(len as u64));
         if data.iter().any(inside) && len % step != 0 {
             return;
@@ -157,7 +137,8 @@ fn flips_are_found(archive: &[u8], each: bool) {
     let headers: Vec<_> = headers.filter(|(_, block)| types.insert(block[156]) || each).map(|(i, _)| i).collect();
     assert!(types.len() >= 8, "{types:?}");
     let same = AtomicUsize::new(0);
-    in_parallel(headers.len() * 4096, |flip| {
+    in_parallel(0..headers.len() as u64 * 4096, |flip| {
+        let flip = flip as usize;
         let at = headers[flip / 4096] * 512;
         let mut damaged = archive.to_vec();
         damaged[at + flip % 4096 / 8] ^= 1 << (flip % 8);

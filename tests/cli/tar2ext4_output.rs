@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::support::{
-    Filter, LoopDevice, LoopMount, Snapshot, dumpe2fs, e2fsck_clean, needs_root, scratch, shell, tool,
+    Filter, LoopDevice, LoopMount, Snapshot, dumpe2fs, e2fsck_clean, needs_root, python_tar, scratch, shell, tool,
 };
 
 /// A small tar: two files and a directory.
@@ -287,17 +287,13 @@ fn times_that_ext4_does_not_have_are_cut_with_one_warning() {
     let scratch = scratch();
     let image = scratch.path().join("image");
     let script = r#"
-import sys, tarfile
-tar = tarfile.open(fileobj=sys.stdout.buffer, mode='w|', format=tarfile.PAX_FORMAT)
 for name, time in (('1754', -6815952000), ('just', -2147483648.5), ('9999', 253402300799.5), ('2311', 10737418240), ('first', -2**31),
                    ('last', 10737418239), ('now', 1700000000)):
     member = tarfile.TarInfo(name)
     member.mtime = time
     tar.addfile(member)
-tar.close()
 "#;
-    let tar = Filter::tool("python3").args(["-c", script]).run().succeeds().stdout;
-    let ran = Filter::tar2ext4().arg("-o").arg(&image).stdin(tar).run().succeeds().one_line();
+    let ran = Filter::tar2ext4().arg("-o").arg(&image).stdin(python_tar(script)).run().succeeds().one_line();
     ran.says("4 times outside 1901 to 2310, the range of ext4, were cut to it");
     e2fsck_clean(&image);
     let mount = LoopMount::read_only(&image);

@@ -7,12 +7,10 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
 
-use crate::support::{Filter, LoopMount, Snapshot, e2fsck_clean, needs_root, scratch, shell};
+use crate::support::{Filter, LoopMount, Snapshot, e2fsck_clean, in_parallel, needs_root, scratch, shell};
 
 /// A tree on disk in which every choice comes from one seed.
 struct RandomTree {
@@ -247,21 +245,7 @@ fn change(root: &Path, random: &mut fastrand::Rng) {
 /// Does `check` for these seeds, on all processors.
 pub fn check_all(seeds: Range<u64>, check: impl Fn(u64) + Sync) {
     needs_root("make devices and mount images");
-    let next = AtomicU64::new(seeds.start);
-    let one = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
-                return;
-            }
-            check(seed);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(one);
-        }
-    });
+    in_parallel(seeds, check);
 }
 
 #[test]

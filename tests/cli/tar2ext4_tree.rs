@@ -6,7 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::support::{Filter, LoopMount, Snapshot, debugfs, e2fsck_clean, needs_root, scratch, shell, tool};
+use crate::support::{
+    Filter, LoopMount, Snapshot, debugfs, e2fsck_clean, needs_root, python_tar, scratch, shell, tool,
+};
 
 const LOST: &str = "tar2ext4 makes it";
 
@@ -177,36 +179,28 @@ fn inodes_with_alike_attributes_share_a_block() {
 
 #[test]
 fn attributes_that_do_not_fit_are_an_error_with_file_and_attribute() {
-    let tar = r#"
-import sys, tarfile
-tar = tarfile.open(fileobj=sys.stdout.buffer, mode="w|", format=tarfile.PAX_FORMAT)
+    let script = r#"
 member = tarfile.TarInfo("dir/file")
 member.pax_headers = {"SCHILY.xattr.user.big": "x" * 5000, "SCHILY.xattr.user.small": "y"}
 tar.addfile(member)
-tar.close()
 "#;
     let scratch = scratch();
     let image = scratch.path().join("image");
-    let tar = Filter::tool("python3").args(["-c", tar]).run().succeeds().stdout;
-    let ran = Filter::tar2ext4().arg("-o").arg(&image).stdin(tar).run().one_line();
+    let ran = Filter::tar2ext4().arg("-o").arg(&image).stdin(python_tar(script)).run().one_line();
     ran.fails_with(1, "dir/file at byte 0: attribute user.big of 5000 bytes does not fit");
     assert!(!image.exists());
 }
 
 #[test]
 fn attributes_that_linux_refuses_are_left_out_with_a_warning() {
-    let tar = r#"
-import sys, tarfile
-tar = tarfile.open(fileobj=sys.stdout.buffer, mode="w|", format=tarfile.PAX_FORMAT)
+    let script = r#"
 member = tarfile.TarInfo("file")
 member.pax_headers = {"SCHILY.xattr.com.apple.quarantine": "x", "SCHILY.xattr.user.kept": "y"}
 tar.addfile(member)
-tar.close()
 "#;
     let scratch = scratch();
     let image = scratch.path().join("image");
-    let tar = Filter::tool("python3").args(["-c", tar]).run().succeeds().stdout;
-    let ran = Filter::tar2ext4().arg("-o").arg(&image).stdin(tar).run().succeeds();
+    let ran = Filter::tar2ext4().arg("-o").arg(&image).stdin(python_tar(script)).run().succeeds();
     ran.stderr_is(
         "tar2ext4: warning: file at byte 0: attribute com.apple.quarantine: ext4 has no such namespace; left out\n",
     );

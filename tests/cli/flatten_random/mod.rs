@@ -18,7 +18,7 @@ use oci2ext4::flatten::{Options, flatten};
 
 use crate::support::script::Item;
 use crate::support::stack::{self, Manifest};
-use crate::support::{Compression, assert_text, listing, members, scratch};
+use crate::support::{Compression, assert_text, in_parallel, listing, members, scratch};
 use cut::Cut;
 use tree::Tree;
 
@@ -27,15 +27,7 @@ const TREES: u64 = 1000;
 
 #[test]
 fn bytes_do_not_depend_on_layers() {
-    let scratch = scratch();
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get) as u64;
-    std::thread::scope(|scope| {
-        for thread in 0..threads {
-            let dir = scratch.path().join(thread.to_string());
-            std::fs::create_dir(&dir).expect("directory");
-            scope.spawn(move || (thread..TREES).step_by(threads as usize).for_each(|seed| check(seed, &dir)));
-        }
-    });
+    in_parallel(0..TREES, |seed| check(seed, scratch().path()));
 }
 
 /// A random tree, and the layers that make it.
@@ -64,12 +56,9 @@ fn check(seed: u64, dir: &Path) {
     let alone = run(&[tree.items(&mut rng)], &mut rng, dir);
     let cut = run(&layers, &mut rng, dir);
     if alone != cut {
-        for (number, layer) in layers.iter().enumerate() {
-            eprintln!("== layer {number}");
-            layer.iter().for_each(|item| eprintln!("{}", item.line()));
-        }
-        let show = |tar: &[u8]| String::from_utf8_lossy(&headers(tar).join(&b'\n')).into_owned();
-        assert_text(&format!("seed {seed}"), &show(&alone), &show(&cut));
+        show(&layers);
+        let text = |tar: &[u8]| String::from_utf8_lossy(&headers(tar).join(&b'\n')).into_owned();
+        assert_text(&format!("seed {seed}"), &text(&alone), &text(&cut));
         panic!("seed {seed}: same members, other bytes");
     }
     assert_text(&format!("seed {seed}, member by member"), &tree.members(), &members(&cut));
@@ -89,6 +78,14 @@ fn check(seed: u64, dir: &Path) {
         tar.args(["--numeric-owner", "--xattrs", "--xattrs-include=*", "--warning=no-timestamp"]).run().succeeds();
         assert_text(&format!("seed {seed}, extracted"), &tree.listing(), &listing(&root));
         std::fs::remove_dir_all(&root).expect("remove");
+    }
+}
+
+/// The layers of a tree that came out wrong, on the terminal.
+fn show(layers: &[Vec<Item>]) {
+    for (number, layer) in layers.iter().enumerate() {
+        eprintln!("== layer {number}");
+        layer.iter().for_each(|item| eprintln!("{}", item.line()));
     }
 }
 
@@ -114,10 +111,7 @@ fn run(layers: &[Vec<Item>], rng: &mut Rng, dir: &Path) -> Vec<u8> {
     let mut out = Vec::new();
     let result = flatten(Some(text), &options).and_then(|tree| tree.write_to(&mut out));
     if let Err(error) = result {
-        for (number, layer) in layers.iter().enumerate() {
-            eprintln!("== layer {number}");
-            layer.iter().for_each(|item| eprintln!("{}", item.line()));
-        }
+        show(layers);
         panic!("{error}");
     }
     out

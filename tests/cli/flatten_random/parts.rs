@@ -9,10 +9,12 @@ use std::path::Path;
 use fastrand::Rng;
 use oci2ext4::flatten::{Options, flatten};
 
-use super::random_layers;
+use super::{random_layers, show};
 use crate::support::script::Item;
 use crate::support::stack::{self, Manifest};
-use crate::support::{Filter, LoopMount, assert_text, e2fsck_clean, listing, needs, needs_root, scratch};
+use crate::support::{
+    Filter, LoopMount, Overlay, assert_text, e2fsck_clean, in_parallel, listing, needs, needs_root, scratch,
+};
 
 #[test]
 fn an_overlay_of_the_parts_is_the_whole() {
@@ -28,16 +30,7 @@ fn an_overlay_of_the_parts_is_the_whole_for_a_thousand_stacks() {
 fn overlays(seeds: std::ops::Range<u64>) {
     needs_root("mount images and overlays");
     needs(&["mount", "umount"]);
-    let scratch = scratch();
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get) as u64;
-    std::thread::scope(|scope| {
-        for thread in 0..threads {
-            let dir = scratch.path().join(thread.to_string());
-            std::fs::create_dir(&dir).expect("directory");
-            let seeds = seeds.clone().skip(thread as usize).step_by(threads as usize);
-            scope.spawn(move || seeds.for_each(|seed| check(seed, &dir)));
-        }
-    });
+    in_parallel(seeds, |seed| check(seed, scratch().path()));
 }
 
 fn check(seed: u64, dir: &Path) {
@@ -47,35 +40,15 @@ fn check(seed: u64, dir: &Path) {
     for cut in 1..layers.len() as u32 {
         let base = Image::of(&layers, 0, Some(cut - 1), dir, "base");
         let upper = Image::of(&layers, cut, None, dir, "upper");
-        let point = dir.join("overlay");
-        std::fs::create_dir_all(&point).expect("mount point");
-        let parts = format!("xino=on,lowerdir={}:{}", upper.mount.path().display(), base.mount.path().display());
-        let mount = Filter::tool("mount").args(["-t", "overlay", "overlay", "-o", &parts]).arg(&point).run();
-        let got = mount.status.success().then(|| shown(&point));
-        mount.succeeds();
-        unmount(&point);
-        let got = got.expect("it was mounted");
+        let overlay = Overlay::mount(dir, &[base.mount.path(), upper.mount.path()], None, "xino=on");
+        let got = shown(overlay.path());
+        overlay.unmount();
         if got != expected {
-            for (number, layer) in layers.iter().enumerate() {
-                eprintln!("== layer {number}");
-                layer.iter().for_each(|item| eprintln!("{}", item.line()));
-            }
+            show(&layers);
             eprintln!("== upper\n{}", upper.members);
         }
         assert_text(&format!("seed {seed}, cut at layer {cut}"), &expected, &got);
     }
-}
-
-fn unmount(point: &Path) {
-    let umount = || Filter::tool("umount").arg(point).run();
-    // A process that another test is just starting has our open files too, until it executes its program.
-    for _ in 0..100 {
-        if umount().status.success() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    umount().succeeds();
 }
 
 /// What stands there, but for what e2fsck wants in every image.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::filter::Filter;
+use super::mount::unmount_at_last;
 use super::oracle::tool;
 use super::tools;
 
@@ -30,14 +31,7 @@ impl Tmpfs {
 
 impl Drop for Tmpfs {
     fn drop(&mut self) {
-        unmount(&self.0);
-    }
-}
-
-/// Unmounts what is at `point`, lazily when it is busy: nothing of a test stays behind.
-fn unmount(point: &Path) {
-    if !Filter::new("umount").arg(point).run().status.success() {
-        let _ = Filter::new("umount").arg("-l").arg(point).run();
+        unmount_at_last(&self.0);
     }
 }
 
