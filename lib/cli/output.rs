@@ -2,7 +2,6 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use rustix::io::Errno;
 use super::link::{is_planted, parent, resolve};
 use super::message::escape;
 use crate::ext4::Options;
-use crate::sys::{NewFile, Replaced, open_device};
+use crate::sys::{NewFile, Replaced, open_device, standard_output};
 use crate::verity::{self, Levels};
 
 /// Why an output could not be opened or put in place.
@@ -194,9 +193,8 @@ impl Output {
     /// # Errors
     /// When it is.
     pub fn require_other_than_stdout(&self) -> Result<(), OutputError> {
-        let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
-        match (stdout, std::fs::metadata(&self.target)) {
-            (Ok(stdout), Ok(target)) if are_same(&stdout, &target) => {
+        match (standard_output(), std::fs::metadata(&self.target)) {
+            (Some(stdout), Ok(target)) if are_same(&stdout, &target) => {
                 Err(OutputError::new(&self.target, "is standard output too", None))
             }
             _ => Ok(()),

@@ -23,7 +23,7 @@ use super::overlay::{self, Overlay};
 use super::warnings::Warnings;
 use super::xattr_visibility::XattrVisibility;
 use crate::meta::{Device, Entry, Metadata, Named, NodeKind, SharedXattrs, Shown, Timestamp, Xattr, Xattrs};
-use crate::sys::{PinnedInode, data_segments, device_numbers, open_beneath, open_directory};
+use crate::sys::{PinnedInode, data_segments, device_numbers, open_beneath, open_directory, standard_output};
 use crate::tar::Segment;
 use crate::tree::{ExistingDirectories, WhiteoutFormat, Whiteouts, file_name, is_whiteout_name, push_component};
 
@@ -71,6 +71,7 @@ pub(super) fn read(layer: u32, root: &Path, meaning: DirectoryMeaning<'_>) -> Re
         first_names: HashMap::new(),
         shared: SharedXattrs::default(),
         warnings: Warnings::default(),
+        output: standard_output().map(|meta| (meta.dev(), meta.ino())),
     };
     if with_root {
         let node = PinnedInode::new(opened.as_fd(), OsStr::new("."), root.into()).map_err(fail)?;
@@ -125,6 +126,8 @@ struct DirectoryReader<'r> {
     first_names: HashMap<(u64, u64), NameId>,
     shared: SharedXattrs,
     warnings: Warnings,
+    /// Standard output, as device and inode: written into the directory itself, it is no part of it.
+    output: Option<(u64, u64)>,
 }
 
 impl<'r> DirectoryReader<'r> {
@@ -181,6 +184,10 @@ impl<'r> DirectoryReader<'r> {
             return Ok(None);
         }
         let key = (stat.dev(), stat.ino());
+        if stat.is_file() && self.output == Some(key) {
+            log::warn!("{}: is the output itself, left out", Shown(path));
+            return Ok(None);
+        }
         let entry = match self.first_names.get(&key) {
             Some(first) => Entry::HardLink(self.name(&self.files.names.path(*first)).into()),
             None => {
@@ -322,6 +329,7 @@ mod tests {
             first_names: HashMap::new(),
             shared: SharedXattrs::default(),
             warnings: Warnings::default(),
+            output: None,
         };
         let mut directories = Vec::new();
         let version = FileVersion::of(&opened).unwrap();

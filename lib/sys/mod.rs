@@ -30,6 +30,7 @@ mod new_file;
 mod node;
 mod open;
 mod small_file;
+mod standard_output;
 mod temporary;
 #[cfg(test)]
 pub(crate) mod test_pipes;
@@ -66,6 +67,7 @@ pub use node::PinnedInode;
 pub use open::{open_at, open_directory, open_no_link, open_to_read};
 pub use os::{path_of_open, random, send, widen_pipe};
 pub use small_file::{Pipes, SmallFileError, read_small_file};
+pub use standard_output::standard_output;
 pub use temporary::remove_temporary_names;
 pub use thread::start_thread;
 pub use wait::wait_until_writable;

@@ -68,6 +68,22 @@ fn an_output_is_not_standard_output_too() {
     at("tar2ext4 -o out image.tar >out && e2fsck -fn out >&2").succeeds();
 }
 
+/// As tar has it.
+#[test]
+fn an_output_in_the_directory_that_is_read_is_left_out() {
+    let scratch = scratch();
+    let at = |command: &str| shell(command).current_dir(scratch.path()).run();
+    at("mkdir -p root/sub && echo a >root/a && echo b >root/sub/b").succeeds();
+    at("oci-flatten -n -l root >out.tar && oci-flatten -n -l root >root/sub/out.tar")
+        .succeeds()
+        .one_line()
+        .stderr_is("oci-flatten: warning: sub/out.tar: is the output itself, left out\n");
+    let names = |tar: &str| at(&format!("tar -tf {tar}")).succeeds().text().to_owned();
+    assert_eq!(names("root/sub/out.tar"), names("out.tar"));
+    // Again, now that it is larger than what it is made from.
+    at("oci-flatten -n -l root >>root/sub/out.tar").succeeds().one_line();
+}
+
 #[test]
 fn a_reader_that_made_its_end_non_blocking_gets_everything() {
     let scratch = scratch();
