@@ -37,7 +37,7 @@ pub(super) struct Globals {
 const REPEATED: u64 = 16 << 20;
 const REPEATED_BY_MEMBER: u64 = 256;
 /// Likewise, of attributes that are shared.
-const SHARED: u64 = 256 << 20;
+const SHARED: u64 = 16 << 20;
 const SHARED_BY_MEMBER: u64 = 8 << 10;
 
 impl Default for Globals {

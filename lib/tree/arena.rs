@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use super::names::Names;
 use super::placement_error::PlacementError;
 use super::table::Table;
 use crate::meta::{Metadata, NodeKind, Xattrs};
@@ -29,7 +30,7 @@ pub(super) struct Arena<C> {
     nodes: Vec<Node>,
     inodes: Vec<Inode<C>>,
     /// All names, one after the other, including some of removed nodes.
-    names: Vec<u8>,
+    names: Names,
     /// How many bytes of them are of removed nodes.
     removed_names: usize,
     table: Table,
@@ -83,7 +84,7 @@ impl<C> Arena<C> {
         let mut arena = Self {
             nodes: vec![root],
             inodes: Vec::new(),
-            names: Vec::new(),
+            names: Names::default(),
             removed_names: 0,
             table: Table::default(),
             free_node: NONE,
@@ -138,11 +139,8 @@ impl<C> Arena<C> {
     }
 
     pub(super) fn name(&self, id: NodeId) -> &[u8] {
-        let node = self.node(id);
-        // Both ends are within `names`, which is in memory, so they fit.
-        #[allow(clippy::cast_possible_truncation, reason = "see above")]
-        let start = node.name_at as usize;
-        &self.names[start..start + node.name_len as usize]
+        let Node { name_at, name_len, .. } = *self.node(id);
+        self.names.get(name_at, name_len)
     }
 
     pub(super) fn first_child(&self, dir: NodeId) -> Option<NodeId> {
@@ -210,12 +208,11 @@ impl<C> Arena<C> {
         if self.removed_names > REMOVED_NAMES.max(self.names.len() / 2) {
             self.drop_removed_names();
         }
-        let name_at = self.names.len() as u64;
+        let name_at = self.names.push(name);
         let head = self.inode(self.slot(dir)).child;
         let hash = self.hash(dir, name);
         let node = Node { parent: dir.0, inode: slot.0, hash, next: head, prev: NONE, name_len, name_at };
         let id = self.place(node)?;
-        self.names.extend_from_slice(name);
         if let Some(head) = some(head) {
             self.nodes[head.0 as usize].prev = id.0;
         }
@@ -298,11 +295,10 @@ impl<C> Arena<C> {
     /// Closes the gaps that removed nodes have left between the names: a few symlinks can make and remove long names again
     /// and again.
     fn drop_removed_names(&mut self) {
-        let mut names = Vec::with_capacity(self.names.len() - self.removed_names);
+        let mut names = Names::with_capacity(self.names.len() - self.removed_names);
         for id in (0..self.nodes.len()).filter_map(|at| u32::try_from(at).ok()).map(NodeId) {
             if self.node(id).inode != NONE {
-                let name_at = names.len() as u64;
-                names.extend_from_slice(self.name(id));
+                let name_at = names.push(self.name(id));
                 self.nodes[id.0 as usize].name_at = name_at;
             }
         }
@@ -333,6 +329,23 @@ impl<C> Arena<C> {
         self.node(id).inode == slot.0
     }
 
+    /// A copy in which nothing can be looked up by name; it shares the names.
+    pub(super) fn snapshot(&mut self) -> Self
+    where
+        C: Clone,
+    {
+        self.names.share();
+        let table = std::mem::take(&mut self.table);
+        let copy = self.clone();
+        self.table = table;
+        copy
+    }
+
+    /// Nothing will be looked up by name any more.
+    pub(super) fn end_lookups(&mut self) {
+        self.table = Table::default();
+    }
+
     /// Sorts the children of every directory by name, byte-wise (T1).
     pub(super) fn sort(&mut self) {
         let mut children = Vec::new();
@@ -358,7 +371,7 @@ impl<C> Arena<C> {
     /// The memory that names take, in bytes.
     #[cfg(test)]
     pub(super) fn names_size(&self) -> usize {
-        self.names.capacity()
+        self.names.size()
     }
 
     /// Writes the path of a name, without leading `/`, into `path`.

@@ -71,11 +71,11 @@ impl<C> MergeTree<C> {
 
     /// The tree as it is now, in canonical order; more layers may follow.
     #[must_use]
-    pub fn snapshot(&self) -> SealedTree<C>
+    pub fn snapshot(&mut self) -> SealedTree<C>
     where
         C: Clone,
     {
-        SealedTree::new(self.arena.clone())
+        SealedTree::new(self.arena.snapshot())
     }
 
     /// Puts the tree in canonical order and numbers its inodes.

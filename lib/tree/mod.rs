@@ -22,6 +22,7 @@ mod hidden_entries;
 mod layer;
 mod links;
 mod merge_tree;
+mod names;
 mod path;
 mod placement;
 mod placement_error;

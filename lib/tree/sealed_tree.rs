@@ -36,6 +36,7 @@ pub struct InodeView<'t, C> {
 
 impl<C> SealedTree<C> {
     pub(super) fn new(mut arena: Arena<C>) -> Self {
+        arena.end_lookups();
         arena.sort();
         let mut inodes: Vec<(Slot, NodeId)> = Vec::with_capacity(arena.slot_count());
         let mut numbers = vec![u32::MAX; arena.slot_count()];
