@@ -1,13 +1,12 @@
 //! Squashes the layers of a layer manifest into one canonical tar on standard output.
 
 use std::io::{self, BufReader, IsTerminal};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::process::{self, ExitCode};
 
 use oci2ext4::cli::{self, Failure, OciFlatten, Refusals};
 use oci2ext4::flatten::flatten;
 use oci2ext4::sys::WaitingReader;
-use rustix::fs::{FileType, fstat};
 
 const TOOL: &str = "oci-flatten";
 
@@ -34,15 +33,11 @@ fn run(args: &OciFlatten) -> Result<(), Failure> {
     } else {
         Some(BufReader::new(WaitingReader(cli::open_input(args.manifest.as_deref(), REFUSALS)?)))
     };
-    options.progress = cli::flatten_progress(args.common.progress(), TOOL, is_pipe(io::stdout().as_fd()));
+    options.progress = cli::flatten_progress(args.common.progress(), TOOL);
     cli::while_read(move || {
         let flattened = flatten(manifest, &options).map_err(Failure::failed);
         let written = flattened.and_then(|tree| tree.write_to_fd(io::stdout().as_fd()).map_err(Failure::failed));
         cli::clear_progress();
         written.map(|_| ())
     })
-}
-
-fn is_pipe(fd: BorrowedFd<'_>) -> bool {
-    fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
 }

@@ -65,8 +65,8 @@
 //! let identity = pack::Identify::As(ext4::Identity { uuid: [7; 16], ..Default::default() });
 //! let packing = pack::PackOptions { image: ext4::Options::default(), identity, allow_missing_eof: false };
 //! let report = pack::pack(reader, ext4::FreshFile(tempfile::tempfile()?), &packing)?;
-//! let totals = flattening.join().expect("no panic")?;
-//! assert_eq!((totals.entries, report.bytes % 4096), (2, 0));
+//! let summary = flattening.join().expect("no panic")?;
+//! assert_eq!((summary.entries, report.bytes % 4096), (2, 0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::iter::successors;
 
-pub use crate::meta::escape;
+use crate::meta::escape;
 
 /// The line `tool: what: why: why`, from an error and its sources, escaped.
 ///

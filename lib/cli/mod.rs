@@ -35,7 +35,7 @@ use completions::completions;
 pub use epoch::source_date_epoch;
 pub use input::{Refusals, open_input};
 pub use logging::{Common, ProgressMode};
-pub use message::{escape, legible, message_line};
+pub use message::{legible, message_line};
 #[cfg(feature = "fetch")]
 pub use oci_fetch::OciFetch;
 pub use oci_flatten::OciFlatten;

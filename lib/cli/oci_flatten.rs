@@ -117,6 +117,12 @@ impl OciFlatten {
             progress: None,
         }
     }
+
+    /// An empty environment variable counts as unset.
+    fn cache(&self) -> Option<CacheOptions> {
+        let dir = self.cache.clone().filter(|dir| !dir.as_os_str().is_empty())?;
+        Some(CacheOptions { dir, size: self.cache_size })
+    }
 }
 
 fn extra_layer() -> impl TypedValueParser<Value = ExtraLayer> {
@@ -128,14 +134,6 @@ fn parse_owner(text: &str) -> Result<(u32, u32), String> {
     let number = |text: &str| text.parse::<u32>().ok().filter(|id| *id != u32::MAX);
     let owner = text.split_once(':').and_then(|(user, group)| Some((number(user)?, number(group)?)));
     owner.ok_or_else(|| format!("{text:?} is no owner: two numbers are, such as 0:0"))
-}
-
-impl OciFlatten {
-    /// An empty environment variable counts as unset.
-    fn cache(&self) -> Option<CacheOptions> {
-        let dir = self.cache.clone().filter(|dir| !dir.as_os_str().is_empty())?;
-        Some(CacheOptions { dir, size: self.cache_size })
-    }
 }
 
 /// A path that may be empty, as an environment variable is when somebody meant to unset it.

@@ -9,8 +9,8 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use rustix::io::Errno;
 
 use super::link::{is_planted, parent, resolve};
-use super::message::escape;
 use crate::ext4::Options;
+use crate::meta::escape;
 use crate::sys::{NewFile, Replaced, open_device, standard_output};
 use crate::verity::{self, Levels};
 

@@ -9,7 +9,7 @@ use super::content::{ContentSource, FileRange};
 use super::error::Error;
 use super::output::TarOutput;
 use super::progress::Progress;
-use super::write::{Totals, write};
+use super::write::{TarSummary, write};
 use crate::meta::Timestamp;
 use crate::tree::SealedTree;
 
@@ -27,7 +27,7 @@ impl Flattened {
     ///
     /// # Errors
     /// When it cannot be written, or content cannot be read a second time. The end marker is then missing (S3).
-    pub fn write_to_fd(self, fd: BorrowedFd<'_>) -> Result<Totals, Error> {
+    pub fn write_to_fd(self, fd: BorrowedFd<'_>) -> Result<TarSummary, Error> {
         self.write(&mut TarOutput::to_fd(fd))
     }
 
@@ -35,16 +35,16 @@ impl Flattened {
     ///
     /// # Errors
     /// As [`Flattened::write_to_fd`].
-    pub fn write_to(self, mut writer: impl Write) -> Result<Totals, Error> {
+    pub fn write_to(self, mut writer: impl Write) -> Result<TarSummary, Error> {
         self.write(&mut TarOutput::to_writer(&mut writer))
     }
 
-    fn write(mut self, out: &mut TarOutput<'_>) -> Result<Totals, Error> {
+    fn write(mut self, out: &mut TarOutput<'_>) -> Result<TarSummary, Error> {
         let start = Instant::now();
         let Self { tree, contents, clamp_mtime, progress } = &mut self;
-        let totals = write(tree, contents, *clamp_mtime, progress.as_ref(), out)?;
-        let (entries, seconds) = (totals.entries, start.elapsed().as_secs_f64());
+        let summary = write(tree, contents, *clamp_mtime, progress.as_ref(), out)?;
+        let (entries, seconds) = (summary.entries, start.elapsed().as_secs_f64());
         log::info!("{entries} entries, {} bytes written in {seconds:.3} s", out.written);
-        Ok(totals)
+        Ok(summary)
     }
 }

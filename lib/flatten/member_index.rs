@@ -1,8 +1,8 @@
 //! The members of a layer, compactly, until the layers below it have been applied.
 //!
 //! A million entries may wait here, so a name, or a hard link's target, is stored without the prefix that it shares with the
-//! previous one, numbers take only the bytes they need, and values that rarely change cost nothing. The index consists of chunks, each of which
-//! is freed once its members are in the tree, so that names and targets are not held twice (S5).
+//! previous one, numbers take only the bytes they need, and values that rarely change cost nothing. The index consists of
+//! chunks, each of which is freed once its members are in the tree, so that names and targets are not held twice (S5).
 
 use std::borrow::Borrow;
 
@@ -12,12 +12,12 @@ use crate::meta::{Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
 use crate::tar::Segment;
 
 /// The size of a chunk, large enough for the allocator to return it to the system at once.
-const PIECE: usize = 1 << 20;
+const CHUNK: usize = 1 << 20;
 
 /// The members of one layer in their order.
 #[derive(Debug, Default)]
 pub(super) struct MemberIndex {
-    pieces: Vec<Chunk>,
+    chunks: Vec<Chunk>,
     last: PreviousMember,
     /// How many members there are.
     pub(super) len: u64,
@@ -90,12 +90,12 @@ impl MemberIndex {
             | flag(last.is_some_and(|l| l.mode == meta.mode), SAME_MODE)
             | flag(last.is_some_and(|l| l.mtime == meta.mtime), SAME_MTIME)
             | flag(!member.xattrs.is_empty(), HAS_XATTRS);
-        if self.pieces.last().is_none_or(|piece| piece.bytes.len() >= PIECE) {
-            self.end_piece();
-            self.pieces.push(Chunk::default());
+        if self.chunks.last().is_none_or(|chunk| chunk.bytes.len() >= CHUNK) {
+            self.end_chunk();
+            self.chunks.push(Chunk::default());
         }
-        let Some(piece) = self.pieces.last_mut() else { return };
-        let out = &mut piece.bytes;
+        let Some(chunk) = self.chunks.last_mut() else { return };
+        let out = &mut chunk.bytes;
         out.push(kind | flags);
         put(out, offset.wrapping_sub(self.last.offset));
         put_rest(out, &mut self.last.path, member.path);
@@ -134,32 +134,32 @@ impl MemberIndex {
         self.last.offset = offset;
         self.last.meta = Some(member.meta);
         if !member.xattrs.is_empty() {
-            piece.xattrs.push(member.xattrs);
+            chunk.xattrs.push(member.xattrs);
         }
         self.len += 1;
     }
 
     /// All members have been added: frees excess memory.
     pub(super) fn end(&mut self) {
-        self.end_piece();
+        self.end_chunk();
         self.last = PreviousMember::default();
     }
 
-    fn end_piece(&mut self) {
-        if let Some(piece) = self.pieces.last_mut() {
-            piece.bytes.shrink_to_fit();
-            piece.xattrs.shrink_to_fit();
+    fn end_chunk(&mut self) {
+        if let Some(chunk) = self.chunks.last_mut() {
+            chunk.bytes.shrink_to_fit();
+            chunk.xattrs.shrink_to_fit();
         }
     }
 
     /// Reads from the first member on; `layer` is the number of the layer.
     pub(super) fn read(&self, layer: u32) -> impl ReadMembers {
-        Read::new(self.pieces.iter(), layer)
+        Read::new(self.chunks.iter(), layer)
     }
 
     /// Likewise, for the last time: chunks are freed as they are read.
     pub(super) fn into_read(self, layer: u32) -> impl ReadMembers {
-        Read::new(self.pieces.into_iter(), layer)
+        Read::new(self.chunks.into_iter(), layer)
     }
 }
 
@@ -172,8 +172,8 @@ pub(super) trait ReadMembers {
 /// Reads chunks, borrowed or owned.
 #[derive(Debug)]
 struct Read<I: Iterator> {
-    pieces: I,
-    piece: Option<I::Item>,
+    chunks: I,
+    chunk: Option<I::Item>,
     /// How far this chunk has been read.
     at: usize,
     xattrs_at: usize,
@@ -182,22 +182,22 @@ struct Read<I: Iterator> {
 }
 
 impl<I: Iterator> Read<I> {
-    fn new(mut pieces: I, layer: u32) -> Self {
-        let piece = pieces.next();
-        Self { pieces, piece, at: 0, xattrs_at: 0, last: PreviousMember::default(), layer }
+    fn new(mut chunks: I, layer: u32) -> Self {
+        let chunk = chunks.next();
+        Self { chunks, chunk, at: 0, xattrs_at: 0, last: PreviousMember::default(), layer }
     }
 }
 
 impl<I: Iterator<Item: Borrow<Chunk>>> ReadMembers for Read<I> {
     fn next(&mut self) -> Option<IndexedMember<'_>> {
-        if self.piece.as_ref()?.borrow().bytes.len() == self.at {
+        if self.chunk.as_ref()?.borrow().bytes.len() == self.at {
             // Free this one before touching the next.
-            self.piece = None;
-            self.piece = self.pieces.next();
+            self.chunk = None;
+            self.chunk = self.chunks.next();
             (self.at, self.xattrs_at) = (0, 0);
         }
-        let piece: &Chunk = self.piece.as_ref()?.borrow();
-        let (&first, mut left) = piece.bytes.get(self.at..)?.split_first()?;
+        let chunk: &Chunk = self.chunk.as_ref()?.borrow();
+        let (&first, mut left) = chunk.bytes.get(self.at..)?.split_first()?;
         let left = &mut left;
         let offset = self.last.offset.wrapping_add(take(left));
         self.last.offset = offset;
@@ -236,10 +236,10 @@ impl<I: Iterator<Item: Borrow<Chunk>>> ReadMembers for Read<I> {
         };
         let mut xattrs = Xattrs::NONE;
         if first & HAS_XATTRS != 0 {
-            xattrs = piece.xattrs.get(self.xattrs_at).cloned().unwrap_or_default();
+            xattrs = chunk.xattrs.get(self.xattrs_at).cloned().unwrap_or_default();
             self.xattrs_at += 1;
         }
-        self.at = piece.bytes.len() - left.len();
+        self.at = chunk.bytes.len() - left.len();
         let member = Named { path: &self.last.path, entry, meta, xattrs };
         Some(IndexedMember { offset, member })
     }
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn members_of_several_pieces() {
+    fn members_of_several_chunks() {
         let name = |at: u32| format!("{:0>500}", u64::from(at).wrapping_mul(0x9e37_79b9_7f4a_7c15)).into_bytes();
         let value = |at: u32| at.to_le_bytes();
         let mut index = MemberIndex::default();
@@ -355,7 +355,7 @@ mod tests {
             index.push(IndexedMember { offset: u64::from(at) * 512, member });
         }
         index.end();
-        assert!(index.pieces.len() > 3, "{}", index.pieces.len());
+        assert!(index.chunks.len() > 3, "{}", index.chunks.len());
         let mut read = index.into_read(0);
         for at in 0..9000 {
             let IndexedMember { offset, member } = read.next().unwrap();

@@ -58,7 +58,7 @@ pub use extra_layer::{ExtraLayer, ExtraLayerError, ExtraSource};
 pub use flattened::Flattened;
 pub use options::Options;
 pub use progress::{Meter, Progress};
-pub use write::Totals;
+pub use write::TarSummary;
 
 use crate::image::layer_manifest::{self, Record};
 use crate::tree::MergeTree;
@@ -86,8 +86,8 @@ use warnings::Warnings;
 /// let options = Options { layers: vec![base.into(), top.into()], ..Options::default() };
 /// let merged = flatten(None::<&[u8]>, &options)?;
 /// let mut tar = Vec::new(); // any writer; `write_to_fd` is faster where there is a file or a pipe
-/// let totals = merged.write_to(&mut tar)?;
-/// assert_eq!(totals.entries, 4); // ./ etc/ etc/hosts etc/motd
+/// let summary = merged.write_to(&mut tar)?;
+/// assert_eq!(summary.entries, 4); // ./ etc/ etc/hosts etc/motd
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

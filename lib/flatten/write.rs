@@ -12,9 +12,9 @@ use crate::meta::{Entry, Named, NodeKind, Timestamp, Xattrs};
 use crate::tar::{self, END_MARKER, MemberBody, Segment};
 use crate::tree::{InodeView, SealedTree, Visit};
 
-/// What was written.
+/// What the tar holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub struct TarSummary {
     /// Members.
     pub entries: u64,
     /// Bytes of file content.
@@ -28,10 +28,10 @@ pub(super) fn write(
     clamp_mtime: Option<Timestamp>,
     progress: Option<&Arc<dyn Progress>>,
     out: &mut TarOutput<'_>,
-) -> Result<Totals, Error> {
+) -> Result<TarSummary, Error> {
     want(tree, contents);
     let mut meter = progress::start(progress, |progress| progress.writing(content_size(tree)));
-    let mut totals = Totals::default();
+    let mut summary = TarSummary::default();
     let mut linked = LinkedNames::new();
     let mut header = Vec::new();
     let (mut name, mut first) = (Vec::new(), Vec::new());
@@ -61,13 +61,13 @@ pub(super) fn write(
         out.write(&header).map_err(Error::Output)?;
         if let (NodeKind::File(content), true) = (kind, is_first) {
             copy(content, &body, contents, &name, out)?;
-            totals.bytes += body.len();
+            summary.bytes += body.len();
             if let Some(meter) = &mut meter {
-                meter.at(totals.bytes);
+                meter.at(summary.bytes);
             }
         }
         out.write_zeros(body.padding as u64).map_err(Error::Output)?;
-        totals.entries += 1;
+        summary.entries += 1;
     }
     for source in contents.iter() {
         if let ContentSource::Tar(tar) = source {
@@ -80,7 +80,7 @@ pub(super) fn write(
     if let Some(meter) = meter {
         meter.end();
     }
-    Ok(totals)
+    Ok(summary)
 }
 
 /// Tells the spools which bytes will be written, so that they can free the rest.

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::sys::bit_set;
+
 /// `CAP_SYS_ADMIN` in capability sets.
 const SYS_ADMIN: u64 = 1 << 21;
 /// The name of the initial user namespace (`PROC_USER_INIT_INO` in the kernel).
@@ -24,9 +26,8 @@ impl XattrVisibility {
     /// Determines it for this process.
     pub(super) fn of_this_process() -> Self {
         // Without /proc, assume that root has all capabilities.
-        let status = fs::read_to_string("/proc/self/status").ok();
         let is_root = rustix::process::geteuid().is_root();
-        let capable = status.as_deref().and_then(effective).map_or(is_root, |set| set & SYS_ADMIN != 0);
+        let capable = bit_set("CapEff").map_or(is_root, |set| set & SYS_ADMIN != 0);
         let namespace = fs::read_link("/proc/self/ns/user");
         Self::of(capable, namespace.map_or(true, |namespace| namespace == Path::new(FIRST_NAMESPACE)))
     }
@@ -40,22 +41,9 @@ impl XattrVisibility {
     }
 }
 
-/// The effective capabilities in a `/proc/PID/status`.
-fn effective(status: &str) -> Option<u64> {
-    let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(set.trim(), 16).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn capabilities_are_read() {
-        assert_eq!(effective("Name:\tx\nCapEff:\t000001ffffffffff\nCapBnd:\t0\n"), Some(0x1ff_ffff_ffff));
-        assert_eq!(effective("CapEff:\t00000000a80425fb\n").map(|set| set & SYS_ADMIN), Some(0));
-        assert_eq!(effective("Name:\tx\n"), None);
-    }
 
     #[test]
     fn a_capability_counts_in_the_first_namespace() {

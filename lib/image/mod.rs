@@ -16,4 +16,4 @@ pub use descriptor::{Annotations, DescribedPlatform, Descriptor, Entries};
 pub use digest::{Algorithm, Digest, DigestError, Hasher, hex};
 pub use document::{Document, DocumentError, Index, MAX_DOCUMENT, Manifest};
 pub use platform::{Platform, PlatformError};
-pub use reference::{DEFAULT_REGISTRY, Reference, ReferenceError, usual_registry};
+pub use reference::{DEFAULT_REGISTRY, Reference, ReferenceError, is_same_reference, usual_registry};

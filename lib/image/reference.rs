@@ -133,6 +133,13 @@ fn parse(text: &str) -> Result<Reference, String> {
     Ok(Reference { registry: registry.to_owned(), repository, tag, digest })
 }
 
+/// Whether two texts are spellings of one reference, such as `alpine` and `docker.io/library/alpine:latest`.
+#[must_use]
+pub fn is_same_reference(one: &str, other: &str) -> bool {
+    let parsed = |text: &str| text.parse::<Reference>().ok();
+    parsed(one).is_some_and(|one| Some(one) == parsed(other))
+}
+
 fn has_upper(text: &str) -> bool {
     text.bytes().any(|b| b.is_ascii_uppercase())
 }

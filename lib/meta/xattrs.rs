@@ -69,14 +69,6 @@ impl fmt::Debug for Xattrs {
     }
 }
 
-impl Xattr {
-    /// The same attribute, borrowed.
-    #[must_use]
-    pub fn as_deref(&self) -> Xattr<&[u8]> {
-        Xattr { name: &self.name, value: &self.value }
-    }
-}
-
 /// Keeps each distinct set of attributes once: in a labelled system, most files have one of a few labels.
 #[derive(Debug, Default)]
 pub struct SharedXattrs(HashSet<Xattrs>);
@@ -110,7 +102,10 @@ mod tests {
     fn the_last_of_a_name_wins_and_order_is_by_name() {
         let set = Xattrs::new(vec![xattr("user.b", "1"), xattr("user.a", "2"), xattr("user.b", "")]);
         let list = [xattr("user.a", "2"), xattr("user.b", "")];
-        assert!(set.iter().eq(list.iter().map(Xattr::as_deref)), "{set:?}");
+        assert!(
+            set.iter().eq(list.iter().map(|Xattr { name, value }| Xattr { name: &**name, value: &**value })),
+            "{set:?}"
+        );
         assert_eq!(set.get(b"user.b"), Some(&b""[..]));
         assert_eq!(set.get(b"user.c"), None);
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::resolve::{Documents, Image, ImageResolver};
 use super::{Error, Locator, Options, emit};
 use crate::image::layer_manifest;
-use crate::image::{Descriptor, Digest, MAX_DOCUMENT, Reference};
+use crate::image::{Descriptor, Digest, MAX_DOCUMENT, is_same_reference};
 use crate::store::{self, REF_NAME, Store};
 
 /// containerd's annotation for an image's full name.
@@ -90,9 +90,7 @@ fn named<'a>(entries: &'a [Descriptor], name: &str) -> Vec<&'a Descriptor> {
     if !exact.is_empty() {
         return exact;
     }
-    let familiar = |text: &str| text.parse::<Reference>().ok().map(|r| r.to_string());
-    let wanted = familiar(name);
-    let by_name = matching(&|e| wanted.is_some() && names(e).iter().any(|n| familiar(n) == wanted));
+    let by_name = matching(&|e| names(e).iter().any(|n| is_same_reference(n, name)));
     if !by_name.is_empty() {
         return by_name;
     }

@@ -121,13 +121,6 @@ pub(super) fn open_device(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(super::open_flags(OFlags::EXCL)).open(path)
 }
 
-/// The signals that this process ignores: bit 0 is signal 1.
-pub(super) fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
-}
-
 /// Notices writes to a file.
 #[derive(Debug)]
 pub(super) struct OsWatch {

@@ -1,4 +1,7 @@
-//! What differs between operating systems (S8): each thing has a Linux implementation and a portable one.
+//! What the operating system does for all rooms: opening, locking, waiting, reading small files, threads, names that go
+//! away.
+//!
+//! What differs between systems (S8) has a Linux implementation and a portable one:
 //!
 //! | what | Linux | elsewhere |
 //! |---|---|---|
@@ -29,6 +32,7 @@ mod mutex;
 mod new_file;
 mod node;
 mod open;
+mod process_status;
 mod small_file;
 mod standard_output;
 mod temporary;
@@ -56,7 +60,7 @@ pub fn open_flags(flags: rustix::fs::OFlags) -> i32 {
 
 pub use beneath::open_beneath;
 pub use device::{device_numbers, open_device};
-pub use file_kind::kind_in_words;
+pub use file_kind::{is_pipe, kind_in_words};
 pub use file_size_limit::outlive_file_size_limit;
 pub use holes::{data_segments, next_data, punch, zero};
 pub use interrupted::uninterrupted;
@@ -66,6 +70,7 @@ pub use new_file::{NewFile, Replaced};
 pub use node::PinnedInode;
 pub use open::{open_at, open_directory, open_no_link, open_to_read};
 pub use os::{path_of_open, random, send, widen_pipe};
+pub use process_status::bit_set;
 pub use small_file::{Pipes, SmallFileError, read_small_file};
 pub use standard_output::standard_output;
 pub use temporary::remove_temporary_names;

@@ -56,11 +56,6 @@ pub(super) fn open_device(_: &Path) -> io::Result<File> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "block devices are written on Linux only"))
 }
 
-/// Finding out which signals are ignored takes unsafe code: assume none.
-pub(super) fn ignored_signals() -> u64 {
-    0
-}
-
 /// There is no single call for this.
 pub(super) fn open_beneath(_: BorrowedFd<'_>, _: &[u8], _: OFlags) -> io::Result<Option<File>> {
     Ok(None)

@@ -51,9 +51,9 @@ pub enum SmallFileError {
 }
 
 /// The contents of pipes that were read, by device and inode.
-static PIPES: Mutex<BTreeMap<(u64, u64), Said>> = Mutex::new(BTreeMap::new());
+static PIPES: Mutex<BTreeMap<(u64, u64), PipeContent>> = Mutex::new(BTreeMap::new());
 
-type Said = Result<Vec<u8>, SmallFileError>;
+type PipeContent = Result<Vec<u8>, SmallFileError>;
 
 /// Reads the file at `path`, which may have at most `max` bytes.
 ///
@@ -66,7 +66,7 @@ pub fn read_small_file(path: &Path, max: u64, pipes: Pipes) -> Result<Vec<u8>, S
     match pipes {
         _ if meta.is_file() => read(&file, max, None),
         Pipes::Awaited(patience) if kind.is_char_device() => read(&file, max, Some((patience, kind_in_words(kind)))),
-        Pipes::Awaited(patience) if kind.is_fifo() => once(&file, &meta, max, patience),
+        Pipes::Awaited(patience) if kind.is_fifo() => read_once(&file, &meta, max, patience),
         _ => Err(SmallFileError::Kind(kind_in_words(kind))),
     }
 }
@@ -87,11 +87,11 @@ impl From<io::Error> for SmallFileError {
 }
 
 /// Reads a pipe, or returns what was read from it before.
-fn once(file: &File, meta: &Metadata, max: u64, patience: Duration) -> Result<Vec<u8>, SmallFileError> {
+fn read_once(file: &File, meta: &Metadata, max: u64, patience: Duration) -> Result<Vec<u8>, SmallFileError> {
     // A second thread waits for the first one to finish reading.
     let mut known = locked(&PIPES);
-    let said = known.entry((meta.dev(), meta.ino()));
-    said.or_insert_with(|| read(file, max, Some((patience, kind_in_words(meta.file_type()))))).clone()
+    let content = known.entry((meta.dev(), meta.ino()));
+    content.or_insert_with(|| read(file, max, Some((patience, kind_in_words(meta.file_type()))))).clone()
 }
 
 /// Reads to the end; with a time limit, if given, for anything but a regular file.

@@ -16,6 +16,7 @@ use signal_hook::iterator::SignalsInfo;
 use super::lock::try_lock;
 use super::locked;
 use super::open::open_no_link;
+use super::process_status::bit_set;
 
 /// How many fixed names are tried before random ones.
 const SHARED: u32 = 8;
@@ -182,7 +183,7 @@ fn watch() {
         }
     });
     // Signals that nohup(1) or a shell made us ignore stay ignored.
-    let ignored = super::os::ignored_signals();
+    let ignored = bit_set("SigIgn").unwrap_or(0);
     let heard = DEADLY.iter().filter(|signal| ignored & (1 << (*signal - 1)) == 0);
     if watching.is_err() {
         return;

@@ -66,7 +66,7 @@ pub fn hash(
                 None if waiting.is_empty() => return tree.finish(),
                 None => {}
             }
-            while waiting.len() > processors * AHEAD || (next_is_end(&pieces) && !waiting.is_empty()) {
+            while waiting.len() > processors * AHEAD || (pieces.is_at_end() && !waiting.is_empty()) {
                 match waiting.pop_front() {
                     Some(Due::Zeros(blocks)) => tree.push(&zero, blocks)?,
                     Some(Due::From(worker)) => {
@@ -80,10 +80,6 @@ pub fn hash(
             }
         }
     })
-}
-
-fn next_is_end<D: DataDevice>(pieces: &Pieces<'_, D>) -> bool {
-    pieces.at >= pieces.end
 }
 
 /// What is to be added to the tree next.
@@ -144,7 +140,7 @@ struct Pieces<'d, D> {
 
 impl<D: DataDevice> Pieces<'_, D> {
     fn next(&mut self) -> io::Result<Option<Piece>> {
-        if self.at >= self.end {
+        if self.is_at_end() {
             return Ok(None);
         }
         if self.known.end <= self.at {
@@ -161,5 +157,9 @@ impl<D: DataDevice> Pieces<'_, D> {
         let range = self.at..self.known.end.min(self.at + PIECE);
         self.at = range.end;
         Ok(Some(Piece::Data(range)))
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.at >= self.end
     }
 }

@@ -1,5 +1,6 @@
 //! What `oci-flatten` shows while it works (S7).
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,19 +10,24 @@ use super::ticker::show;
 use super::work::Work;
 use crate::cli::ProgressMode;
 use crate::flatten::{Meter, Progress};
+use crate::sys::is_pipe;
 
 /// How long to wait for the next filter to draw before drawing the writing here.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A line on the terminal, plain lines, or nothing. `piped` says that the next filter may draw what is written.
+/// A line on the terminal, plain lines, or nothing.
 #[must_use]
-pub fn flatten_progress(mode: ProgressMode, tool: &'static str, piped: bool) -> Option<Arc<dyn Progress>> {
+pub fn flatten_progress(mode: ProgressMode, tool: &'static str) -> Option<Arc<dyn Progress>> {
     if mode == ProgressMode::None {
         return None;
     }
     let work = Arc::new(Work::new("layers"));
     show(Arc::clone(&work), mode, tool);
-    Some(Arc::new(FlattenDisplay { work, plain: (mode == ProgressMode::Plain).then_some(tool), piped }))
+    Some(Arc::new(FlattenDisplay {
+        work,
+        plain: (mode == ProgressMode::Plain).then_some(tool),
+        is_piped: is_pipe(io::stdout()),
+    }))
 }
 
 #[derive(Debug)]
@@ -29,7 +35,8 @@ struct FlattenDisplay {
     work: Arc<Work>,
     /// The filter's name, if there is to be a line for each layer.
     plain: Option<&'static str>,
-    piped: bool,
+    /// Whether the next filter may draw what is written.
+    is_piped: bool,
 }
 
 impl FlattenDisplay {
@@ -48,8 +55,8 @@ impl Progress for FlattenDisplay {
     }
 
     fn writing(&self, size: u64) -> Box<dyn Meter> {
-        self.work.then("writing", if self.piped { PATIENCE } else { Duration::ZERO });
-        if self.piped {
+        self.work.then("writing", if self.is_piped { PATIENCE } else { Duration::ZERO });
+        if self.is_piped {
             terminal::release();
         }
         self.start("written", Some(size))

@@ -3,12 +3,9 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{FileType, fstat};
-
-use crate::sys::{open_to_read, try_lock};
+use crate::sys::{is_pipe, open_to_read, try_lock};
 
 /// The right to draw; dropping it passes it on.
 ///
@@ -25,7 +22,7 @@ impl Turn {
     pub(super) fn take() -> Option<Self> {
         match open().and_then(|file| try_lock(&file).map(|locked| locked.then_some(file))) {
             Ok(locked) => locked.map(|file| Self(Some(file))),
-            Err(_) => is_first().then_some(Self(None)),
+            Err(_) => (!is_pipe(io::stdin())).then_some(Self(None)),
         }
     }
 }
@@ -34,8 +31,4 @@ impl Turn {
 fn open() -> io::Result<File> {
     let path = rustix::termios::ttyname(io::stderr(), Vec::new())?;
     open_to_read(OsStr::from_bytes(path.as_bytes()))
-}
-
-fn is_first() -> bool {
-    !fstat(io::stdin().as_fd()).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
 }

@@ -13,7 +13,7 @@ use super::super::{Error, Options};
 use super::members::StoredBlob;
 use super::unpack::Unpacked;
 use crate::codec::Compression;
-use crate::image::{Config, Descriptor, Digest, Document, MAX_DOCUMENT, Platform, Reference, media_type};
+use crate::image::{Config, Descriptor, Digest, Document, MAX_DOCUMENT, Platform, is_same_reference, media_type};
 use crate::store::Store;
 
 #[derive(Deserialize)]
@@ -114,10 +114,8 @@ fn choose<'a>(saved: &'a [Saved], name: Option<&str>) -> Result<&'a Saved, Strin
     if let Some(number) = name.strip_prefix('@').and_then(|number| number.parse::<usize>().ok()) {
         return saved.get(number).ok_or_else(|| format!("no image {name:?}; there are {}", saved.len()));
     }
-    let familiar = |text: &str| text.parse::<Reference>().ok().map(|reference| reference.to_string());
-    let wanted = familiar(name);
     let found = saved.iter().find(|image| {
-        let is_tag = |tag: &String| tag == name || (wanted.is_some() && familiar(tag) == wanted);
+        let is_tag = |tag: &String| tag == name || is_same_reference(tag, name);
         let digest = name.strip_prefix("sha256:").unwrap_or(name);
         let is_config = digest.len() == 64 && image.config.contains(digest);
         tags(image).any(is_tag) || is_config
