@@ -7,11 +7,10 @@ use std::sync::mpsc;
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
 use super::Failure;
-use crate::sys::start_thread;
+use crate::sys::{standard_output, start_thread};
 
 enum WorkEvent<T> {
     Done(thread::Result<Result<T, Failure>>),
@@ -59,7 +58,7 @@ pub fn while_read<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
 
 /// Whether standard output is a file: it has no reader that could go away, or that waits for what comes.
 pub fn is_kept() -> bool {
-    fstat(io::stdout()).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file())
+    standard_output().is_some_and(|meta| meta.is_file())
 }
 
 /// Fails if nobody reads standard output any more.
