@@ -314,3 +314,19 @@ fn a_symlink_that_leads_to_no_directory_is_replaced() {
     let found = lines(&stacked.stdout, &["link/", "link/sub/", "sbin", "usr/sbin/"]);
     assert!(found.starts_with("5 link/ ") && found.contains("\n2 sbin -> etc/hostname "), "{found}");
 }
+
+/// `tar` and `cp` read such trees too.
+#[test]
+fn a_directory_may_be_deeper_than_a_path_is_long() {
+    let scratch = scratch();
+    let (deep, next) = (scratch.path().join("deep"), scratch.path().join("next"));
+    fs::create_dir(&deep).unwrap();
+    fs::write(deep.join("file"), "in").unwrap();
+    for _ in 0..40 {
+        fs::create_dir(&next).unwrap();
+        fs::rename(&deep, next.join("n".repeat(200))).unwrap();
+        fs::rename(&next, &deep).unwrap();
+    }
+    let ran = shell(r#"oci-flatten -n -l "$0" | tar -xO --wildcards "*/file""#).arg(&deep).run().succeeds().quiet();
+    assert_eq!(ran.text(), "in");
+}
