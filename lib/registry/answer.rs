@@ -12,7 +12,7 @@ use reqwest::{Response, StatusCode};
 use super::destination::Referrer;
 use super::failure;
 use super::runtime::Runtime;
-use super::secret::scrub_also;
+use super::secret::{CUT, scrub_also};
 use super::url::{self, Url};
 use super::{Error, retry, scrub};
 use crate::image::beginning::beginning;
@@ -143,10 +143,14 @@ impl Answer {
         while bytes.len() < MAX_ERROR_BODY && Instant::now() < deadline {
             match self.chunk() {
                 Ok(Some(piece)) => bytes.extend_from_slice(&piece),
+                Ok(None) if bytes.len() <= MAX_ERROR_BODY => return bytes,
                 Ok(None) | Err(_) => break,
             }
         }
         bytes.truncate(MAX_ERROR_BODY);
+        if !bytes.is_empty() {
+            bytes.extend_from_slice(CUT.as_bytes());
+        }
         bytes
     }
 }

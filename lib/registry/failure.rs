@@ -149,7 +149,13 @@ pub(super) fn words(error: &(dyn StdError + 'static)) -> String {
         }
         next = error.source();
     }
-    for layer in ["client error (Connect): ", "dns error: ", "error resolving DNS: ", "tcp connect error: "] {
+    for layer in [
+        "client error (Connect): ",
+        "client error (SendRequest): ",
+        "dns error: ",
+        "error resolving DNS: ",
+        "tcp connect error: ",
+    ] {
         text = text.replace(layer, "");
     }
     text.replace("tunnel error: failed to create underlying connection", "the proxy does not answer")

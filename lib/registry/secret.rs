@@ -29,7 +29,7 @@ const MOST_WORK: usize = 64;
 const MASK: &str = "***";
 
 /// The end of a text that was cut, as messages write it.
-const CUT: &str = "...";
+pub(super) const CUT: &str = "...";
 
 /// All forms of the secrets of this run. There are only as many as it has passwords and tokens.
 static KNOWN: RwLock<Known> = RwLock::new(Known { strict: Vec::new(), loose: Vec::new() });

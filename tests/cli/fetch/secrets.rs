@@ -169,6 +169,18 @@ fn a_password_in_the_name_of_a_registry_is_not_repeated() {
     }
 }
 
+/// What is left of it is too short to be known for one anywhere else.
+#[test]
+fn an_error_that_breaks_off_in_the_password_does_not_show_it() {
+    is_silent("/manifests/", |password, _| {
+        let text = format!("not with {password}");
+        Reply::new(403, text.into_bytes()).cut_at("not with SECRET".len() as u64)
+    });
+    is_silent("/manifests/", |password, _| {
+        Reply::new(403, format!("{}{password}", " ".repeat((64 << 10) - "SECRET".len())).into_bytes())
+    });
+}
+
 /// A proxy sees its own credentials, and may stand in for the registry.
 #[test]
 fn a_proxy_that_repeats_its_password_does_not_show_it() {
