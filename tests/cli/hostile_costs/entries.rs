@@ -79,9 +79,6 @@ fn an_entry_takes_at_most_300_bytes() {
             // Below what goes out, for which the tree is copied (F17).
             commands.push(format!("{FLATTEN} --from 1 -l TAR -l one.tar"));
         }
-        if *what == "files" {
-            commands.push(format!("{FLATTEN} --from 1 -l one.tar -l TAR"));
-        }
         for command in commands {
             let peaks = || [&few, &many].map(|tar| cost(scratch.path(), &command.replace("TAR", tar)).kib);
             let bytes = |[few, many]: [f64; 2]| (many - few) * 1024.0 / COUNT as f64 - *texts as f64;
