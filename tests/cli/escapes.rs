@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::registry::{Image, Issuer, Layer, Puller, Registry, Reply, any, docker_archive, get, oci_layout};
 use crate::support::script::{Item, What};
-use crate::support::stack::{Manifest, compress, members, tar};
+use crate::support::stack::{Manifest, compress, tar, tar_without_end};
 use crate::support::{Compression, Filter, Ran, needs, scratch, shell};
 
 /// A title, a colour by a C1 control, and text that runs backwards.
@@ -45,7 +45,7 @@ fn item(name: &str, what: What) -> Item {
 
 /// A member of a type that nobody knows: a warning names it.
 fn unknown(name: &str) -> Vec<u8> {
-    let mut member = members(&[item(name, What::File(Vec::new()))]);
+    let mut member = tar_without_end(&[item(name, What::File(Vec::new()))]);
     member[156] = b'~';
     member[148..156].fill(b' ');
     let sum: u32 = member.iter().map(|byte| u32::from(*byte)).sum();
@@ -68,7 +68,7 @@ fn archives() -> Vec<(&'static str, Vec<u8>)> {
         ("a corrupt whiteout", tar(&[item(&name("/.wh."), What::File(Vec::new()))])),
         ("a device", tar(&[item(&name("device"), What::Char(1 << 20, 1))])),
         ("a name of 256 bytes", tar(&[item(&name(&"x".repeat(256)), What::Dir)])),
-        ("a cut file", members(&[item(&name("cut"), What::File(vec![1; 5000]))])[..2048].to_vec()),
+        ("a cut file", tar_without_end(&[item(&name("cut"), What::File(vec![1; 5000]))])[..2048].to_vec()),
         ("a damaged header", {
             let mut bytes = tar(&[item(&name("damaged"), What::Dir)]);
             bytes[100..108].copy_from_slice(&EVIL.as_bytes()[..8]);

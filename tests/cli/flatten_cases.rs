@@ -181,7 +181,7 @@ fn layer(body: &str, how: &[&str], path: PathBuf, manifest: &mut Manifest) -> Op
         manifest.directory(path);
         return None;
     }
-    let mut tar = if has("no-marker") { stack::members(&items) } else { stack::tar(&items) };
+    let mut tar = if has("no-marker") { stack::tar_without_end(&items) } else { stack::tar(&items) };
     if has("trailing") {
         tar.extend(b"what follows the end marker is no entry".repeat(100));
     }

@@ -216,7 +216,7 @@ fn a_lone_zero_block_ends_a_layer_with_a_warning() {
         manifest.blob(scratch.path().join("layer"), &stack::compress(tar, Compression::Gzip), tar, json!({}));
         Filter::oci_flatten().stdin(manifest.text()).run()
     };
-    let (one, two) = (stack::members(&[file("one", b"1")]), stack::members(&[file("two", b"2")]));
+    let (one, two) = (stack::tar_without_end(&[file("one", b"1")]), stack::tar_without_end(&[file("two", b"2")]));
     let expected = layer(&[&one[..], &end].concat()).succeeds().quiet().stdout;
     // As GNU tar has it; that the diffId is right says that nobody cut it.
     let alone = layer(&[&one[..], &end[..512]].concat()).succeeds().one_line().says("layer 0").says("lone zero block");
@@ -239,7 +239,7 @@ fn memory_is_300_bytes_an_entry_at_most() {
         let dir = if number % 2 == 0 { 0 } else { number % 1000 };
         let name = format!("dir-{dir:03}/file-{number:07}");
         names += name.len() as u64;
-        out.write_all(&stack::members(&[file(&name, b"")])).unwrap();
+        out.write_all(&stack::tar_without_end(&[file(&name, b"")])).unwrap();
     }
     out.write_all(&[0; 1024]).unwrap();
     out.into_inner().unwrap().sync_all().unwrap();

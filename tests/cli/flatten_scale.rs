@@ -21,7 +21,7 @@ fn write_layer(tar: &Path, items: impl Iterator<Item = Item>) -> u64 {
     let mut names = 0;
     for item in items {
         names += item.name.len() as u64;
-        out.write_all(&stack::members(&[item])).unwrap();
+        out.write_all(&stack::tar_without_end(&[item])).unwrap();
     }
     out.write_all(&[0; 1024]).unwrap();
     out.flush().unwrap();

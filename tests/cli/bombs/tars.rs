@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Bomb;
 use crate::support::script::{Item, What};
-use crate::support::stack::{members, tar};
+use crate::support::stack::{tar, tar_without_end};
 use crate::support::{Filter, debugfs, e2fsck_clean, scratch, shell, tool};
 
 fn item(name: impl Into<Vec<u8>>, what: What) -> Item {
@@ -160,7 +160,7 @@ fn directories_that_names_imply() {
         let mut gzip = flate2::write::GzEncoder::new(File::create(&archive).unwrap(), flate2::Compression::best());
         for number in 0..names {
             let name = format!("{number}/{}f", "d/".repeat(depth));
-            gzip.write_all(&members(&[item(name, What::File(Vec::new()))])).unwrap();
+            gzip.write_all(&tar_without_end(&[item(name, What::File(Vec::new()))])).unwrap();
         }
         gzip.write_all(&[0; 1024]).unwrap();
         gzip.finish().unwrap();
@@ -181,9 +181,9 @@ fn a_million_hard_links() {
     let scratch = scratch();
     let archive = scratch.path().join("bomb.tar");
     let mut out = BufWriter::new(File::create(&archive).unwrap());
-    out.write_all(&members(&[item("f", What::File(b"x".to_vec()))])).unwrap();
+    out.write_all(&tar_without_end(&[item("f", What::File(b"x".to_vec()))])).unwrap();
     for number in 0..1_000_000 {
-        out.write_all(&members(&[item(format!("l/{number:07}"), What::Link(b"f".to_vec()))])).unwrap();
+        out.write_all(&tar_without_end(&[item(format!("l/{number:07}"), What::Link(b"f".to_vec()))])).unwrap();
     }
     out.write_all(&[0; 1024]).unwrap();
     out.flush().unwrap();

@@ -14,13 +14,13 @@ use super::script::{Item, What};
 
 /// A tar of these items, in PAX where ustar does not do. Written by hand: what is tested does not test itself.
 pub fn tar(items: &[Item]) -> Vec<u8> {
-    let mut out = members(items);
+    let mut out = tar_without_end(items);
     out.extend([0; 1024]);
     out
 }
 
 /// The same without an end marker.
-pub fn members(items: &[Item]) -> Vec<u8> {
+pub fn tar_without_end(items: &[Item]) -> Vec<u8> {
     let mut out = Vec::new();
     for item in items {
         member(item, &mut out);

@@ -1,34 +1,15 @@
-//! Base64 and the few other encodings that the protocol needs.
+//! The few encodings that the protocol needs.
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 /// Standard base64 with padding.
 pub fn base64(bytes: impl AsRef<[u8]>) -> String {
-    let mut out = String::new();
-    for group in bytes.as_ref().chunks(3) {
-        let word = (0..3).fold(0u32, |word, i| word << 8 | u32::from(group.get(i).copied().unwrap_or(0)));
-        for i in 0..4 {
-            let sextet = (word >> (18 - 6 * i)) & 63;
-            out.push(if i <= group.len() { char::from(ALPHABET[sextet as usize]) } else { '=' });
-        }
-    }
-    out
+    BASE64_STANDARD.encode(bytes)
 }
 
 /// The bytes of standard base64; `None` for anything else.
 pub fn base64_decode(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let (mut word, mut bits) = (0u32, 0);
-    for c in text.trim_end_matches('=').bytes() {
-        word = word << 6 | u32::try_from(ALPHABET.iter().position(|&a| a == c)?).ok()?;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            out.push((word >> bits) as u8);
-            word &= (1 << bits) - 1;
-        }
-    }
-    Some(out)
+    BASE64_STANDARD.decode(text).ok()
 }
 
 /// `a%20b+c` as `a b c`.
@@ -72,11 +53,7 @@ pub(super) fn secret_marks() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn base64_is_what_the_tools_make() {
-    for (plain, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
-        assert_eq!(base64(plain), encoded);
-        assert_eq!(base64_decode(encoded).unwrap(), plain.as_bytes());
-    }
+fn marks_find_a_secret_inside_base64() {
     for hidden in ["SECRET-1", "a:SECRET-1", "ab:SECRETs", "user:SECRET"] {
         let encoded = base64(hidden);
         let seen = secret_marks().iter().any(|mark| encoded.contains(std::str::from_utf8(mark).unwrap()));
