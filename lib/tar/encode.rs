@@ -7,12 +7,12 @@
 //! An ACL is written twice: raw as `SCHILY.xattr.system.posix_acl_*`, which container runtimes restore, and as text in
 //! `SCHILY.acl.*`, which GNU tar and bsdtar restore.
 
-use tar::{EntryType, Header};
+use tar::{EntryType, Header, UstarHeader};
 
 use super::limits::MAX_PAX;
 use super::reader::padding;
 use super::{BLOCK, FileLayout, MemberBody, Segment, WriteError, acl, sparse, xattr, xattr_name};
-use crate::meta::{Acl, Device, Entry, Named, NodeKind, Timestamp, Xattrs};
+use crate::meta::{Acl, Device, Entry, Metadata, Named, NodeKind, Timestamp, Xattrs};
 
 /// Appends to `out` all blocks that precede the member's data: its PAX header if it needs one, its header, and the map of
 /// its holes. The name is written as it is; that of a directory ends with a slash (T1). The same member always gives the
@@ -36,35 +36,20 @@ use crate::meta::{Acl, Device, Entry, Named, NodeKind, Timestamp, Xattrs};
 /// # Errors
 /// When no header can hold a name, or there are too many attributes.
 pub fn encode(member: &Named<'_, FileLayout<'_>, &[u8]>, out: &mut Vec<u8>) -> Result<MemberBody, WriteError> {
-    let mut pax = Vec::new();
-    let mut header = Header::new_ustar();
-    let mut body = MemberBody::default();
-    let mut map = Vec::new();
+    let mut file = FileParts::default();
+    let mut link = None;
     let mut device = Device { major: 0, minor: 0 };
-    let mut size = 0;
-    let mut link: &[u8] = b"";
-    let mut real_size = None;
     let flag = match member.entry {
-        Entry::Node(NodeKind::File(FileLayout { size: whole, sparse })) => {
-            (body.segments, size) = (vec![Segment { offset: 0, len: whole }], whole);
-            if let Some(segments) = sparse {
-                body.segments = sparse::widen(segments, whole);
-            }
-            body.segments.retain(|s| s.len > 0);
-            if body.len() != whole {
-                map = text_map(&body.segments, whole);
-                size = map.len() as u64 + body.len();
-                real_size = Some(whole);
-            }
-            body.padding = usize::try_from(padding(size)).unwrap_or_default();
+        Entry::Node(NodeKind::File(layout)) => {
+            file = FileParts::of(&layout);
             EntryType::Regular
         }
         Entry::HardLink(target) => {
-            link = target;
+            link = Some(target);
             EntryType::Link
         }
         Entry::Node(NodeKind::Symlink(target)) => {
-            link = target;
+            link = Some(target);
             EntryType::Symlink
         }
         Entry::Node(NodeKind::Directory) => EntryType::Directory,
@@ -78,16 +63,17 @@ pub fn encode(member: &Named<'_, FileLayout<'_>, &[u8]>, out: &mut Vec<u8>) -> R
         }
         Entry::Node(NodeKind::Fifo) => EntryType::Fifo,
     };
-    let is_link = matches!(member.entry, Entry::HardLink(_) | Entry::Node(NodeKind::Symlink(_)));
-    if member.path.is_empty() || member.path.contains(&0) || (is_link && link.is_empty()) || link.contains(&0) {
+    let is_no_name = |name: &[u8]| name.is_empty() || name.contains(&0);
+    if is_no_name(member.path) || link.is_some_and(is_no_name) {
         return Err(WriteError::Name);
     }
 
-    let stand_in = real_size.map(|_| sparse_name(member.path));
+    let mut pax = Vec::new();
+    let stand_in = file.real_size.map(|_| sparse_name(member.path));
     let path = stand_in.as_deref().unwrap_or(member.path);
     let split = split(path);
     let path_record = (split.is_none() && stand_in.is_none()).then_some(path);
-    let link_record = (link.len() > 100).then_some(link);
+    let link_record = link.filter(|link| link.len() > 100);
     let sparse_record = stand_in.as_ref().map(|_| member.path);
     if [path_record, link_record, sparse_record].into_iter().flatten().any(|n| std::str::from_utf8(n).is_err()) {
         record(&mut pax, b"hdrcharset", b"BINARY");
@@ -95,45 +81,16 @@ pub fn encode(member: &Named<'_, FileLayout<'_>, &[u8]>, out: &mut Vec<u8>) -> R
     path_record.inspect(|name| record(&mut pax, b"path", name));
     link_record.inspect(|name| record(&mut pax, b"linkpath", name));
 
-    {
-        let old = header.as_old_mut();
-        let meta = member.meta;
-        octal(&mut old.mode, u64::from(meta.mode & 0o7777));
-        old.linkflag = [flag.as_byte()];
-        put(&mut old.linkname, link);
-        for (field, keyword, value) in [
-            (&mut old.size[..], &b"size"[..], size),
-            (&mut old.uid[..], b"uid", u64::from(meta.uid)),
-            (&mut old.gid[..], b"gid", u64::from(meta.gid)),
-        ] {
-            if !octal(field, value) {
-                record(&mut pax, keyword, value.to_string().as_bytes());
-            }
-        }
-        let whole = u64::try_from(meta.mtime.secs).unwrap_or(0);
-        let fits = octal(&mut old.mtime, whole);
-        if meta.mtime.secs < 0 || meta.mtime.nanos != 0 || !fits {
-            record(&mut pax, b"mtime", decimal(meta.mtime).as_bytes());
-        }
-    }
+    let mut header = Header::new_ustar();
+    let (prefix, name) = split.unwrap_or((b"", path));
     if let Some(ustar) = header.as_ustar_mut() {
-        match split {
-            Some((prefix, name)) => {
-                put(&mut ustar.prefix, prefix);
-                put(&mut ustar.name, name);
-            }
-            None => put(&mut ustar.name, path),
-        }
-        for (field, keyword, value) in [
-            (&mut ustar.dev_major, &b"SCHILY.devmajor"[..], device.major),
-            (&mut ustar.dev_minor, b"SCHILY.devminor", device.minor),
-        ] {
-            if !octal(field, u64::from(value)) {
-                record(&mut pax, keyword, value.to_string().as_bytes());
-            }
-        }
+        put(&mut ustar.prefix, prefix);
+        put(&mut ustar.name, name);
+        put(&mut ustar.linkname, link.unwrap_or_default());
+        ustar.typeflag = [flag.as_byte()];
+        put_numbers(ustar, &member.meta, file.stored, device, &mut pax);
     }
-    if let (Some(real_size), Some(name)) = (real_size, sparse_record) {
+    if let (Some(real_size), Some(name)) = (file.real_size, sparse_record) {
         record(&mut pax, b"GNU.sparse.major", b"1");
         record(&mut pax, b"GNU.sparse.minor", b"0");
         record(&mut pax, b"GNU.sparse.name", name);
@@ -149,26 +106,70 @@ pub fn encode(member: &Named<'_, FileLayout<'_>, &[u8]>, out: &mut Vec<u8>) -> R
     }
     seal(&mut header);
     out.extend_from_slice(header.as_bytes());
-    out.extend_from_slice(&map);
-    Ok(body)
+    out.extend_from_slice(&file.map);
+    Ok(file.body)
+}
+
+/// What follows a header; nothing, unless it is that of a file.
+#[derive(Default)]
+struct FileParts {
+    /// The map of the holes.
+    map: Vec<u8>,
+    body: MemberBody,
+    /// The size of map and body.
+    stored: u64,
+    /// The size with the holes, if there are any.
+    real_size: Option<u64>,
+}
+
+impl FileParts {
+    fn of(&FileLayout { size, sparse }: &FileLayout<'_>) -> Self {
+        let mut segments =
+            sparse.map_or_else(|| vec![Segment { offset: 0, len: size }], |segments| sparse::widen(segments, size));
+        segments.retain(|segment| segment.len > 0);
+        let mut body = MemberBody { segments, padding: 0 };
+        let real_size = (body.len() != size).then_some(size);
+        let map = real_size.map_or_else(Vec::new, |size| text_map(&body.segments, size));
+        let stored = map.len() as u64 + body.len();
+        body.padding = usize::try_from(padding(stored)).unwrap_or_default();
+        Self { map, body, stored, real_size }
+    }
+}
+
+/// Fills the fields that hold numbers; a number that does not fit becomes a record.
+fn put_numbers(ustar: &mut UstarHeader, meta: &Metadata, size: u64, device: Device, pax: &mut Vec<u8>) {
+    octal(&mut ustar.mode, u64::from(meta.mode & 0o7777));
+    octal_or_record(&mut ustar.size, b"size", size, pax);
+    octal_or_record(&mut ustar.uid, b"uid", meta.uid.into(), pax);
+    octal_or_record(&mut ustar.gid, b"gid", meta.gid.into(), pax);
+    let fits = octal(&mut ustar.mtime, u64::try_from(meta.mtime.secs).unwrap_or(0));
+    if meta.mtime.secs < 0 || meta.mtime.nanos != 0 || !fits {
+        record(pax, b"mtime", decimal(meta.mtime).as_bytes());
+    }
+    octal_or_record(&mut ustar.dev_major, b"SCHILY.devmajor", device.major.into(), pax);
+    octal_or_record(&mut ustar.dev_minor, b"SCHILY.devminor", device.minor.into(), pax);
+}
+
+fn octal_or_record(field: &mut [u8], keyword: &[u8], value: u64, pax: &mut Vec<u8>) {
+    if !octal(field, value) {
+        record(pax, keyword, value.to_string().as_bytes());
+    }
 }
 
 /// The `x` member: its own name and attributes are irrelevant, and depend only on the member's name.
 fn pax_member(out: &mut Vec<u8>, path: &[u8], pax: &[u8]) {
     let mut header = Header::new_ustar();
-    let old = header.as_old_mut();
     let path = path.strip_suffix(b"/").unwrap_or(path);
     let base = path.rsplit(|&b| b == b'/').next().unwrap_or_default();
-    put(&mut old.name, &[b"PaxHeaders/", base].concat());
-    octal(&mut old.mode, 0o644);
-    octal(&mut old.uid, 0);
-    octal(&mut old.gid, 0);
-    octal(&mut old.size, pax.len() as u64);
-    octal(&mut old.mtime, 0);
-    old.linkflag = [EntryType::XHeader.as_byte()];
     if let Some(ustar) = header.as_ustar_mut() {
-        octal(&mut ustar.dev_major, 0);
-        octal(&mut ustar.dev_minor, 0);
+        put(&mut ustar.name, &[b"PaxHeaders/", base].concat());
+        ustar.typeflag = [EntryType::XHeader.as_byte()];
+        octal(&mut ustar.mode, 0o644);
+        octal(&mut ustar.size, pax.len() as u64);
+        for field in [&mut ustar.uid[..], &mut ustar.gid, &mut ustar.mtime, &mut ustar.dev_major, &mut ustar.dev_minor]
+        {
+            octal(field, 0);
+        }
     }
     seal(&mut header);
     out.extend_from_slice(header.as_bytes());
