@@ -29,6 +29,7 @@ fn parse(text: &[u8]) -> Result<Timestamp, Failure> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     #[test]

@@ -160,6 +160,7 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     fn parse(args: &[&str]) -> Result<OciFlatten, clap::Error> {

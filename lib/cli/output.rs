@@ -281,6 +281,7 @@ fn device(path: &Path) -> io::Result<Kind> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use std::io::Write;
 
     use super::*;

@@ -61,6 +61,7 @@ fn unit_bytes(unit: &str) -> Option<u128> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     #[test]

@@ -164,6 +164,7 @@ fn parse_percent(text: &str) -> Result<Percent, String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     fn parse(args: &[&str]) -> Result<Tar2ext4, clap::Error> {

@@ -55,6 +55,7 @@ impl Exclude {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     fn matches(pattern: &str, path: &[u8], is_directory: bool) -> bool {

@@ -81,6 +81,7 @@ pub(super) fn below(prefix: &[u8], path: Vec<u8>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     #[test]

@@ -204,6 +204,7 @@ impl From<&Platform> for PlatformRecord {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     fn platform(text: &str) -> Platform {

@@ -76,6 +76,7 @@ fn is_candidate(entry: &Descriptor) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     fn entry(platform: &str, size: u64) -> Descriptor {

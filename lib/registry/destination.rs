@@ -129,6 +129,7 @@ impl Zone {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     fn zone(host: &str) -> Zone {

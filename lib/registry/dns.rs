@@ -76,6 +76,7 @@ fn lookup(name: &str, sender: Option<Referrer>) -> Result<Vec<SocketAddr>, Looku
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     #[test]

@@ -204,6 +204,7 @@ fn decode(auth: &str) -> Option<Credential> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     fn user(config: &str, registry: &str, repository: &str) -> Option<String> {

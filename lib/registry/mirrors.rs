@@ -133,6 +133,7 @@ fn parse(location: &str, rest: &str) -> Result<(String, String), Error> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     fn places(conf: &str, name: &str) -> Result<Vec<String>, String> {

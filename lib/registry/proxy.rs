@@ -108,6 +108,7 @@ fn is_within(address: IpAddr, network: &str, bits: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     fn exempt(url: &str, list: &str) -> bool {

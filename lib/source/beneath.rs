@@ -130,6 +130,7 @@ impl Beneath {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use std::fs;
     use std::os::unix::fs::symlink;
 

@@ -80,6 +80,7 @@ pub fn next_data(file: &File, at: u64, end: u64) -> io::Result<Option<Range<u64>
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     #[test]

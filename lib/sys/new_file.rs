@@ -130,6 +130,7 @@ impl Replaced {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use std::io::Write;
 
     use super::*;

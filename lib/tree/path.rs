@@ -169,6 +169,7 @@ pub fn push_component(path: &mut Vec<u8>, name: &[u8]) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     fn normal(raw: &[u8]) -> Result<Vec<u8>, PathError> {

@@ -143,6 +143,7 @@ fn compression(store: &Store, blob: &StoredBlob) -> Result<Compression, Error> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     #[test]

@@ -10,7 +10,7 @@ use crate::support::repository;
 pub struct Source {
     /// Its path from the top of the repository.
     pub path: String,
-    /// The module it is: `["ext4", "dir"]` for `lib/ext4/dir.rs`, `["ext4"]` for `lib/ext4/mod.rs`.
+    /// The module it is: `["ext4", "limits"]` for `lib/ext4/limits.rs`, `["ext4"]` for `lib/ext4/mod.rs`.
     pub module: Vec<String>,
     pub code: String,
 }
