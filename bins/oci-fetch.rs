@@ -17,13 +17,13 @@ fn main() -> ExitCode {
 fn fetch(options: &OciFetch) -> Result<(), Failure> {
     options.common.start_logging(TOOL);
     if let Some(age) = options.prune {
-        return source::prune(&options.options()?, age).map(drop).map_err(Failure::failed);
+        return source::prune(&options.options(true)?, age).map(drop).map_err(Failure::failed);
     }
     let locator = options.locator()?;
     let config = options.config.as_deref().map(Output::create).transpose().map_err(Failure::failed)?;
     config.iter().try_for_each(Output::require_other_than_stdout).map_err(Failure::failed)?;
     let progress = cli::fetch_progress(options.common.progress(), TOOL);
-    let options = options.options()?;
+    let options = options.options(locator.needs_store())?;
     cli::while_read(move || {
         let start = if cli::is_kept() { Writer::to_be_kept } else { Writer::new };
         let mut manifest = start(WaitingWriter(io::stdout()));

@@ -118,8 +118,8 @@ impl OciFetch {
     /// The options in the library's terms.
     ///
     /// # Errors
-    /// When there is no directory for the blob store.
-    pub fn options(&self) -> Result<source::Options, Failure> {
+    /// When there is no directory for the blob store, but one is needed.
+    pub fn options(&self, needs_store: bool) -> Result<source::Options, Failure> {
         let user = match (&self.username, self.password_stdin) {
             (Some(user), true) => Some((user.clone(), read_password()?)),
             _ => None,
@@ -136,7 +136,7 @@ impl OciFetch {
             anonymous: self.no_creds,
         };
         Ok(source::Options {
-            store: self.store()?,
+            store: self.store().or_else(|error| if needs_store { Err(error) } else { Ok(PathBuf::new()) })?,
             shared_store: self.shared_store,
             platform: self.platform.clone(),
             jobs: self.jobs.into(),

@@ -55,6 +55,12 @@ impl Locator {
         matches!(self, Self::Archive { file, .. } if file == Path::new("-"))
     }
 
+    /// Whether the image's blobs go through the blob store; those of a layout and of overlay2 are used in place.
+    #[must_use]
+    pub fn needs_store(&self) -> bool {
+        matches!(self, Self::Registry(_) | Self::Archive { .. })
+    }
+
     /// Parses an IMAGE argument. A path (it starts with `/`, `./` or `../`, or is `-`) is recognised by its content;
     /// anything else without a known prefix is in a registry.
     ///

@@ -35,6 +35,22 @@ fn a_layout_is_read_where_it_stands() {
     assert_eq!(listing(&layout), before);
 }
 
+/// As for a service of the system.
+#[test]
+fn what_is_used_in_place_needs_neither_a_store_nor_a_home() {
+    let puller = Puller::new();
+    oci_layout(&puller.path("layout"), &[("latest", &image())]);
+    let homeless = |command: &str| {
+        let run = shell("exec env -i PATH=\"$PATH\" oci-fetch $0").arg(command);
+        run.current_dir(puller.path("")).run()
+    };
+    homeless("oci:layout").succeeds().quiet();
+    homeless("./layout").succeeds().quiet();
+    for needy in ["localhost:1/demo", "oci-archive:none", "--prune 1d"] {
+        homeless(needy).fails_with(2, "neither --dir nor HOME is set").one_line();
+    }
+}
+
 #[test]
 fn a_layout_of_several_needs_a_name() {
     let puller = Puller::new();
