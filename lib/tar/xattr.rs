@@ -61,14 +61,37 @@ pub(super) const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";
 /// The records of a member that become extended attributes, not yet decoded.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PaxXattrs {
-    schily: Vec<Xattr>,
-    libarchive: Vec<Xattr>,
+    schily: NamedRecords,
+    libarchive: NamedRecords,
     selinux: Option<Box<[u8]>>,
     access: Option<Box<[u8]>>,
     default: Option<Box<[u8]>>,
     nfs4: bool,
     /// The number of records, including those that delete.
     records: usize,
+}
+
+/// The records of one of the kinds that have the attribute's name in their keyword.
+#[derive(Clone, Debug, Default)]
+struct NamedRecords {
+    list: Vec<Xattr>,
+    /// The length of all names, each with a NUL, in bytes.
+    names: usize,
+}
+
+impl NamedRecords {
+    /// Adds a record. Beyond [`MAX_NAMES`], where decoding fails, none is kept: a header may have a million of them.
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.names += name.len() + 1;
+        if self.names <= MAX_NAMES {
+            self.list.push(Xattr { name: name.into(), value: value.into() });
+        }
+    }
+
+    fn extend(&mut self, later: Self) {
+        self.names += later.names;
+        self.list.extend(later.list);
+    }
 }
 
 /// Extended attributes, and the permissions from an access ACL.
@@ -101,11 +124,10 @@ impl PaxXattrs {
             b"SCHILY.acl.default" => self.default = kept(),
             b"SCHILY.acl.ace" => self.nfs4 = !record.value.is_empty(),
             keyword => {
-                let raw = |name: &[u8]| Xattr { name: name.into(), value: record.value.into() };
                 if let Some(name) = keyword.strip_prefix(b"SCHILY.xattr.") {
-                    self.schily.push(raw(name));
+                    self.schily.push(name, record.value);
                 } else if let Some(name) = keyword.strip_prefix(b"LIBARCHIVE.xattr.") {
-                    self.libarchive.push(raw(name));
+                    self.libarchive.push(name, record.value);
                 } else {
                     self.records -= 1;
                 }
@@ -138,7 +160,7 @@ impl PaxXattrs {
     /// The approximate size of the records in bytes.
     #[must_use]
     pub(super) fn size(&self) -> usize {
-        let all = self.schily.iter().chain(&self.libarchive).map(|x| x.name.len() + x.value.len() + 64);
+        let all = self.schily.list.iter().chain(&self.libarchive.list).map(|x| x.name.len() + x.value.len() + 64);
         let rest = [&self.selinux, &self.access, &self.default].into_iter().flatten().map(|v| v.len());
         all.chain(rest).sum()
     }
@@ -148,10 +170,8 @@ impl PaxXattrs {
     /// # Errors
     /// When a name, a value or the text of an ACL is malformed or too long.
     pub(super) fn decode(self) -> Result<DecodedXattrs, PaxXattrError> {
-        for list in [&self.schily, &self.libarchive] {
-            if list.iter().map(|x| x.name.len() + 1).sum::<usize>() > MAX_NAMES {
-                return Err(PaxXattrError::TooMany);
-            }
+        if self.schily.names.max(self.libarchive.names) > MAX_NAMES {
+            return Err(PaxXattrError::TooMany);
         }
         let mut list = Vec::new(); // of a repeated name, the last one wins
         if let Some(context) = self.selinux.filter(|context| !context.is_empty()) {
@@ -160,13 +180,13 @@ impl PaxXattrs {
         }
         let acls = [("SCHILY.acl.access", ACL_ACCESS, self.access), ("SCHILY.acl.default", ACL_DEFAULT, self.default)];
         for (keyword, name, text) in acls {
-            let Some(text) = text.filter(|_| self.schily.iter().all(|x| *x.name != *name)) else { continue };
+            let Some(text) = text.filter(|_| self.schily.list.iter().all(|x| *x.name != *name)) else { continue };
             if let Some(acl) = acl::parse_text(&text).map_err(|e| PaxXattrError::Acl(keyword, e))? {
                 list.push(Xattr { name: name.into(), value: acl.to_xattr().into() });
             }
         }
-        let twins = Twins::decode(self.libarchive)?;
-        let renamed = self.schily.into_iter().filter_map(|xattr| twins.settle(xattr)).collect::<Vec<_>>();
+        let twins = Twins::decode(self.libarchive.list)?;
+        let renamed = self.schily.list.into_iter().filter_map(|xattr| twins.settle(xattr)).collect::<Vec<_>>();
         list.extend(twins.decoded);
         list.extend(renamed);
         for Xattr { name, value } in &list {

@@ -128,6 +128,25 @@ fn a_pax_record_of_8_gb() {
     }
 }
 
+/// What is too much anyway is not held first.
+#[test]
+fn a_pax_header_of_a_million_attributes() {
+    let scratch = scratch();
+    let bomb = Bomb::in_directory(scratch.path());
+    for record in [&b"21 SCHILY.xattr.ab=x\n"[..], b"25 LIBARCHIVE.xattr.a=eA\n"] {
+        let records = record.repeat((16 << 20) / record.len() - 1);
+        let mut bytes = header("pax", b'x', records.len() as u64);
+        bytes.extend(records);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes.extend(header("f", b'0', 0));
+        bytes.extend([0; 1024]);
+        let archive = file(scratch.path(), &bytes);
+        let says = "more than 65536 bytes of names";
+        bomb.run(PACK, &[&scratch.path().join("image"), &archive]).fails_with(1, says).one_line();
+        bomb.run(FLATTEN, &[&archive]).fails_with(1, says).one_line();
+    }
+}
+
 #[test]
 fn ten_thousand_nested_directories() {
     let scratch = scratch();
