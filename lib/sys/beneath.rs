@@ -47,7 +47,8 @@ fn by_component(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<
         }
         let at = directory.as_ref().map_or(root, AsFd::as_fd);
         let last = components.peek().is_none();
-        let flags = if last { flags } else { flags | OFlags::DIRECTORY };
+        // As for the system, what a slash follows is a directory.
+        let flags = if last && !path.ends_with(b"/") { flags } else { flags | OFlags::DIRECTORY };
         let opened = open_at(at, name, flags, Mode::empty())?;
         if last {
             return Ok(opened.into());
