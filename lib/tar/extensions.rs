@@ -3,7 +3,7 @@
 use super::limits::{MAX_GLOBAL_NAMES, MAX_GLOBALS, MAX_NAME};
 use super::pax::Attributes;
 use super::pax_record::records;
-use super::xattr::{DecodedXattrs, PaxXattrs};
+use super::xattr::{DecodedXattrs, PaxXattrs, xattr_size};
 use super::{Error, Part, Problem};
 use crate::meta::SharedXattrs;
 
@@ -27,6 +27,8 @@ pub(super) struct Globals {
     xattrs: PaxXattrs,
     /// The attributes that members without their own share.
     decoded: DecodedXattrs,
+    /// Their approximate size in bytes. Where records repeat a name, it is far less than theirs.
+    decoded_size: u64,
     /// How many bytes may still be repeated: names, and the attributes of members that have some of their own.
     repeatable: u64,
     /// How many bytes of attributes members may still share. They are in memory once, but examined and written for each.
@@ -42,8 +44,14 @@ const SHARED_BY_MEMBER: u64 = 8 << 10;
 
 impl Default for Globals {
     fn default() -> Self {
-        let (attributes, xattrs) = (Attributes::default(), PaxXattrs::default());
-        Self { attributes, xattrs, decoded: DecodedXattrs::default(), repeatable: REPEATED, shareable: SHARED }
+        Self {
+            attributes: Attributes::default(),
+            xattrs: PaxXattrs::default(),
+            decoded: DecodedXattrs::default(),
+            decoded_size: 0,
+            repeatable: REPEATED,
+            shareable: SHARED,
+        }
     }
 }
 
@@ -68,6 +76,7 @@ impl Globals {
             self.shareable =
                 self.shareable.checked_sub(self.xattrs.size() as u64).ok_or_else(|| fail(Problem::RepeatedGlobals))?;
             self.decoded = self.xattrs.clone().decode().map_err(|e| fail(e.into()))?;
+            self.decoded_size = self.decoded.xattrs.iter().map(|x| xattr_size(x.name, x.value) as u64).sum();
         }
         Ok(())
     }
@@ -75,7 +84,7 @@ impl Globals {
     /// Counts what a member takes, perhaps with attributes of its own; `None` if that is too much.
     fn member(&mut self, has_own: bool) -> Option<()> {
         let (names, xattrs) = (self.attributes.size_without_xattrs() as u64, self.xattrs.size() as u64);
-        let (repeated, shared) = if has_own { (names + xattrs, 0) } else { (names, xattrs) };
+        let (repeated, shared) = if has_own { (names + xattrs, 0) } else { (names, self.decoded_size) };
         self.repeatable = self.repeatable.saturating_add(REPEATED_BY_MEMBER).checked_sub(repeated)?;
         self.shareable = self.shareable.saturating_add(SHARED_BY_MEMBER).checked_sub(shared)?;
         Some(())

@@ -94,6 +94,11 @@ impl NamedRecords {
     }
 }
 
+/// The approximate size of an attribute in memory, in bytes.
+pub(super) fn xattr_size(name: &[u8], value: &[u8]) -> usize {
+    name.len() + value.len() + 64
+}
+
 /// Extended attributes, and the permissions from an access ACL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct DecodedXattrs {
@@ -160,7 +165,7 @@ impl PaxXattrs {
     /// The approximate size of the records in bytes.
     #[must_use]
     pub(super) fn size(&self) -> usize {
-        let all = self.schily.list.iter().chain(&self.libarchive.list).map(|x| x.name.len() + x.value.len() + 64);
+        let all = self.schily.list.iter().chain(&self.libarchive.list).map(|x| xattr_size(&x.name, &x.value));
         let rest = [&self.selinux, &self.access, &self.default].into_iter().flatten().map(|v| v.len());
         all.chain(rest).sum()
     }

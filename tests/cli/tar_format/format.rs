@@ -266,6 +266,8 @@ fn what_globals_give_to_all_is_bounded() {
     let label = ("SCHILY.xattr.security.selinux", "system_u:object_r:usr_t:s0");
     let comment = ("comment", "0123456789abcdef0123456789abcdef01234567");
     assert_eq!(members(&after(pax(b'g', &[label, comment]))).len(), 40_000);
+    // A name that is repeated gives one attribute.
+    assert_eq!(members(&after(pax(b'g', &[label; 500]))).len(), 40_000);
 }
 
 #[test]
