@@ -56,7 +56,7 @@ fn judge(image: &Image, options: &Options, plan: &Plan, report: &Report) {
     while let Some((path, id)) = left.pop() {
         let node = &plan.nodes[id as usize];
         // ext4-view 1.0 takes the low word of a time for a positive number, and reads no inode where it is not.
-        if node.meta.mtime.secs & 1 << 31 != 0 {
+        if clamp_time(node.meta.mtime).secs & 1 << 31 != 0 {
             continue;
         }
         attributes(&view, &path, node);
