@@ -38,13 +38,17 @@ mod tests {
 
     #[test]
     fn who_has_spent_it_gets_no_more() {
-        let allowance = TimeAllowance::new(Duration::from_millis(20));
         let slow = || {
-            std::thread::sleep(Duration::from_millis(15));
+            std::thread::sleep(Duration::from_millis(2));
             Ok(())
         };
-        assert_eq!(allowance.spend(slow, |_| ()), Ok(()));
-        assert_eq!(allowance.spend(slow, |_| ()), Ok(()));
-        assert_eq!(allowance.spend(|| Ok(()), |limit| limit), Err(Duration::from_millis(20)));
+        let (ample, short) =
+            (TimeAllowance::new(Duration::from_secs(3600)), TimeAllowance::new(Duration::from_millis(1)));
+        for _ in 0..2 {
+            assert_eq!(ample.spend(slow, |_| ()), Ok(()));
+        }
+        assert!(*locked(&ample.spent) >= Duration::from_millis(4));
+        assert_eq!(short.spend(slow, |_| ()), Ok(()));
+        assert_eq!(short.spend(|| Ok(()), |limit| limit), Err(Duration::from_millis(1)));
     }
 }
